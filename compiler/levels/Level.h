@@ -1,0 +1,66 @@
+// A level: one target the compiler makes code for (design 4.9). Code is a
+// function of (model, options, level) and nothing else, so everything that may
+// steer code generation is a field here, and the fields come from Targets.def.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+
+namespace tenon {
+
+enum class Isa { X86_64, AArch64 };
+
+enum class LevelId {
+#define TENON_LEVEL(id, ...) id,
+#include "compiler/levels/Targets.def"
+};
+
+struct Level {
+  LevelId id;
+  llvm::StringRef name; // what users write: "x86-64-v4"
+  Isa isa;
+  llvm::StringRef triple;
+  llvm::StringRef cpu;      // LLVM's name of the instruction set's base
+  llvm::StringRef tune;     // LLVM's name of the machine costs come from
+  llvm::StringRef features; // added to or taken from `cpu`, LLVM syntax
+  unsigned vectorBits;
+  unsigned vectorRegisters;
+  unsigned fmaPorts;
+  unsigned l1Bytes;
+  unsigned l2Bytes;
+  unsigned tileRows;   // MR: the tallest register tile
+  unsigned tilePanels; // panels of `panelWidth` columns a register tile spans
+
+  /// fp32 elements of one vector register.
+  unsigned lanes() const { return vectorBits / 32; }
+};
+
+/// Columns of one weight panel, on every CPU level (design 4.5).
+inline constexpr unsigned panelWidth = 16;
+
+/// Every level, in the order of Targets.def.
+llvm::ArrayRef<Level> allLevels();
+
+/// The level called `name`, or null. Does not know "host".
+const Level *findLevel(llvm::StringRef name);
+
+/// Whether this machine can run the code of `level`: its instructions are
+/// there and, for AMX, the kernel grants the tile registers.
+bool hostRuns(const Level &level);
+
+/// The best level this machine runs, `fmaPorts` replaced by this machine's.
+/// Fails where the machine is below the smallest level, naming what it lacks.
+llvm::Expected<Level> hostLevel();
+
+/// Reads what --target= takes: names separated by commas, "host" among them.
+/// Returns each level once, in the order given.
+llvm::Expected<std::vector<Level>> parseTargets(llvm::StringRef list);
+
+} // namespace tenon
