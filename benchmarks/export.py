@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Export the real-size benchmark models to ONNX, with inputs and float64 outputs.
+
+    python3 -m venv torchenv
+    torchenv/bin/pip install torch==2.13.0 transformers onnx onnxscript onnxruntime numpy safetensors
+    torchenv/bin/python benchmarks/export.py --minilm build/deps/minilm --out models
+
+Needs an environment of its own: nothing else in the repository needs PyTorch.
+Writes, per model (minilm with the real weights, bert-base and vit-b16 with
+random ones from a fixed seed):
+
+    OUT/NAME.onnx                       opset 18, dynamic batch (and sequence)
+    OUT/NAME/CASE/inputs/INPUT.npy      the inputs, in the model's dtypes
+    OUT/NAME/CASE/outputs/OUTPUT.npy    PyTorch's outputs in float64
+    OUT/NAME/CASE/float32.json          error of PyTorch's own float32 run
+
+The function `export` and the cases are shared with tests/models/make.py.
+"""
+
+import argparse
+import copy
+import json
+import pathlib
+
+import numpy as np
+import torch
+from transformers import BertConfig, BertModel, ViTConfig, ViTForImageClassification
+
+OPSET = 18
+SEED = 20260
+
+
+class Bert(torch.nn.Module):
+    """A BERT encoder; with `pooler`, also its tanh-pooled first token."""
+
+    output_names = ["last_hidden_state"]
+
+    def __init__(self, bert, pooler=False):
+        super().__init__()
+        self.bert = bert
+        self.pooler = pooler
+        if pooler:
+            self.output_names = ["last_hidden_state", "pooler_output"]
+
+    def forward(self, input_ids, attention_mask, token_type_ids):
+        out = self.bert(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        return (out.last_hidden_state, out.pooler_output) if self.pooler else out.last_hidden_state
+
+
+class SentenceEmbedding(torch.nn.Module):
+    """A BERT encoder, mean pooling over the kept tokens, unit length: the
+    sentence-transformers modules Transformer, Pooling and Normalize."""
+
+    output_names = ["last_hidden_state", "sentence_embedding"]
+
+    def __init__(self, bert):
+        super().__init__()
+        self.bert = bert
+
+    def forward(self, input_ids, attention_mask, token_type_ids):
+        hidden = self.bert(
+            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
+        ).last_hidden_state
+        keep = attention_mask.unsqueeze(-1).expand(hidden.size()).to(hidden.dtype)
+        pooled = (hidden * keep).sum(1) / torch.clamp(keep.sum(1), min=1e-9)
+        return hidden, torch.nn.functional.normalize(pooled, p=2, dim=1)
+
+
+class Vit(torch.nn.Module):
+    """A ViT classifier; with `hidden`, also the last layer's tokens."""
+
+    output_names = ["logits"]
+
+    def __init__(self, vit, hidden=False):
+        super().__init__()
+        self.vit = vit
+        self.hidden = hidden
+        if hidden:
+            self.output_names = ["logits", "last_hidden_state"]
+
+    def forward(self, pixel_values):
+        tokens = self.vit.vit(pixel_values=pixel_values).last_hidden_state
+        logits = self.vit.classifier(tokens[:, 0])
+        return (logits, tokens) if self.hidden else logits
+
+
+def randomise(model, seed):
+    """Random weights that keep every layer's part visible in the outputs:
+    biases and norms differ from their neutral values, attention is not flat."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            noise = torch.randn(p.shape, generator=generator)
+            if "norm" in name.lower() and name.endswith("weight"):
+                p.copy_(1.0 + 0.1 * noise)
+            elif p.dim() >= 2 and "embeddings" not in name:
+                p.copy_(noise * 1.2 / (p[0].numel() ** 0.5))
+            else:
+                p.copy_(noise * (0.1 if p.dim() == 1 else 0.5))
+    return model
+
+
+def text_inputs(batch, length, vocab, seed, masked=(), segments=False):
+    """Token ids of one (batch, length); `masked` maps a row to its kept length."""
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(5, vocab, (batch, length), dtype=np.int64)
+    mask = np.ones((batch, length), np.int64)
+    types = np.zeros((batch, length), np.int64)
+    for row, kept in dict(masked).items():
+        mask[row, kept:] = 0
+        ids[row, kept:] = 0
+    if segments:
+        types[:, length // 2:] = 1
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types * mask}
+
+
+def image_inputs(batch, size, seed):
+    rng = np.random.default_rng(seed)
+    return {"pixel_values": rng.standard_normal((batch, 3, size, size)).astype(np.float32)}
+
+
+def dynamic_shapes(names, longest):
+    """What the exporter is told is dynamic: batch, and sequence of text inputs."""
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    sequence = torch.export.Dim("sequence", min=1, max=longest)
+    return {n: {0: batch} if n == "pixel_values" else {0: batch, 1: sequence} for n in names}
+
+
+def export(model, example, path, longest=512, keep_metadata=True):
+    """Write `model` to `path` as PyTorch's exporter writes it, inline weights.
+    The metadata (stack traces of this machine) is most of a small file."""
+    model = model.eval()
+    names = list(example)
+    program = torch.onnx.export(
+        model,
+        tuple(torch.from_numpy(example[n]) for n in names),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=names,
+        output_names=model.output_names,
+        dynamic_shapes=dynamic_shapes(names, longest),
+        verbose=False,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not keep_metadata:
+        for node in program.model.graph:
+            node.metadata_props.clear()
+        for value in program.model.graph.initializers.values():
+            value.metadata_props.clear()
+    program.save(str(path), external_data=False)
+
+
+def evaluate(model, inputs, dtype):
+    """The outputs of one run with every float in `dtype`."""
+    with torch.no_grad():
+        tensors = [torch.from_numpy(v) for v in inputs.values()]
+        tensors = [t.to(dtype) if t.is_floating_point() else t for t in tensors]
+        out = model(*tensors)
+    out = out if isinstance(out, tuple) else (out,)
+    return {n: o.numpy() for n, o in zip(model.output_names, out)}
+
+
+def reference(model, inputs):
+    """PyTorch's float64 outputs, and the error of its float32 run against them."""
+    exact = evaluate(copy.deepcopy(model).double().eval(), inputs, torch.float64)
+    plain = evaluate(model.eval(), inputs, torch.float32)
+    error = {}
+    for name, want in exact.items():
+        d = plain[name].astype(np.float64) - want
+        error[name] = {"max": float(np.abs(d).max()), "rms": float(np.sqrt((d * d).mean()))}
+    return exact, error
+
+
+def write_case(model, inputs, folder):
+    exact, error = reference(model, inputs)
+    for kind, tensors in (("inputs", inputs), ("outputs", exact)):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for name, value in tensors.items():
+            np.save(folder / kind / f"{name}.npy", value)
+    (folder / "float32.json").write_text(json.dumps(error, indent=1) + "\n")
+
+
+def write_model(name, model, cases, out, example):
+    print(f"{name}: exporting", flush=True)
+    export(model, example, out / f"{name}.onnx")
+    for case, inputs in cases.items():
+        print(f"{name}: {case} in float64", flush=True)
+        write_case(model, inputs, out / name / case)
+
+
+def text_cases(vocab, shapes):
+    cases = {f"{b}x{s}": text_inputs(b, s, vocab, 100 * b + s) for b, s in shapes}
+    cases["3x17-masked"] = text_inputs(3, 17, vocab, 7, masked={1: 9, 2: 1}, segments=True)
+    return cases
+
+
+def minilm(folder, out):
+    bert = BertModel.from_pretrained(folder, add_pooling_layer=False)
+    vocab = bert.config.vocab_size
+    cases = text_cases(vocab, [(1, 16), (1, 128), (8, 128)])
+    write_model("minilm", Bert(bert), cases, out, text_inputs(2, 16, vocab, 1))
+
+
+def bert_base(out):
+    bert = randomise(BertModel(BertConfig()), SEED)
+    vocab = bert.config.vocab_size
+    cases = text_cases(vocab, [(1, 128), (1, 512)])
+    write_model("bert-base", Bert(bert, pooler=True), cases, out, text_inputs(2, 16, vocab, 1))
+
+
+def vit_b16(out):
+    vit = randomise(ViTForImageClassification(ViTConfig(num_labels=1000)), SEED)
+    cases = {f"{b}x224": image_inputs(b, 224, b) for b in (1, 3)}
+    write_model("vit-b16", Vit(vit), cases, out, image_inputs(2, 224, 9))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minilm", type=pathlib.Path, help="folder with config.json and model.safetensors")
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--only", nargs="*", default=["minilm", "bert-base", "vit-b16"])
+    args = parser.parse_args()
+    if "minilm" in args.only:
+        if args.minilm is None:
+            parser.error("minilm needs --minilm DIR")
+        minilm(args.minilm, args.out)
+    if "bert-base" in args.only:
+        bert_base(args.out)
+    if "vit-b16" in args.only:
+        vit_b16(args.out)
+
+
+if __name__ == "__main__":
+    main()
