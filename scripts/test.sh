@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Sets up, builds and runs every test; the last line is `N passed, N failed`.
+#
+#   scripts/test.sh [--all] [GROUP...]
+#
+# --all adds the long sweeps. Groups: layering, unit, lit, numeric (default:
+# all of them). Exits with 1 when a test fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh
+scripts/build.sh
+exec build/venv/bin/python tests/run.py --build build/release "$@"

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Compile each model of this folder, run its cases, compare with PyTorch's float64.
+
+README.md says what the folders hold. One artifact is compiled per model and
+serves every size. An output passes when, beside PyTorch's own float32 run,
+
+    |error| <= 2 * its maximum error + 4 ulp of the row's largest magnitude
+    rms     <= 2 * its rms error     + 4 ulp, the same in the mean
+
+TENON_BUILD names the build folder. TENON_MODELS, if set, names the folder
+benchmarks/export.py filled: its real-size models are run as well. A single
+model: run_models.py Bert (the class is the folder's name in CamelCase).
+"""
+
+import json
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build" / "release"))
+MINILM = ROOT / "build" / "deps" / "minilm"
+MEMORY_CAP = 8 << 30
+EMBEDDING_BOUND = 2e-6
+
+
+def tenon(*arguments):
+    """Run `tenon` under a memory cap; its message is the failure."""
+    cap = lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY_CAP, MEMORY_CAP))
+    command = [str(BUILD / "bin" / "tenon"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=cap, timeout=600)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(command)}\nexit status {done.returncode}\n{done.stderr[-4000:]}")
+
+
+def read_tensors(folder):
+    """NAME -> array of every .npy under `folder`; a slash in a name is a subfolder."""
+    return {str(f.relative_to(folder))[: -len(".npy")]: np.load(f) for f in sorted(folder.rglob("*.npy"))}
+
+
+def excess(found, wanted, plain):
+    """How much of the allowance an output uses: (maximum, rms), 1.0 is all of it."""
+    error = np.abs(found.astype(np.float64) - wanted)
+    rows = np.abs(wanted).max(axis=-1, keepdims=True) if wanted.ndim else np.abs(wanted)
+    ulps = 4 * np.spacing(rows.astype(np.float32)).astype(np.float64)
+    worst = (error / (2 * plain["max"] + ulps)).max()
+    rms = np.sqrt(np.square(error).mean()) / (2 * plain["rms"] + np.sqrt(np.square(ulps).mean()))
+    return worst, rms
+
+
+class ModelTest(unittest.TestCase):
+    """The tests of one model; subclasses are made from the folders below."""
+
+    model = None
+    cases = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.work = pathlib.Path(tempfile.mkdtemp(prefix="tenon-models-"))
+        cls.addClassCleanup(shutil.rmtree, cls.work)
+        cls.artifact = cls.work / "model.tenon"
+        tenon("compile", cls.model, "-o", cls.artifact)
+
+    def run_case(self, case, *options):
+        inputs = sorted((case / "inputs").rglob("*.npy"))
+        out = self.work / f"{case.name}{''.join(options)}"
+        named = [f"{str(f.relative_to(case / 'inputs'))[: -len('.npy')]}={f}" for f in inputs]
+        tenon("run", self.artifact, *[a for n in named for a in ("--input", n)], "--output-dir", out, *options)
+        return read_tensors(out)
+
+    def check(self, case):
+        found = self.run_case(case)
+        plain = json.loads((case / "float32.json").read_text())
+        for name, wanted in read_tensors(case / "outputs").items():
+            self.assertIn(name, found, f"wanted output {name}, found {sorted(found)}")
+            self.assertEqual(found[name].shape, wanted.shape, f"shape of {name}")
+            self.assertEqual(found[name].dtype, np.float32, f"dtype of {name}")
+            self.assertTrue(np.isfinite(found[name]).all(), f"{name} has values that are not finite")
+            worst, rms = excess(found[name], wanted, plain[name])
+            text = f"{name}: {worst:.2f} of the allowed maximum error, {rms:.2f} of the allowed rms error"
+            self.assertLessEqual(max(worst, rms), 1.0, text)
+        return found
+
+    def check_threads(self):
+        """The bytes do not depend on the number of threads."""
+        case = sorted(self.cases.glob("*/inputs"))[-1].parent
+        one, two = self.run_case(case, "--threads=1"), self.run_case(case, "--threads=2")
+        for name in one:
+            self.assertEqual(one[name].tobytes(), two[name].tobytes(), f"{name} with 1 and 2 threads")
+
+
+def check_embeddings(self, case):
+    """all-MiniLM-L6-v2: the rule, and the bound its users are promised."""
+    found = ModelTest.check(self, case)["sentence_embedding"]
+    error = np.abs(found - np.load(case / "outputs" / "sentence_embedding.npy")).max()
+    self.assertLessEqual(error, EMBEDDING_BOUND)
+
+
+def make_test(name, model, cases, check=ModelTest.check):
+    """A test class with one method per case folder."""
+    body = {"model": model, "cases": cases, "test_threads": ModelTest.check_threads}
+    for inputs in sorted(cases.glob("*/inputs")):
+        case = inputs.parent
+        body["test_" + case.name.replace("-", "_")] = lambda self, case=case: check(self, case)
+    title = "".join(part.capitalize() for part in name.split("-"))
+    globals()[title] = type(title, (ModelTest,), body)
+
+
+for folder in ("bert", "sentence", "vit"):
+    make_test(folder, HERE / folder / "model.onnx", HERE / folder)
+for folder in ("bert-safetensors", "sentence-transformers"):
+    make_test(folder, HERE / folder, HERE / folder)
+make_test("minilm", MINILM, HERE / "minilm", check_embeddings)
+if "TENON_MODELS" in os.environ:
+    real_size = pathlib.Path(os.environ["TENON_MODELS"])
+    for file in sorted(real_size.glob("*.onnx")):
+        make_test("real-" + file.stem, file, real_size / file.stem)
+
+
+def load_tests(loader, tests, pattern):
+    """All classes but the base, which has no model."""
+    classes = [c for c in globals().values() if isinstance(c, type) and issubclass(c, ModelTest) and c is not ModelTest]
+    return unittest.TestSuite(loader.loadTestsFromTestCase(c) for c in classes)
+
+
+if __name__ == "__main__":
+    unittest.main()

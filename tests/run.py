@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Run every group of tests, count single tests, print seconds per group.
+
+    tests/run.py --build build/release [--all] [GROUP...]
+
+Groups: layering (scripts/check-layering), unit (GoogleTest binaries through
+ctest, counted test by test), lit, numeric (run_*.py files, Python's unittest).
+The last line is `N passed, N failed`; the exit status is 1 when any failed. A
+group that cannot run counts as a failure: silence is never success.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def layering(build, options):
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "check-layering"])
+    return (1, 0) if done.returncode == 0 else (0, 1)
+
+
+def count_ctest(junit, results):
+    """GoogleTest's own counts where a binary wrote them; where it did not (it
+    crashed, or is no GoogleTest program) ctest's verdict on the whole binary."""
+    passed = failed = 0
+    for case in ElementTree.parse(junit).getroot().iter("testcase"):
+        name = case.get("name")
+        report = results / f"{name}.json"
+        ran_well = case.get("status") == "run"
+        if not report.exists():
+            passed, failed = passed + ran_well, failed + (not ran_well)
+            continue
+        suites = json.loads(report.read_text()).get("testsuites", [])
+        tests = [t for suite in suites for t in suite["testsuite"] if t["result"] == "COMPLETED"]
+        bad = sum("failures" in t for t in tests)
+        passed += len(tests) - bad
+        failed += max(bad, 0 if ran_well else 1)
+    return passed, failed
+
+
+def unit(build, options):
+    results = build / "test-results"
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir()
+    junit = results / "ctest.xml"
+    subprocess.run(
+        ["ctest", "--test-dir", build, "-j", str(options.jobs), "--output-on-failure", "--no-tests=error",
+         "--timeout", "600", "--output-junit", junit],
+        env={**os.environ, "GTEST_OUTPUT": f"json:{results}/", "GTEST_BRIEF": "1"},
+    )
+    return count_ctest(junit, results) if junit.exists() else (0, 1)
+
+
+def lit(build, options):
+    xml = build / "test-results-lit.xml"
+    xml.unlink(missing_ok=True)
+    program = shutil.which("lit", path="/usr/lib/llvm-22/bin") or "lit"
+    arguments = ["--param", "all=1"] if options.all else []
+    subprocess.run(
+        [program, "-j", str(options.jobs), "-v", "--order=lexical", f"--xunit-xml-output={xml}", *arguments,
+         build / "tests"]
+    )
+    if not xml.exists():
+        return 0, 1
+    suites = ElementTree.parse(xml).getroot().iter("testsuite")
+    counts = [[int(s.get(k, 0)) for k in ("tests", "failures", "skipped")] for s in suites]
+    passed = sum(t - f - s for t, f, s in counts)
+    failed = sum(f for _, f, _ in counts)
+    return (passed, failed) if passed + failed else (0, 1)
+
+
+class Announcing(unittest.TextTestResult):
+    """One line per test, as it ends: long runs show where they are."""
+
+    passed = 0
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.passed += 1
+
+    def startTest(self, test):
+        unittest.TestResult.startTest(self, test)
+        self.began = time.monotonic()
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        self.stream.writeln(f"  {test.id()} {time.monotonic() - self.began:.1f} s")
+        self.stream.flush()
+
+
+def numeric(build, options):
+    os.environ["TENON_BUILD"] = str(build)
+    if options.all:
+        os.environ["TENON_TEST_ALL"] = "1"
+    suite = unittest.TestSuite()
+    for script in sorted((ROOT / "tests").rglob("run_*.py")):
+        suite.addTests(unittest.TestLoader().discover(str(script.parent), pattern=script.name))
+    result = unittest.TextTestRunner(stream=sys.stdout, resultclass=Announcing, verbosity=0).run(suite)
+    failed = len({str(test) for test, _ in result.failures + result.errors})
+    return (result.passed, failed) if result.passed + failed else (0, 1)
+
+
+GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
+    parser.add_argument("--all", action="store_true", help="the long sweeps too")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=" ".join(GROUPS))
+    options = parser.parse_args()
+    unknown = set(options.groups) - set(GROUPS)
+    if unknown:
+        parser.error(f"no such group: {' '.join(sorted(unknown))}; there are {' '.join(GROUPS)}")
+
+    rows = []
+    for name in options.groups or GROUPS:
+        print(f"== {name}", flush=True)
+        began = time.monotonic()
+        passed, failed = GROUPS[name](options.build.resolve(), options)
+        rows.append((name, passed, failed, time.monotonic() - began))
+    print()
+    for name, passed, failed, seconds in rows:
+        print(f"{name:10} {passed:6} passed {failed:4} failed {seconds:8.1f} s")
+    passed, failed = (sum(row[i] for row in rows) for i in (1, 2))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
