@@ -1,0 +1,280 @@
+//===- AttentionOps.cpp - text and verification of attention ---------------------===//
+#include "dialects/tenon/AttentionLayout.h"
+#include "dialects/tenon/Tenon.h"
+
+using namespace mlir;
+using namespace tenon;
+
+//===----------------------------------------------------------------------------===//
+// Layouts
+//===----------------------------------------------------------------------------===//
+
+std::optional<AttentionLayout> AttentionLayout::parse(StringRef text, std::string &error) {
+  AttentionLayout layout;
+  SmallVector<StringRef> words;
+  text.split(words, ' ', -1, /*KeepEmpty=*/false);
+  for (StringRef word : words) {
+    int64_t index = 0;
+    bool isNumber = !word.getAsInteger(10, index);
+    char role = isNumber ? '#' : word[0];
+    if (!isNumber && (word.size() != 1 || !StringRef("bhnd").contains(role) || llvm::is_contained(layout.roles, role))) {
+      error = "wanted each of b, h, n, d at most once, or numbers, found \"" + text.str() + "\"";
+      return std::nullopt;
+    }
+    layout.roles.push_back(role);
+    layout.fixed.push_back(isNumber ? index : 0);
+  }
+  if (!llvm::is_contained(layout.roles, 'n') || !llvm::is_contained(layout.roles, 'd')) {
+    error = "wanted the rows n and the depth d among \"" + text.str() + "\"";
+    return std::nullopt;
+  }
+  return layout;
+}
+
+Dim AttentionLayout::sizeOf(char role, ArrayRef<Dim> shape) const {
+  auto it = llvm::find(roles, role);
+  return it == roles.end() ? Dim(1) : shape[it - roles.begin()];
+}
+
+Dim AttentionLayout::strideOf(char role, ArrayRef<Dim> shape) const {
+  auto it = llvm::find(roles, role);
+  return it == roles.end() ? Dim(0) : countOf(shape.drop_front(it - roles.begin() + 1));
+}
+
+Dim AttentionLayout::offset(ArrayRef<Dim> shape) const {
+  Dim offset(0);
+  for (auto [position, index] : llvm::enumerate(fixed))
+    offset += Dim(index) * countOf(shape.drop_front(position + 1));
+  return offset;
+}
+
+//===----------------------------------------------------------------------------===//
+// Text
+//===----------------------------------------------------------------------------===//
+
+namespace {
+struct Operands {
+  SmallVector<OpAsmParser::UnresolvedOperand> query, keys, values, captures;
+};
+} // namespace
+
+static ParseResult parseOperands(OpAsmParser &parser, Operands &operands) {
+  auto delimiter = OpAsmParser::Delimiter::Paren;
+  if (parser.parseOperand(operands.query.emplace_back()) || parser.parseComma() ||
+      parser.parseOperandList(operands.keys, delimiter) || parser.parseComma() ||
+      parser.parseOperandList(operands.values, delimiter))
+    return failure();
+  if (succeeded(parser.parseOptionalKeyword("captures")))
+    return parser.parseOperandList(operands.captures, delimiter);
+  return success();
+}
+
+template <typename AttrType, typename Symbolize>
+static ParseResult parseEnum(OpAsmParser &parser, OperationState &result, StringRef name, Symbolize symbolize) {
+  StringRef word;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseKeyword(&word))
+    return failure();
+  auto value = symbolize(word);
+  if (!value)
+    return parser.emitError(loc, "unknown ") << name << " '" << word << "'";
+  result.addAttribute(name, AttrType::get(parser.getContext(), *value));
+  return success();
+}
+
+/// `score (%x, %b, %h, %i, %j, %t) { … }`: scalars first, then the captured tensors.
+static ParseResult parseOptionalRegion(OpAsmParser &parser, StringRef keyword, ArrayRef<Type> scalars,
+                                       ArrayRef<Type> captures, Region &region) {
+  if (failed(parser.parseOptionalKeyword(keyword)))
+    return success();
+  SmallVector<OpAsmParser::Argument> arguments;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren))
+    return failure();
+  if (arguments.size() != scalars.size() + captures.size())
+    return parser.emitError(loc) << keyword << " takes " << scalars.size() << " scalars and " << captures.size()
+                                 << " captured tensors, found " << arguments.size() << " arguments";
+  for (auto [argument, type] : llvm::zip(arguments, llvm::concat<const Type>(scalars, captures)))
+    argument.type = type;
+  return parser.parseRegion(region, arguments);
+}
+
+static Type scoreTypeOf(Type queryType) {
+  Type element = cast<RankedTensorType>(queryType).getElementType();
+  return element.isF64() ? element : Float32Type::get(element.getContext());
+}
+
+ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
+  Operands operands;
+  ArrayAttr layouts;
+  FunctionType type;
+  if (parseOperands(parser, operands) || parser.parseKeyword("normalise") ||
+      parseEnum<NormaliserAttr>(parser, result, "normaliser", [](StringRef word) { return symbolizeNormaliser(word); }) || parser.parseKeyword("empty") ||
+      parseEnum<EmptyRowAttr>(parser, result, "empty", [](StringRef word) { return symbolizeEmptyRow(word); }) || parser.parseKeyword("layout") ||
+      parser.parseAttribute(layouts, "layouts", result.attributes))
+    return failure();
+  if (succeeded(parser.parseOptionalKeyword("algorithm")) &&
+      parseEnum<AttentionAlgorithmAttr>(parser, result, "algorithm", [](StringRef word) { return symbolizeAttentionAlgorithm(word); }))
+    return failure();
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseOptionalAttrDict(result.attributes) || parser.parseColonType(type))
+    return failure();
+  SmallVector<OpAsmParser::UnresolvedOperand> all;
+  for (auto *group : {&operands.query, &operands.keys, &operands.values, &operands.captures})
+    llvm::append_range(all, *group);
+  if (type.getNumInputs() != all.size() || type.getNumResults() != 1)
+    return parser.emitError(loc, "wants ") << all.size() << " operand types and one result type";
+  if (parser.resolveOperands(all, type.getInputs(), loc, result.operands))
+    return failure();
+  Builder &builder = parser.getBuilder();
+  result.addAttribute(getOperandSegmentSizesAttrName(result.name),
+                      builder.getDenseI32ArrayAttr({1, int32_t(operands.keys.size()), int32_t(operands.values.size()),
+                                                    int32_t(operands.captures.size())}));
+  result.addTypes(type.getResults());
+
+  Type score = scoreTypeOf(type.getInput(0)), index = builder.getIndexType();
+  ArrayRef<Type> captures = type.getInputs().take_back(operands.captures.size());
+  SmallVector<Type> withScore{score, index, index, index, index}, indices(4, index);
+  Region *scoreRegion = result.addRegion(), *keepRegion = result.addRegion(), *weightRegion = result.addRegion();
+  if (parseOptionalRegion(parser, "score", withScore, captures, *scoreRegion) ||
+      parseOptionalRegion(parser, "keep", indices, captures, *keepRegion) ||
+      parseOptionalRegion(parser, "weight", withScore, captures, *weightRegion))
+    return failure();
+  return success();
+}
+
+static void printOptionalRegion(OpAsmPrinter &printer, StringRef keyword, Region &region) {
+  if (region.empty())
+    return;
+  printer << " " << keyword << " (";
+  llvm::interleaveComma(region.getArguments(), printer);
+  printer << ") ";
+  printer.printRegion(region, /*printEntryBlockArgs=*/false);
+}
+
+void AttentionOp::print(OpAsmPrinter &printer) {
+  printer << " " << getQuery() << ", (" << getKeys() << "), (" << getValues() << ")";
+  if (!getCaptures().empty())
+    printer << " captures (" << getCaptures() << ")";
+  printer << " normalise " << stringifyNormaliser(getNormaliser()) << " empty " << stringifyEmptyRow(getEmpty())
+          << " layout " << getLayouts();
+  if (auto algorithm = getAlgorithm())
+    printer << " algorithm " << stringifyAttentionAlgorithm(*algorithm);
+  printer.printOptionalAttrDict((*this)->getAttrs(),
+                                {"normaliser", "empty", "layouts", "algorithm", getOperandSegmentSizesAttrName()});
+  printer << " : ";
+  printer.printFunctionalType(*this);
+  printOptionalRegion(printer, "score", getScore());
+  printOptionalRegion(printer, "keep", getKeep());
+  printOptionalRegion(printer, "weight", getWeight());
+}
+
+//===----------------------------------------------------------------------------===//
+// Verification
+//===----------------------------------------------------------------------------===//
+
+Type AttentionOp::getScoreType() { return scoreTypeOf(getQuery().getType()); }
+
+static AttentionLayout layoutOf(AttentionOp op, unsigned operand) {
+  std::string error;
+  return *AttentionLayout::parse(op.getLayout(operand), error);
+}
+
+AttentionOp::Sizes AttentionOp::getSizes() {
+  Shape query = shapeOf(getQuery()), key = shapeOf(getKeys()[0]), value = shapeOf(getValues()[0]);
+  AttentionLayout q = layoutOf(*this, 0), k = layoutOf(*this, 1), v = layoutOf(*this, 1 + getKeys().size());
+  return {q.sizeOf('b', query), q.sizeOf('h', query), k.sizeOf('h', key),  q.sizeOf('n', query),
+          k.sizeOf('n', key),   q.sizeOf('d', query), v.sizeOf('d', value)};
+}
+
+static LogicalResult verifyLayout(AttentionOp op, unsigned number, StringRef what, Value tensor) {
+  std::string error;
+  std::optional<AttentionLayout> layout = AttentionLayout::parse(op.getLayout(number), error);
+  if (!layout)
+    return op.emitOpError("layout of the ") << what << ": " << error;
+  Shape shape = shapeOf(tensor);
+  if (layout->roles.size() != shape.size())
+    return op.emitOpError("layout \"") << op.getLayout(number) << "\" of the " << what << " names "
+                                       << layout->roles.size() << " dimensions, the tensor is " << toString(shape);
+  for (auto [role, index, dim] : llvm::zip(layout->roles, layout->fixed, shape))
+    if (role == '#' && dim.constant() && index >= *dim.constant())
+      return op.emitOpError("layout of the ") << what << " selects slice " << index << " of a dimension of "
+                                              << dim.str();
+  return success();
+}
+
+static LogicalResult wantEqual(AttentionOp op, StringRef what, const Dim &wanted, const Dim &found) {
+  if (wanted == found)
+    return success();
+  return op.emitOpError("wants ") << what << " " << wanted.str() << ", found " << found.str();
+}
+
+static LogicalResult verifySizes(AttentionOp op) {
+  AttentionOp::Sizes sizes = op.getSizes();
+  Shape result = shapeOf(op.getResult());
+  AttentionLayout out = layoutOf(op, 1 + 2 * op.getKeys().size());
+  if (failed(wantEqual(op, "a result of queries", sizes.queries, out.sizeOf('n', result))) ||
+      failed(wantEqual(op, "a result of heads", sizes.heads, out.sizeOf('h', result))) ||
+      failed(wantEqual(op, "a result of batch", sizes.batch, out.sizeOf('b', result))) ||
+      failed(wantEqual(op, "a result of depth", sizes.valueDepth, out.sizeOf('d', result))))
+    return failure();
+  unsigned sources = op.getKeys().size();
+  for (unsigned s = 0; s < sources; ++s) {
+    Shape key = shapeOf(op.getKeys()[s]), value = shapeOf(op.getValues()[s]);
+    AttentionLayout k = layoutOf(op, 1 + s), v = layoutOf(op, 1 + sources + s);
+    if (failed(wantEqual(op, "keys of depth", sizes.depth, k.sizeOf('d', key))) ||
+        failed(wantEqual(op, "as many values as keys,", k.sizeOf('n', key), v.sizeOf('n', value))) ||
+        failed(wantEqual(op, "keys of batch", sizes.batch, k.sizeOf('b', key))) ||
+        failed(wantEqual(op, "values of batch", sizes.batch, v.sizeOf('b', value))) ||
+        failed(wantEqual(op, "values with key heads", k.sizeOf('h', key), v.sizeOf('h', value))))
+      return failure();
+  }
+  std::optional<int64_t> heads = sizes.heads.constant(), keyHeads = sizes.keyHeads.constant();
+  if (heads && keyHeads && (*keyHeads == 0 || *heads % *keyHeads != 0))
+    return op.emitOpError("wants the query heads to be a multiple of the key heads, found ")
+           << *heads << " on " << *keyHeads;
+  return success();
+}
+
+static LogicalResult verifyRegion(AttentionOp op, StringRef name, Region &region, bool takesScore, Type yielded) {
+  if (region.empty())
+    return success();
+  Type index = IndexType::get(op.getContext());
+  SmallVector<Type> wanted(takesScore ? 1 : 0, op.getScoreType());
+  wanted.append(4, index);
+  llvm::append_range(wanted, op.getCaptures().getTypes());
+  if (!region.hasOneBlock() || !llvm::equal(region.getArgumentTypes(), wanted))
+    return op.emitOpError("region ") << name << " wants the arguments " << TypeRange(wanted) << ", found "
+                                     << region.getArgumentTypes();
+  for (Operation &inner : region.front())
+    if (!isa<LoadOp, SizeOp, YieldOp>(inner) && !isPure(&inner))
+      return inner.emitOpError("has side effects: region ") << name << " of attention is pure arithmetic";
+  auto yield = dyn_cast<YieldOp>(region.front().getTerminator());
+  if (!yield || yield.getNumOperands() != 1 || yield.getOperand(0).getType() != yielded)
+    return op.emitOpError("wants region ") << name << " to yield one " << yielded;
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  unsigned sources = getKeys().size();
+  if (sources == 0 || getValues().size() != sources)
+    return emitOpError("wants one value tensor for each key tensor, found ")
+           << sources << " keys and " << getValues().size() << " values";
+  if (getLayouts().size() != 2 + 2 * sources)
+    return emitOpError("wants ") << 2 + 2 * sources << " layouts (query, keys, values, result), found "
+                                 << getLayouts().size();
+  if (failed(verifyLayout(*this, 0, "query", getQuery())) ||
+      failed(verifyLayout(*this, 1 + 2 * sources, "result", getResult())))
+    return failure();
+  for (unsigned s = 0; s < sources; ++s)
+    if (failed(verifyLayout(*this, 1 + s, "keys", getKeys()[s])) ||
+        failed(verifyLayout(*this, 1 + sources + s, "values", getValues()[s])))
+      return failure();
+  if (failed(verifySizes(*this)))
+    return failure();
+  Type i1 = IntegerType::get(getContext(), 1);
+  if (failed(verifyRegion(*this, "score", getScore(), true, getScoreType())) ||
+      failed(verifyRegion(*this, "keep", getKeep(), false, i1)))
+    return failure();
+  return verifyRegion(*this, "weight", getWeight(), true, getScoreType());
+}

@@ -1,0 +1,8 @@
+//===- Tenon.td - the tenon dialect, umbrella --------------------*- tablegen -*-===//
+#ifndef TENON_TD
+#define TENON_TD
+include "dialects/tenon/Attributes.td"
+include "dialects/tenon/ProgramOps.td"
+include "dialects/tenon/TensorOps.td"
+include "dialects/tenon/AttentionOps.td"
+#endif
