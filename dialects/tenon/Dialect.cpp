@@ -11,6 +11,15 @@ using namespace mlir;
 #define GET_ATTRDEF_CLASSES
 #include "dialects/tenon/Attributes.cpp.inc"
 
+// The directives of the ops' assembly formats.
+static ParseResult parseDimExpr(OpAsmParser &parser, tenon::DimAttr &dim) { return parser.parseAttribute(dim); }
+static void printDimExpr(OpAsmPrinter &printer, Operation *, tenon::DimAttr dim) { printer.printAttribute(dim); }
+static ParseResult parseDimList(OpAsmParser &parser, tenon::DimsAttr &dims) { return parser.parseAttribute(dims); }
+static void printDimList(OpAsmPrinter &printer, Operation *, tenon::DimsAttr dims) { printer.printAttribute(dims); }
+
+#define GET_OP_CLASSES
+#include "dialects/tenon/Ops.cpp.inc"
+
 namespace tenon {
 
 void TenonDialect::initialize() {

@@ -5,9 +5,6 @@
 using namespace mlir;
 using namespace tenon;
 
-static ParseResult parseDimList(OpAsmParser &parser, DimsAttr &dims) { return parser.parseAttribute(dims); }
-static void printDimList(OpAsmPrinter &printer, Operation *, DimsAttr dims) { printer.printAttribute(dims); }
-
 //===----------------------------------------------------------------------------===//
 // tenon.symbol @S in [min, max] divisible by n
 //===----------------------------------------------------------------------------===//

@@ -30,7 +30,7 @@ def Tenon_WeightOp : Tenon_Op<"weight", [Symbol, HasParent<"::mlir::ModuleOp">]>
   let description = [{
     ```mlir
     tenon.weight @w : tensor<384x1536xf32> = #tenon.source<"model.safetensors", 4096>
-    tenon.weight @small : tensor<2xf32> = dense<[1.0, 2.0]>
+    tenon.weight @small : tensor<2xf32> = dense<[1.0, 2.0]> : tensor<2xf32>
     tenon.weight @qkv : tensor<384x1152xf32> = #tenon.recipe<concat [@q, @k, @v] {axis = 1}>
     ```
 
@@ -90,12 +90,12 @@ def Tenon_DispatchOp : Tenon_Op<"dispatch", [Pure, DeclareOpInterfaceMethods<Sym
   let summary = "Run a kernel over the whole of its grid";
   let description = [{
     ```mlir
-    %y = tenon.dispatch @linear(%x, %w) dims #tenon.dims<[B * S]> : (…) -> …
+    %y = tenon.dispatch @linear(%x, %w) : (…) -> … dims #tenon.dims<[B * S]>
     ```
     The dims are the values of the kernel's `d0`, `d1`, … as expressions of the module's symbols.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyRankedTensor>:$inputs, Tenon_DimsAttr:$dims);
   let results = (outs Variadic<AnyRankedTensor>:$results);
-  let assemblyFormat = "$kernel `(` $inputs `)` `dims` custom<DimList>($dims) attr-dict `:` functional-type($inputs, $results)";
+  let assemblyFormat = "$kernel `(` $inputs `)` attr-dict `:` functional-type($inputs, $results) `dims` custom<DimList>($dims)";
 }
 #endif

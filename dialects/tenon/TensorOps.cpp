@@ -6,9 +6,6 @@
 using namespace mlir;
 using namespace tenon;
 
-static ParseResult parseDimExpr(OpAsmParser &parser, DimAttr &dim) { return parser.parseAttribute(dim); }
-static void printDimExpr(OpAsmPrinter &printer, Operation *, DimAttr dim) { printer.printAttribute(dim); }
-
 //===----------------------------------------------------------------------------===//
 // tenon.map %x = %a, %t = %b at %i, %j : (types) -> type { region }
 //===----------------------------------------------------------------------------===//

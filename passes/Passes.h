@@ -1,0 +1,13 @@
+//===- Passes.h - every pass ------------------------------------------------------===//
+#ifndef TENON_PASSES_PASSES_H
+#define TENON_PASSES_PASSES_H
+
+#include "dialects/tenon/Tenon.h"
+#include "mlir/Pass/Pass.h"
+
+namespace tenon {
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "passes/Passes.h.inc"
+} // namespace tenon
+#endif

@@ -1,0 +1,46 @@
+//===- Passes.td - every pass, in pipeline order ------------------------*- tablegen -*-===//
+//
+// One pass, one .cpp named after it. Folders are the phases of the pipeline; the
+// order they run in is compiler/pipeline/Pipeline.cpp.
+//
+#ifndef TENON_PASSES_TD
+#define TENON_PASSES_TD
+include "mlir/Pass/PassBase.td"
+
+//===----------------------------------------------------------------------------===//
+// simplify/
+//===----------------------------------------------------------------------------===//
+
+def ComposeMaps : Pass<"tenon-compose-maps", "::mlir::ModuleOp"> {
+  let summary = "Evaluate a map inside the map that loads it";
+  let description = [{
+    `load %m[f(i)]` of a map `m` is `m`'s region at the indices `f(i)`: substitution
+    is exact, because a map's region is pure and defined at every index.
+
+    ```mlir
+    %m = tenon.map %x = %a at %i, %j : (tensor<4x8xf32>) -> tensor<8x4xf32> {
+      %0 = tenon.load %x[%j, %i] : tensor<4x8xf32>
+      tenon.yield %0 : f32
+    }
+    %r = tenon.map %t = %m at %i, %j : (tensor<8x4xf32>) -> tensor<8x4xf32> {
+      %0 = tenon.load %t[%i, %j] : tensor<8x4xf32>
+      %1 = math.exp %0 : f32
+      tenon.yield %1 : f32
+    }
+    ```
+    becomes
+    ```mlir
+    %r = tenon.map %x = %a at %i, %j : (tensor<4x8xf32>) -> tensor<8x4xf32> {
+      %0 = tenon.load %x[%j, %i] : tensor<4x8xf32>
+      %1 = math.exp %0 : f32
+      tenon.yield %1 : f32
+    }
+    ```
+
+    A producer is composed when evaluating it again costs nothing to speak of (index
+    arithmetic, loads, selects, one rounding of arithmetic), or when this is
+    its only use and it is evaluated at most once per element it has. So masks and index tables
+    vanish into their users while an expensive table is computed once.
+  }];
+}
+#endif

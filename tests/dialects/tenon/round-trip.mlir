@@ -1,0 +1,81 @@
+// RUN: tenon-opt %s | tenon-opt | FileCheck %s
+
+tenon.symbol @B in [0, 64]
+tenon.symbol @S in [1, 8192] divisible by 4
+// CHECK: tenon.symbol @S in [1, 8192] divisible by 4
+
+tenon.weight @w : tensor<8x4xf32> = #tenon.source<"model.safetensors", 4096>
+tenon.weight @r : tensor<8x4xf32> = #tenon.random<7, 5.0e-02>
+tenon.weight @both : tensor<8x8xf32> = #tenon.recipe<concat [@w, @r] {axis = 1 : i64}>
+tenon.weight @b : tensor<2xf32> = dense<[1.0, 2.0]> : tensor<2xf32>
+// CHECK: tenon.weight @w : tensor<8x4xf32> = #tenon.source<"model.safetensors", 4096>
+// CHECK: tenon.weight @r : tensor<8x4xf32> = #tenon.random<7, 5.000000e-02>
+// CHECK: tenon.weight @both : tensor<8x8xf32> = #tenon.recipe<concat [@w, @r] {axis = 1 : i64}>
+
+// CHECK-LABEL: func.func @linear
+func.func @linear(%x: tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>) -> tensor<?x?x4xf32, #tenon.dims<[B, S, 4]>> {
+  %w = tenon.get @w : tensor<8x4xf32>
+  // CHECK: tenon.contract "b s k, k n -> b s n" %{{.*}}, %{{.*}} :
+  %y = tenon.contract "b s k, k n -> b s n" %x, %w
+     : (tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>, tensor<8x4xf32>) -> tensor<?x?x4xf32, #tenon.dims<[B, S, 4]>>
+  // CHECK: tenon.map %[[X:.*]] = %{{.*}} at %[[I:.*]], %[[J:.*]], %[[K:.*]] :
+  %z = tenon.map %a = %y at %i, %j, %k : (tensor<?x?x4xf32, #tenon.dims<[B, S, 4]>>) -> tensor<?x?x4xf32, #tenon.dims<[B, S, 4]>> {
+    // CHECK: tenon.size #tenon.dim<S - 1>
+    %last = tenon.size #tenon.dim<S - 1>
+    %flipped = arith.subi %last, %j : index
+    // CHECK: tenon.load %[[X]][%[[I]], %{{.*}}, %[[K]]]
+    %v = tenon.load %a[%i, %flipped, %k] : tensor<?x?x4xf32, #tenon.dims<[B, S, 4]>>
+    tenon.yield %v : f32
+  }
+  return %z : tensor<?x?x4xf32, #tenon.dims<[B, S, 4]>>
+}
+
+// CHECK-LABEL: func.func @rows
+func.func @rows(%x: tensor<4x8xf32>, %g: tensor<8xf32>) -> (tensor<4xf32>, tensor<32xf32>) {
+  // CHECK: tenon.norm layer %{{.*}} scale %{{.*}} : tensor<8xf32> over 1 epsilon
+  %n = tenon.norm layer %x scale %g : tensor<8xf32> over 1 epsilon 1.0e-12 : tensor<4x8xf32> -> tensor<4x8xf32>
+  // CHECK: tenon.softmax %{{.*}} over 1 :
+  %p = tenon.softmax %n over 1 : tensor<4x8xf32>
+  // CHECK: tenon.reduce sum %{{.*}} over [1] : tensor<4x8xf32> -> tensor<4xf32>
+  %s = tenon.reduce sum %p over [1] : tensor<4x8xf32> -> tensor<4xf32>
+  // CHECK: tenon.reshape %{{.*}} : tensor<4x8xf32> -> tensor<32xf32>
+  %r = tenon.reshape %p : tensor<4x8xf32> -> tensor<32xf32>
+  return %s, %r : tensor<4xf32>, tensor<32xf32>
+}
+
+// CHECK-LABEL: func.func @attend
+func.func @attend(%qkv: tensor<2x5x3x4x8xf32>, %mask: tensor<2x5xi1>) -> tensor<2x5x4x8xf32> {
+  // CHECK: tenon.attention %{{.*}}, (%{{.*}}), (%{{.*}}) captures (%{{.*}}) normalise softmax empty uniform layout
+  // CHECK-SAME: algorithm flash
+  // CHECK: score (
+  // CHECK: keep (
+  %o = tenon.attention %qkv, (%qkv), (%qkv) captures (%mask) normalise softmax empty uniform
+         layout ["b n 0 h d", "b n 1 h d", "b n 2 h d", "b n h d"] algorithm flash
+       : (tensor<2x5x3x4x8xf32>, tensor<2x5x3x4x8xf32>, tensor<2x5x3x4x8xf32>, tensor<2x5xi1>) -> tensor<2x5x4x8xf32>
+    score (%x, %b, %h, %i, %j, %m) {
+      %c = arith.constant 0.35 : f32
+      %y = arith.mulf %x, %c : f32
+      tenon.yield %y : f32
+    } keep (%b, %h, %i, %j, %m) {
+      %live = tenon.load %m[%b, %j] : tensor<2x5xi1>
+      tenon.yield %live : i1
+    }
+  return %o : tensor<2x5x4x8xf32>
+}
+
+// CHECK-LABEL: tenon.kernel @twice
+tenon.kernel @twice(%x: tensor<?x4xf32, #tenon.dims<[d0, 4]>>) -> tensor<?x4xf32, #tenon.dims<[d0, 4]>> {
+  %y = tenon.map %a = %x at %i, %j : (tensor<?x4xf32, #tenon.dims<[d0, 4]>>) -> tensor<?x4xf32, #tenon.dims<[d0, 4]>> {
+    %v = tenon.load %a[%i, %j] : tensor<?x4xf32, #tenon.dims<[d0, 4]>>
+    %w = arith.addf %v, %v : f32
+    tenon.yield %w : f32
+  }
+  tenon.return %y : tensor<?x4xf32, #tenon.dims<[d0, 4]>>
+}
+
+// CHECK-LABEL: func.func @use
+func.func @use(%x: tensor<?x4xf32, #tenon.dims<[B * S, 4]>>) -> tensor<?x4xf32, #tenon.dims<[B * S, 4]>> {
+  // CHECK: tenon.dispatch @twice(%{{.*}}) : {{.*}} dims #tenon.dims<[B * S]>
+  %y = tenon.dispatch @twice(%x) : (tensor<?x4xf32, #tenon.dims<[B * S, 4]>>) -> tensor<?x4xf32, #tenon.dims<[B * S, 4]>> dims #tenon.dims<[B * S]>
+  return %y : tensor<?x4xf32, #tenon.dims<[B * S, 4]>>
+}
