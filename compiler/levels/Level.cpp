@@ -16,10 +16,8 @@
 namespace tenon {
 
 static const Level levels[] = {
-#define TENON_LEVEL(id, name, isa, triple, cpu, tune, features, vectorBits, vectorRegisters, ports, l1, l2, rows,      \
-                    panels)                                                                                            \
-  {LevelId::id,     name,  Isa::isa, triple, cpu, tune, features, vectorBits, vectorRegisters, ports, l1, l2, rows,    \
-   panels},
+#define TENON_LEVEL(id, name, isa, triple, cpu, tune, features, vectorBits, vectorRegisters, ports, l1, l2, rows)      \
+  {LevelId::id, name, Isa::isa, triple, cpu, tune, features, vectorBits, vectorRegisters, ports, l1, l2, rows},
 #include "compiler/levels/Targets.def"
 };
 

@@ -35,8 +35,7 @@ struct Level {
   unsigned fmaPorts;
   unsigned l1Bytes;
   unsigned l2Bytes;
-  unsigned tileRows;   // MR: the tallest register tile
-  unsigned tilePanels; // panels of `panelWidth` columns a register tile spans
+  unsigned tileRows; // MR: the tallest register tile
 
   /// fp32 elements of one vector register.
   unsigned lanes() const { return vectorBits / 32; }

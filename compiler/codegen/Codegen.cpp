@@ -1,0 +1,241 @@
+// The LLVM half of code generation: translate, optimise, assemble, link.
+
+#include "compiler/codegen/Codegen.h"
+
+#include <mutex>
+
+#include "compiler/codegen/ImageLinker.h"
+#include "compiler/codegen/LowerToLLVM.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Index/IR/IndexDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/Analysis/TargetTransformInfo.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/IntrinsicInst.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Target/TargetOptions.h"
+#include "llvm/Transforms/Utils/LowerMemIntrinsics.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+void registerCodegenDialects(DialectRegistry &registry) {
+  registry.insert<affine::AffineDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
+                  index::IndexDialect, LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
+                  ub::UBDialect, vector::VectorDialect>();
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+}
+
+//===----------------------------------------------------------------------===//
+// The target
+//===----------------------------------------------------------------------===//
+
+static void initializeTargets() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
+  });
+}
+
+static std::unique_ptr<llvm::TargetMachine> createTargetMachine(const Level &level) {
+  initializeTargets();
+  llvm::Triple triple(level.triple);
+  std::string error;
+  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!target)
+    return nullptr;
+  return std::unique_ptr<llvm::TargetMachine>(
+      target->createTargetMachine(triple, level.cpu, level.features, llvm::TargetOptions(), llvm::Reloc::PIC_,
+                                  llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
+}
+
+/// Everything clang would say on its command line, said per function.
+static void setAttributes(llvm::Function &function, const Level &level) {
+  function.addFnAttr("target-cpu", level.cpu);
+  function.addFnAttr("tune-cpu", level.tune);
+  if (!level.features.empty())
+    function.addFnAttr("target-features", level.features);
+  std::string bits = std::to_string(level.vectorBits);
+  function.addFnAttr("prefer-vector-width", bits);
+  function.addFnAttr("min-legal-vector-width", bits);
+  function.addFnAttr("no-builtins");
+  function.addFnAttr("frame-pointer", "non-leaf");
+  function.addFnAttr(llvm::Attribute::NoUnwind);
+}
+
+/// Kernels are what the image exports; helpers are internal to it.
+static void setLinkage(llvm::Function &function) {
+  if (function.hasLocalLinkage()) {
+    function.setLinkage(llvm::GlobalValue::InternalLinkage);
+    return;
+  }
+  function.setDSOLocal(true);
+}
+
+//===----------------------------------------------------------------------===//
+// Optimising
+//===----------------------------------------------------------------------===//
+
+/// Emitters write the vectors, the unrolling and the tails themselves: LLVM's
+/// own would only add code around scalar remainders and spill register tiles.
+static llvm::PipelineTuningOptions tuning() {
+  llvm::PipelineTuningOptions options;
+  options.LoopVectorization = false;
+  options.SLPVectorization = false;
+  options.LoopUnrolling = false;
+  options.LoopInterleaving = false;
+  return options;
+}
+
+/// memcpy, memmove and memset would be calls into a library the image may not
+/// import.
+static void expandMemoryIntrinsics(llvm::Module &module, llvm::TargetMachine &machine) {
+  for (llvm::Function &function : module) {
+    llvm::SmallVector<llvm::MemIntrinsic *> intrinsics;
+    for (llvm::Instruction &instruction : llvm::instructions(function))
+      if (auto *intrinsic = llvm::dyn_cast<llvm::MemIntrinsic>(&instruction))
+        intrinsics.push_back(intrinsic);
+    llvm::TargetTransformInfo costs = machine.getTargetTransformInfo(function);
+    for (llvm::MemIntrinsic *intrinsic : intrinsics) {
+      if (auto *copy = llvm::dyn_cast<llvm::MemCpyInst>(intrinsic))
+        llvm::expandMemCpyAsLoop(copy, costs);
+      else if (auto *move = llvm::dyn_cast<llvm::MemMoveInst>(intrinsic))
+        llvm::expandMemMoveAsLoop(move, costs);
+      else
+        llvm::expandMemSetAsLoop(llvm::cast<llvm::MemSetInst>(intrinsic));
+      intrinsic->eraseFromParent();
+    }
+  }
+}
+
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine, tuning());
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
+  expandMemoryIntrinsics(module, machine);
+}
+
+static FailureOr<std::string> emitFile(llvm::Module &module, llvm::TargetMachine &machine, ModuleOp source,
+                                       llvm::CodeGenFileType type) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream out(bytes);
+  llvm::legacy::PassManager passes;
+  if (machine.addPassesToEmitFile(passes, out, nullptr, type))
+    return source.emitError("LLVM cannot emit files for " + machine.getTargetTriple().str()), failure();
+  passes.run(module);
+  return std::string(bytes.begin(), bytes.end());
+}
+
+//===----------------------------------------------------------------------===//
+// The whole way
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// A kernel module on its way through LLVM, with what it needs to live.
+struct Translation {
+  std::unique_ptr<llvm::TargetMachine> machine;
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> module;
+
+  LogicalResult run(ModuleOp source, const Level &level);
+};
+} // namespace
+
+LogicalResult Translation::run(ModuleOp source, const Level &level) {
+  machine = createTargetMachine(level);
+  if (!machine)
+    return source.emitError("this build of LLVM has no target for ") << level.triple;
+  if (failed(lowerToLLVMDialect(source)))
+    return failure();
+  module = translateModuleToLLVMIR(source, context, "kernels");
+  if (!module)
+    return failure();
+  module->setTargetTriple(machine->getTargetTriple());
+  module->setDataLayout(machine->createDataLayout());
+  module->setPICLevel(llvm::PICLevel::BigPIC);
+  for (llvm::Function &function : *module) {
+    if (function.isDeclaration())
+      continue;
+    setAttributes(function, level);
+    setLinkage(function);
+  }
+  optimize(*module, *machine);
+  return success();
+}
+
+FailureOr<std::string> printKernels(ModuleOp source, const Level &level, CodeText text) {
+  Translation translation;
+  if (failed(translation.run(source, level)))
+    return failure();
+  if (text == CodeText::Assembly)
+    return emitFile(*translation.module, *translation.machine, source, llvm::CodeGenFileType::AssemblyFile);
+  std::string result;
+  llvm::raw_string_ostream(result) << *translation.module;
+  return result;
+}
+
+FailureOr<std::string> compileObject(ModuleOp source, const Level &level) {
+  Translation translation;
+  if (failed(translation.run(source, level)))
+    return failure();
+  return emitFile(*translation.module, *translation.machine, source, llvm::CodeGenFileType::ObjectFile);
+}
+
+static std::vector<std::string> kernelNames(ModuleOp source) {
+  std::vector<std::string> names;
+  for (auto function : source.getOps<func::FuncOp>())
+    if (function.isPublic() && !function.isDeclaration())
+      names.push_back(function.getSymName().str());
+  return names;
+}
+
+FailureOr<CodeImage> compileKernels(ModuleOp source, const Level &level) {
+  std::vector<std::string> names = kernelNames(source);
+  FailureOr<std::string> object = compileObject(source, level);
+  if (failed(object))
+    return failure();
+  llvm::Expected<std::string> image = linkImage(*object);
+  if (!image)
+    return source.emitError(llvm::toString(image.takeError())), failure();
+  llvm::Expected<std::vector<KernelSymbol>> kernels = checkImage(*image, names);
+  if (!kernels)
+    return source.emitError(llvm::toString(kernels.takeError())), failure();
+  return CodeImage{std::move(*image), std::move(*kernels)};
+}
+
+} // namespace tenon

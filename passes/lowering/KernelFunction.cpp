@@ -1,0 +1,86 @@
+// Builds kernel functions: signature, argument block, operand views.
+
+#include "passes/lowering/KernelFunction.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+namespace {
+/// Fields of tenon_kernel_args, in order; each is one pointer.
+enum ArgsField { OperandsField, DimsField, ScratchField, FaultsField };
+} // namespace
+
+/// Loads entry `index` of the table of `type` at `table`. The argument block does
+/// not change during a call, which is what `invariant` tells LLVM.
+static Value loadEntry(OpBuilder &builder, Location loc, Value table, Type type, unsigned index) {
+  auto pointer = LLVM::LLVMPointerType::get(builder.getContext());
+  Value address = LLVM::GEPOp::create(builder, loc, pointer, type, table, ArrayRef<LLVM::GEPArg>{int32_t(index)});
+  return LLVM::LoadOp::create(builder, loc, type, address, /*alignment=*/8, /*isVolatile=*/false,
+                              /*isNonTemporal=*/false, /*isInvariant=*/true);
+}
+
+Value viewOfPointer(OpBuilder &builder, Location loc, Value pointer, Type element) {
+  MLIRContext *context = builder.getContext();
+  auto word = builder.getI64Type();
+  auto extents = LLVM::LLVMArrayType::get(word, 1);
+  auto descriptorType =
+      LLVM::LLVMStructType::getLiteral(context, {pointer.getType(), pointer.getType(), word, extents, extents});
+  auto constant = [&](int64_t value) { return LLVM::ConstantOp::create(builder, loc, word, value); };
+  Value descriptor = LLVM::PoisonOp::create(builder, loc, descriptorType);
+  auto insert = [&](Value value, ArrayRef<int64_t> position) {
+    descriptor = LLVM::InsertValueOp::create(builder, loc, descriptor, value, position);
+  };
+  insert(pointer, {0});
+  insert(pointer, {1});
+  insert(constant(0), {2});
+  insert(constant(std::numeric_limits<int64_t>::max()), {3, 0});
+  insert(constant(1), {4, 0});
+  auto view = MemRefType::get({ShapedType::kDynamic}, element);
+  return UnrealizedConversionCastOp::create(builder, loc, view, descriptor).getResult(0);
+}
+
+KernelFunction KernelFunction::create(OpBuilder &builder, Location loc, ModuleOp module, StringRef name,
+                                      ArrayRef<Type> operandElements, unsigned dims) {
+  KernelFunction kernel;
+  auto pointer = LLVM::LLVMPointerType::get(builder.getContext());
+  Type i32 = builder.getI32Type();
+  builder.setInsertionPointToEnd(module.getBody());
+  kernel.func = func::FuncOp::create(builder, loc, name, builder.getFunctionType({pointer, i32, i32}, {}));
+  Block *body = kernel.func.addEntryBlock();
+  builder.setInsertionPointToStart(body);
+
+  Type index = builder.getIndexType();
+  Value args = body->getArgument(0);
+  kernel.first = arith::IndexCastUIOp::create(builder, loc, index, body->getArgument(1));
+  kernel.last = arith::IndexCastUIOp::create(builder, loc, index, body->getArgument(2));
+  Value operands = loadEntry(builder, loc, args, pointer, OperandsField);
+  for (auto [k, element] : llvm::enumerate(operandElements))
+    kernel.operandViews.push_back(
+        viewOfPointer(builder, loc, loadEntry(builder, loc, operands, pointer, k), element));
+  Value table = loadEntry(builder, loc, args, pointer, DimsField);
+  for (unsigned k = 0; k < dims; ++k)
+    kernel.dimValues.push_back(arith::IndexCastOp::create(
+        builder, loc, index, loadEntry(builder, loc, table, builder.getI64Type(), k)));
+  kernel.scratchPointer = loadEntry(builder, loc, args, pointer, ScratchField);
+  kernel.faultsPointer = loadEntry(builder, loc, args, pointer, FaultsField);
+  builder.setInsertionPoint(func::ReturnOp::create(builder, loc));
+  return kernel;
+}
+
+Value KernelFunction::scratch(OpBuilder &builder, Location loc, Type element, Value byteOffset) const {
+  Value offset = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), byteOffset);
+  Value pointer = LLVM::GEPOp::create(builder, loc, scratchPointer.getType(), builder.getI8Type(), scratchPointer,
+                                      ValueRange{offset});
+  return viewOfPointer(builder, loc, pointer, element);
+}
+
+void KernelFunction::raiseFaults(OpBuilder &builder, Location loc, Value bits) const {
+  LLVM::AtomicRMWOp::create(builder, loc, LLVM::AtomicBinOp::_or, faultsPointer, bits,
+                            LLVM::AtomicOrdering::monotonic);
+}
+
+} // namespace tenon

@@ -1,0 +1,54 @@
+// The function a kernel lowers to: the C ABI of tenon/kernel_abi.h seen as
+// values an emitter can use.
+//
+//   void k(const tenon_kernel_args *args, uint32_t first_tile, uint32_t last_tile)
+//
+// The prologue reads the argument block once. Operands appear as flat
+// memref<?xT> of unit stride whose size is not known: emitters compute element
+// offsets themselves and never ask a view for its dim.
+
+#pragma once
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+
+namespace tenon {
+
+class KernelFunction {
+public:
+  /// Appends a public kernel `name` to `module`. Operand k has elements of type
+  /// operandElements[k]; the kernel has `dims` dimension values. Leaves `builder`
+  /// in the body, before the return.
+  static KernelFunction create(mlir::OpBuilder &builder, mlir::Location loc, mlir::ModuleOp module,
+                               llvm::StringRef name, llvm::ArrayRef<mlir::Type> operandElements, unsigned dims);
+
+  mlir::func::FuncOp function() const { return func; }
+
+  /// Operand k, as memref<?xT>. In the ABI's order: inputs, weights, results.
+  mlir::Value operand(unsigned k) const { return operandViews[k]; }
+  /// Kernel dim k, as index.
+  mlir::Value dim(unsigned k) const { return dimValues[k]; }
+  /// The tiles this call is to compute, [firstTile, lastTile), as index.
+  mlir::Value firstTile() const { return first; }
+  mlir::Value lastTile() const { return last; }
+
+  /// This worker's scratch from `byteOffset` (index) on, as memref<?xT>. The
+  /// scratch starts on a cache line; offsets that keep to one are the caller's.
+  mlir::Value scratch(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type element,
+                      mlir::Value byteOffset) const;
+
+  /// ORs `bits` (i32) into the faults of the run, whatever other workers do.
+  void raiseFaults(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value bits) const;
+
+private:
+  mlir::func::FuncOp func;
+  llvm::SmallVector<mlir::Value> operandViews, dimValues;
+  mlir::Value first, last;
+  mlir::Value scratchPointer, faultsPointer;
+};
+
+/// A flat memref<?xT> over `pointer` (!llvm.ptr), unit stride, size unknown.
+mlir::Value viewOfPointer(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value pointer, mlir::Type element);
+
+} // namespace tenon

@@ -1,0 +1,271 @@
+// Emits register tiles of matrix products and the loops and switches around
+// them. See the header for the mathematics and the guarantees.
+
+#include "passes/lowering/MicroKernel.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+//===----------------------------------------------------------------------===//
+// Index arithmetic
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Index arithmetic that folds constants as it goes.
+struct IndexMath {
+  OpBuilder &builder;
+  Location loc;
+
+  Value constant(int64_t value) const { return arith::ConstantIndexOp::create(builder, loc, value); }
+  Value value(OpFoldResult stride) const { return getValueOrCreateConstantIndexOp(builder, loc, stride); }
+  Value add(Value a, Value b) const { return builder.createOrFold<arith::AddIOp>(loc, a, b); }
+  Value sub(Value a, Value b) const { return builder.createOrFold<arith::SubIOp>(loc, a, b); }
+  Value mul(Value a, Value b) const { return builder.createOrFold<arith::MulIOp>(loc, a, b); }
+  Value div(Value a, Value b) const { return builder.createOrFold<arith::DivUIOp>(loc, a, b); }
+  Value rem(Value a, Value b) const { return builder.createOrFold<arith::RemUIOp>(loc, a, b); }
+  /// base + count * stride
+  Value step(Value base, int64_t count, OpFoldResult stride) const {
+    return count == 0 ? base : add(base, mul(value(stride), constant(count)));
+  }
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// One tile
+//===----------------------------------------------------------------------===//
+
+unsigned RegisterTile::panelsAt(unsigned height) const {
+  // The sums, the row of B they meet, and one broadcast scalar of A.
+  constexpr unsigned widest = 8;
+  unsigned fitting = (registers - 1) / ((height + 1) * vectorsPerPanel());
+  return std::max(1u, std::min(widest, unsigned(llvm::bit_floor(fitting))));
+}
+
+namespace {
+/// Emits one tile: `height` rows by `vectors` vector registers.
+class TileEmitter {
+public:
+  TileEmitter(Location loc, const RegisterTile &tile, unsigned height, unsigned panels, const TileInput &a,
+              const TilePanels &b, const TileOutput &c)
+      : loc(loc), tile(tile), height(height), vectors(panels * tile.vectorsPerPanel()), a(a), b(b), c(c) {}
+
+  void emit(OpBuilder &builder, Value k, Value accumulate) {
+    vectorType = VectorType::get({tile.lanes}, builder.getF32Type());
+    SmallVector<Value> sums = initialSums(builder, accumulate);
+    IndexMath index{builder, loc};
+    Value zero = index.constant(0), one = index.constant(1);
+    if (kUnroll() == 1)
+      return store(builder, sumOver(builder, zero, k, one, sums, 1));
+    Value unroll = index.constant(kUnroll());
+    Value whole = index.sub(k, index.rem(k, unroll));
+    sums = sumOver(builder, zero, whole, unroll, sums, kUnroll());
+    store(builder, sumOver(builder, whole, k, one, sums, 1));
+  }
+
+private:
+  /// A tall tile's step is long enough to hide the loop around it, and unrolled
+  /// LLVM's scheduler spills; a low one would be mostly loop.
+  unsigned kUnroll() const { return height * vectors >= 12 ? 1 : 4; }
+
+  Value columnOffset(OpBuilder &builder, Value base, unsigned vector) const {
+    IndexMath index{builder, loc};
+    return index.add(base, index.constant(vector * tile.lanes));
+  }
+
+  SmallVector<Value> loadSums(OpBuilder &builder) const {
+    SmallVector<Value> sums;
+    IndexMath index{builder, loc};
+    for (unsigned row = 0; row < height; ++row)
+      for (unsigned vector = 0; vector < vectors; ++vector)
+        sums.push_back(vector::LoadOp::create(builder, loc, vectorType, c.base,
+                                              columnOffset(builder, index.step(c.offset, row, c.rowStride), vector)));
+    return sums;
+  }
+
+  SmallVector<Value> zeroSums(OpBuilder &builder) const {
+    Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType));
+    return SmallVector<Value>(height * vectors, zero);
+  }
+
+  SmallVector<Value> initialSums(OpBuilder &builder, Value accumulate) const {
+    if (!accumulate)
+      return zeroSums(builder);
+    auto choice = scf::IfOp::create(
+        builder, loc, accumulate,
+        [&](OpBuilder &inner, Location) { scf::YieldOp::create(inner, loc, loadSums(inner)); },
+        [&](OpBuilder &inner, Location) { scf::YieldOp::create(inner, loc, zeroSums(inner)); });
+    return choice.getResults();
+  }
+
+  void store(OpBuilder &builder, ArrayRef<Value> sums) const {
+    IndexMath index{builder, loc};
+    for (unsigned row = 0; row < height; ++row)
+      for (unsigned vector = 0; vector < vectors; ++vector)
+        vector::StoreOp::create(builder, loc, sums[row * vectors + vector], c.base,
+                                columnOffset(builder, index.step(c.offset, row, c.rowStride), vector));
+  }
+
+  /// One step of k at element offsets `aAt` and `bAt` (panel 0).
+  void multiplyAdd(OpBuilder &builder, Value aAt, Value bAt, MutableArrayRef<Value> sums) const {
+    IndexMath index{builder, loc};
+    SmallVector<Value> columns;
+    for (unsigned vector = 0; vector < vectors; ++vector) {
+      Value panel = index.step(bAt, vector / tile.vectorsPerPanel(), b.panelStride);
+      columns.push_back(vector::LoadOp::create(builder, loc, vectorType, b.base,
+                                               columnOffset(builder, panel, vector % tile.vectorsPerPanel())));
+    }
+    for (unsigned row = 0; row < height; ++row) {
+      Value scalar = memref::LoadOp::create(builder, loc, a.base, index.step(aAt, row, a.rowStride));
+      Value factor = vector::BroadcastOp::create(builder, loc, vectorType, scalar);
+      for (unsigned vector = 0; vector < vectors; ++vector) {
+        Value &sum = sums[row * vectors + vector];
+        sum = vector::FMAOp::create(builder, loc, factor, columns[vector], sum);
+      }
+    }
+  }
+
+  SmallVector<Value> sumOver(OpBuilder &builder, Value from, Value to, Value step, ArrayRef<Value> initial,
+                             unsigned unroll) const {
+    auto loop = scf::ForOp::create(
+        builder, loc, from, to, step, initial, [&](OpBuilder &inner, Location, Value k, ValueRange carried) {
+          IndexMath index{inner, loc};
+          SmallVector<Value> sums(carried);
+          Value aAt = index.add(a.offset, index.mul(k, index.value(a.kStride)));
+          Value bAt = index.add(b.offset, index.mul(k, index.value(b.kStride)));
+          for (unsigned u = 0; u < unroll; ++u)
+            multiplyAdd(inner, index.step(aAt, u, a.kStride), index.step(bAt, u, b.kStride), sums);
+          scf::YieldOp::create(inner, loc, sums);
+        });
+    return SmallVector<Value>(loop.getResults());
+  }
+
+  Location loc;
+  const RegisterTile &tile;
+  unsigned height, vectors;
+  const TileInput &a;
+  const TilePanels &b;
+  const TileOutput &c;
+  VectorType vectorType;
+};
+} // namespace
+
+void emitTileProduct(OpBuilder &builder, Location loc, const RegisterTile &tile, unsigned height, unsigned panels,
+                     const TileInput &a, const TilePanels &b, Value k, const TileOutput &c, Value accumulate) {
+  TileEmitter(loc, tile, height, panels, a, b, c).emit(builder, k, accumulate);
+}
+
+//===----------------------------------------------------------------------===//
+// Heights
+//===----------------------------------------------------------------------===//
+
+void emitHeightSwitch(OpBuilder &builder, Location loc, Value height, unsigned maxHeight,
+                      llvm::function_ref<void(OpBuilder &, Location, unsigned)> body) {
+  SmallVector<int64_t> cases = llvm::to_vector(llvm::seq_inclusive<int64_t>(1, maxHeight));
+  auto choice = scf::IndexSwitchOp::create(builder, loc, TypeRange(), height, cases, cases.size());
+  for (auto [region, value] : llvm::zip_equal(choice.getCaseRegions(), cases)) {
+    OpBuilder inner = OpBuilder::atBlockBegin(&region.emplaceBlock());
+    body(inner, loc, value);
+    scf::YieldOp::create(inner, loc);
+  }
+  OpBuilder inner = OpBuilder::atBlockBegin(&choice.getDefaultRegion().emplaceBlock());
+  scf::YieldOp::create(inner, loc);
+}
+
+RowSplit RowSplit::create(OpBuilder &builder, Location loc, Value rows, unsigned maxHeight) {
+  IndexMath index{builder, loc};
+  Value count = index.div(index.add(rows, index.constant(maxHeight - 1)), index.constant(maxHeight));
+  // No rows are no tiles; the divisor must still not be zero.
+  Value divisor = builder.createOrFold<arith::MaxUIOp>(loc, count, index.constant(1));
+  return {count, index.div(rows, divisor), index.rem(rows, divisor)};
+}
+
+Value RowSplit::heightOf(OpBuilder &builder, Location loc, Value tileIndex) const {
+  Value isTaller = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, tileIndex, taller);
+  Value extra = arith::IndexCastUIOp::create(builder, loc, builder.getIndexType(), isTaller);
+  return arith::AddIOp::create(builder, loc, height, extra);
+}
+
+Value RowSplit::firstRowOf(OpBuilder &builder, Location loc, Value tileIndex) const {
+  IndexMath index{builder, loc};
+  Value tallerBefore = arith::MinUIOp::create(builder, loc, tileIndex, taller);
+  return index.add(index.mul(tileIndex, height), tallerBefore);
+}
+
+//===----------------------------------------------------------------------===//
+// The shared family
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Arguments of the shared function, in order.
+enum TileArgument { ABase, AOffset, BBase, BOffset, PanelStride, CBase, COffset, Height, Panels, K, Accumulate };
+} // namespace
+
+/// One height: as many wide tiles as fit into the panels, then single ones.
+static void emitHeight(OpBuilder &builder, Location loc, const RegisterTile &tile, unsigned height,
+                       const TileFunction::Strides &strides, ValueRange arguments) {
+  IndexMath index{builder, loc};
+  unsigned width = tile.panelsAt(height);
+  auto emitLoop = [&](Value from, Value to, unsigned panels) {
+    scf::ForOp::create(
+        builder, loc, from, to, index.constant(panels), ValueRange(),
+        [&](OpBuilder &inner, Location, Value panel, ValueRange) {
+          IndexMath at{inner, loc};
+          TileInput a{arguments[ABase], arguments[AOffset], inner.getIndexAttr(strides.aRow), inner.getIndexAttr(1)};
+          TilePanels b{arguments[BBase], at.add(arguments[BOffset], at.mul(panel, arguments[PanelStride])),
+                       arguments[PanelStride], inner.getIndexAttr(strides.bK)};
+          TileOutput c{arguments[CBase],
+                       at.add(arguments[COffset], at.mul(panel, at.constant(RegisterTile::panelWidth))),
+                       inner.getIndexAttr(strides.cRow)};
+          emitTileProduct(inner, loc, tile, height, panels, a, b, arguments[K], c, arguments[Accumulate]);
+          scf::YieldOp::create(inner, loc);
+        });
+  };
+  Value panels = arguments[Panels];
+  Value whole = index.sub(panels, index.rem(panels, index.constant(width)));
+  emitLoop(index.constant(0), whole, width);
+  if (width > 1)
+    emitLoop(whole, panels, 1);
+}
+
+TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const Strides &strides) {
+  std::string name = ("tile_" + Twine(tile.rows) + "_a" + Twine(strides.aRow) + "_b" + Twine(strides.bK) + "_c" +
+                      Twine(strides.cRow))
+                         .str();
+  if (auto known = module.lookupSymbol<func::FuncOp>(name))
+    return TileFunction(known);
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  Location loc = module.getLoc();
+  Type index = builder.getIndexType();
+  Type view = MemRefType::get({ShapedType::kDynamic}, builder.getF32Type());
+  auto type = builder.getFunctionType(
+      {view, index, view, index, index, view, index, index, index, index, builder.getI1Type()}, {});
+  auto function = func::FuncOp::create(builder, loc, name, type);
+  function.setPrivate();
+  // Inlined, its registers would compete with the caller's and its code multiply.
+  function->setAttr("passthrough", builder.getStrArrayAttr({"noinline"}));
+  Block *body = function.addEntryBlock();
+  builder.setInsertionPointToStart(body);
+  emitHeightSwitch(builder, loc, body->getArgument(Height), tile.rows,
+                   [&](OpBuilder &inner, Location, unsigned height) {
+                     emitHeight(inner, loc, tile, height, strides, body->getArguments());
+                   });
+  func::ReturnOp::create(builder, loc);
+  return TileFunction(function);
+}
+
+void TileFunction::call(OpBuilder &builder, Location loc, const Arguments &arguments) const {
+  const Arguments &x = arguments;
+  func::CallOp::create(builder, loc, function,
+                       ValueRange{x.a, x.aOffset, x.b, x.bOffset, x.panelStride, x.c, x.cOffset, x.height, x.panels,
+                                  x.k, x.accumulate});
+}
+
+} // namespace tenon

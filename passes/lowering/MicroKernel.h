@@ -1,0 +1,120 @@
+// The register-tile matrix product that contractions and attention share.
+//
+//   C[i][n] (+)= sum over k of A[i][k] * B[k][n]     i < h, n < panels * 16
+//
+// One tile keeps its h x panels*16 sums in registers over the whole of k, reads
+// B as vectors of panels `[k][16]` and broadcasts the scalars of A. Rows are
+// dynamic, so a tile exists in every height 1..rows behind one switch, and rows
+// are split into nearly equal heights: with a tallest tile of 14 rows, 16 rows
+// are 8 + 8, not 14 + 2 (design 4.6).
+//
+// Every sum runs over k in order, one fused multiply-add each, whatever the
+// height and the width: a row's result does not depend on how many rows there
+// are, nor on who computes it. A first pass over part of k, stored and
+// continued by a second one, gives the same bits as one pass.
+//
+// Costs, per k: `panels * 16 / lanes` vector loads and h broadcasts for h times
+// as many multiply-adds as vector loads. Limits: fp32.
+
+#pragma once
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OpDefinition.h"
+
+namespace tenon {
+
+/// What a level's registers hold; filled from the target's level table.
+struct RegisterTile {
+  unsigned lanes;     // fp32 elements of a vector register: 4, 8 or 16
+  unsigned registers; // vector registers
+  unsigned rows;      // tallest tile
+
+  static constexpr unsigned panelWidth = 16;
+  unsigned vectorsPerPanel() const { return panelWidth / lanes; }
+
+  /// Panels a tile of `height` rows is wide: as many as the registers hold, since
+  /// a low and narrow tile leaves the multiply-add units waiting.
+  unsigned panelsAt(unsigned height) const;
+};
+
+/// Element (i, k) of A is at offset + i * rowStride + k * kStride of `base`.
+struct TileInput {
+  mlir::Value base;   // memref<?xf32>
+  mlir::Value offset; // index
+  mlir::OpFoldResult rowStride;
+  mlir::OpFoldResult kStride;
+};
+
+/// Element (k, p * 16 + c) of B is at offset + p * panelStride + k * kStride + c.
+struct TilePanels {
+  mlir::Value base;   // memref<?xf32>
+  mlir::Value offset; // index
+  mlir::OpFoldResult panelStride;
+  mlir::OpFoldResult kStride;
+};
+
+/// Element (i, n) of C is at offset + i * rowStride + n of `base`.
+struct TileOutput {
+  mlir::Value base;   // memref<?xf32>
+  mlir::Value offset; // index
+  mlir::OpFoldResult rowStride;
+};
+
+/// Emits the product of one tile of static height and width at `builder`. `k` is
+/// an index; where `accumulate` (i1) is false, or null, C starts at zero.
+void emitTileProduct(mlir::OpBuilder &builder, mlir::Location loc, const RegisterTile &tile, unsigned height,
+                     unsigned panels, const TileInput &a, const TilePanels &b, mlir::Value k, const TileOutput &c,
+                     mlir::Value accumulate = {});
+
+/// Emits `body(height)` for the height that `height` (index) has at run time,
+/// 1..maxHeight; for any other nothing runs.
+void emitHeightSwitch(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value height, unsigned maxHeight,
+                      llvm::function_ref<void(mlir::OpBuilder &, mlir::Location, unsigned height)> body);
+
+/// Rows split into the fewest tiles of at most `maxHeight` rows, nearly equal:
+/// the first `taller` of `count` tiles have one row more than the others.
+struct RowSplit {
+  mlir::Value count;  // index: number of tiles, 0 for no rows
+  mlir::Value height; // index: rows of a shorter tile
+  mlir::Value taller; // index
+
+  static RowSplit create(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value rows, unsigned maxHeight);
+  mlir::Value heightOf(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value tileIndex) const;
+  mlir::Value firstRowOf(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value tileIndex) const;
+};
+
+/// The whole height family as one private function of the module, shared by all
+/// its kernels, so that twelve products of a model cost the code of one.
+class TileFunction {
+public:
+  /// Strides are compiled in: they make the addresses of a tile's rows constant
+  /// offsets of one pointer.
+  struct Strides {
+    int64_t aRow; // elements between rows of A; columns of A are contiguous
+    int64_t bK;   // elements between k steps of a panel
+    int64_t cRow; // elements between rows of C
+  };
+
+  /// Finds or adds the function for `tile` and `strides`.
+  static TileFunction get(mlir::ModuleOp module, const RegisterTile &tile, const Strides &strides);
+
+  /// The values of one call; all index but the memref<?xf32> bases.
+  struct Arguments {
+    mlir::Value a, aOffset;
+    mlir::Value b, bOffset, panelStride;
+    mlir::Value c, cOffset;
+    mlir::Value height;     // rows, 1..tile.rows
+    mlir::Value panels;     // any number; best a multiple of tile.panelsAt(height)
+    mlir::Value k;          // length of the sums
+    mlir::Value accumulate; // i1: add to C instead of overwriting it
+  };
+  void call(mlir::OpBuilder &builder, mlir::Location loc, const Arguments &arguments) const;
+
+private:
+  explicit TileFunction(mlir::func::FuncOp function) : function(function) {}
+  mlir::func::FuncOp function;
+};
+
+} // namespace tenon
