@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Export the real-size benchmark models to ONNX, with inputs and float64 outputs.
+r"""Export the real-size benchmark models to ONNX, with inputs and float64 outputs.
 
     python3 -m venv torchenv
-    torchenv/bin/pip install torch==2.13.0 transformers onnx onnxscript onnxruntime numpy safetensors
+    torchenv/bin/pip install torch==2.13.0 transformers==5.23.0 onnx==1.23.2 onnxscript==0.7.2 \
+        safetensors==0.8.0 numpy==2.4.6
     torchenv/bin/python benchmarks/export.py --minilm build/deps/minilm --out models
 
 Needs an environment of its own: nothing else in the repository needs PyTorch.
@@ -194,40 +195,36 @@ def text_cases(vocab, shapes):
     return cases
 
 
-def minilm(folder, out):
-    bert = BertModel.from_pretrained(folder, add_pooling_layer=False)
-    vocab = bert.config.vocab_size
-    cases = text_cases(vocab, [(1, 16), (1, 128), (8, 128)])
-    write_model("minilm", Bert(bert), cases, out, text_inputs(2, 16, vocab, 1))
+def build(name, minilm=None):
+    """One of MODELS; `minilm` is the folder with the real weights."""
+    if name == "minilm":
+        return Bert(BertModel.from_pretrained(minilm, add_pooling_layer=False))
+    if name == "bert-base":
+        return Bert(randomise(BertModel(BertConfig()), SEED), pooler=True)
+    if name == "vit-b16":
+        return Vit(randomise(ViTForImageClassification(ViTConfig(num_labels=1000)), SEED))
+    raise ValueError(f"models are {', '.join(MODELS)}; found {name}")
 
 
-def bert_base(out):
-    bert = randomise(BertModel(BertConfig()), SEED)
-    vocab = bert.config.vocab_size
-    cases = text_cases(vocab, [(1, 128), (1, 512)])
-    write_model("bert-base", Bert(bert, pooler=True), cases, out, text_inputs(2, 16, vocab, 1))
-
-
-def vit_b16(out):
-    vit = randomise(ViTForImageClassification(ViTConfig(num_labels=1000)), SEED)
-    cases = {f"{b}x224": image_inputs(b, 224, b) for b in (1, 3)}
-    write_model("vit-b16", Vit(vit), cases, out, image_inputs(2, 224, 9))
+VOCABULARY = 30522  # of BERT's uncased word pieces, MiniLM's too
+MODELS = {
+    "minilm": text_cases(VOCABULARY, [(1, 16), (1, 128), (8, 128)]),
+    "bert-base": text_cases(VOCABULARY, [(1, 128), (1, 512)]),
+    "vit-b16": {f"{b}x224": image_inputs(b, 224, b) for b in (1, 3)},
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minilm", type=pathlib.Path, help="folder with config.json and model.safetensors")
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--only", nargs="*", default=["minilm", "bert-base", "vit-b16"])
+    parser.add_argument("--only", nargs="*", choices=list(MODELS), default=list(MODELS))
     args = parser.parse_args()
-    if "minilm" in args.only:
-        if args.minilm is None:
-            parser.error("minilm needs --minilm DIR")
-        minilm(args.minilm, args.out)
-    if "bert-base" in args.only:
-        bert_base(args.out)
-    if "vit-b16" in args.only:
-        vit_b16(args.out)
+    if "minilm" in args.only and args.minilm is None:
+        parser.error("minilm needs --minilm DIR")
+    for name in args.only:
+        example = image_inputs(2, 224, 9) if name == "vit-b16" else text_inputs(2, 16, VOCABULARY, 1)
+        write_model(name, build(name, args.minilm), MODELS[name], args.out, example)
 
 
 if __name__ == "__main__":
