@@ -42,7 +42,7 @@ def Tenon_SourceAttr : Tenon_Attr<"Source", "source"> {
   let description = [{
     `#tenon.source<"model.safetensors", 1024>`: the weight's elements stand,
     little-endian and row-major, at this byte offset of the named file. The file
-    is mapped by whoever imported the model (`frontends/WeightStore.h`); the IR
+    is mapped by whoever imported the model (`dialects/tenon/WeightStore.h`); the IR
     never holds the bytes.
   }];
   let parameters = (ins StringRefParameter<>:$file, "int64_t":$offset);
