@@ -3,40 +3,15 @@
 
 #include "passes/lowering/MicroKernel.h"
 
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/lowering/IndexMath.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
 namespace tenon {
-
-//===----------------------------------------------------------------------===//
-// Index arithmetic
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// Index arithmetic that folds constants as it goes.
-struct IndexMath {
-  OpBuilder &builder;
-  Location loc;
-
-  Value constant(int64_t value) const { return arith::ConstantIndexOp::create(builder, loc, value); }
-  Value value(OpFoldResult stride) const { return getValueOrCreateConstantIndexOp(builder, loc, stride); }
-  Value add(Value a, Value b) const { return builder.createOrFold<arith::AddIOp>(loc, a, b); }
-  Value sub(Value a, Value b) const { return builder.createOrFold<arith::SubIOp>(loc, a, b); }
-  Value mul(Value a, Value b) const { return builder.createOrFold<arith::MulIOp>(loc, a, b); }
-  Value div(Value a, Value b) const { return builder.createOrFold<arith::DivUIOp>(loc, a, b); }
-  Value rem(Value a, Value b) const { return builder.createOrFold<arith::RemUIOp>(loc, a, b); }
-  /// base + count * stride
-  Value step(Value base, int64_t count, OpFoldResult stride) const {
-    return count == 0 ? base : add(base, mul(value(stride), constant(count)));
-  }
-};
-} // namespace
 
 //===----------------------------------------------------------------------===//
 // One tile
@@ -77,7 +52,7 @@ private:
 
   Value columnOffset(OpBuilder &builder, Value base, unsigned vector) const {
     IndexMath index{builder, loc};
-    return index.add(base, index.constant(vector * tile.lanes));
+    return index.add(base, vector * tile.lanes);
   }
 
   SmallVector<Value> loadSums(OpBuilder &builder) const {
@@ -181,9 +156,9 @@ void emitHeightSwitch(OpBuilder &builder, Location loc, Value height, unsigned m
 
 RowSplit RowSplit::create(OpBuilder &builder, Location loc, Value rows, unsigned maxHeight) {
   IndexMath index{builder, loc};
-  Value count = index.div(index.add(rows, index.constant(maxHeight - 1)), index.constant(maxHeight));
+  Value count = index.ceilDiv(rows, maxHeight);
   // No rows are no tiles; the divisor must still not be zero.
-  Value divisor = builder.createOrFold<arith::MaxUIOp>(loc, count, index.constant(1));
+  Value divisor = index.max(count, index.constant(1));
   return {count, index.div(rows, divisor), index.rem(rows, divisor)};
 }
 
@@ -195,7 +170,7 @@ Value RowSplit::heightOf(OpBuilder &builder, Location loc, Value tileIndex) cons
 
 Value RowSplit::firstRowOf(OpBuilder &builder, Location loc, Value tileIndex) const {
   IndexMath index{builder, loc};
-  Value tallerBefore = arith::MinUIOp::create(builder, loc, tileIndex, taller);
+  Value tallerBefore = index.min(tileIndex, taller);
   return index.add(index.mul(tileIndex, height), tallerBefore);
 }
 
@@ -222,14 +197,14 @@ static void emitHeight(OpBuilder &builder, Location loc, const RegisterTile &til
           TilePanels b{arguments[BBase], at.add(arguments[BOffset], at.mul(panel, arguments[PanelStride])),
                        arguments[PanelStride], inner.getIndexAttr(strides.bK)};
           TileOutput c{arguments[CBase],
-                       at.add(arguments[COffset], at.mul(panel, at.constant(RegisterTile::panelWidth))),
+                       at.add(arguments[COffset], at.mul(panel, RegisterTile::panelWidth)),
                        inner.getIndexAttr(strides.cRow)};
           emitTileProduct(inner, loc, tile, height, panels, a, b, arguments[K], c, arguments[Accumulate]);
           scf::YieldOp::create(inner, loc);
         });
   };
   Value panels = arguments[Panels];
-  Value whole = index.sub(panels, index.rem(panels, index.constant(width)));
+  Value whole = index.sub(panels, index.rem(panels, width));
   emitLoop(index.constant(0), whole, width);
   if (width > 1)
     emitLoop(whole, panels, 1);

@@ -1,0 +1,85 @@
+// The core of a lowered contraction: C[m][n] = sum over k of A[m][k] * B[k][n]
+// with B in panels `[N/16][K][16]`, tiled for the register tile of
+// MicroKernel.h. What happens to a finished piece of C is the caller's.
+//
+// A kernel tile is (row block, group of panels), groups of one row block
+// following each other. Within a tile:
+//
+//   once per row block   copy its rows of A into scratch
+//   for each slab of k
+//     for each few panels of the group       B's slab of them stays in cache
+//       for each register tile of rows       A's slab streams from L2
+//         C += A * B
+//         after the last slab: the caller's epilogue on this piece of C
+//
+// The copy makes A's rows a compile-time distance apart, an odd number of cache
+// lines: rows of A in place may lie a power of two apart and share one set of
+// the L1 cache. It is also where a prologue (a normalisation, a gather) is
+// applied to A for free. It costs M*K moves beside M*K*N multiply-adds.
+//
+// Where A, B and C come from is offsets in elements; batches are the caller's
+// loop around emitPackedProduct. Sums run over k in order: results do not
+// depend on blocking, row count or threads.
+
+#pragma once
+
+#include <functional>
+
+#include "passes/lowering/MicroKernel.h"
+
+namespace tenon {
+
+/// How a product is cut; the defaults are measured in
+/// docs/decisions/0001-packed-gemm.md.
+struct ProductBlocking {
+  int64_t rowBlock = 64; // rows of a kernel tile, at most
+  int64_t panelGroup = 4; // panels of a kernel tile, at most
+  int64_t kSlab = 768;   // k steps between two visits of C
+
+  /// Elements from one row of a slab of A in scratch to the next.
+  int64_t aPitch() const { return kSlab + RegisterTile::panelWidth; }
+  /// Elements from one row of C in scratch to the next.
+  int64_t cPitch() const { return panelGroup * RegisterTile::panelWidth; }
+};
+
+struct PackedProduct {
+  RegisterTile tile;
+  ProductBlocking blocking;
+  mlir::Value rows, panels, k; // index: M, ceil(N / 16), K
+  mlir::Value b, bOffset;      // memref<?xf32>, index: the first panel
+  mlir::Value scratch;         // memref<?xf32> of scratchFloats() elements, on a cache line
+  mlir::Value firstTile, lastTile;
+
+  /// Writes elements [kBegin, kBegin + kCount) of row `row` of A to `to` from
+  /// element `toOffset` on.
+  std::function<void(mlir::OpBuilder &, mlir::Location, mlir::Value row, mlir::Value kBegin, mlir::Value kCount,
+                     mlir::Value to, mlir::Value toOffset)>
+      loadRow;
+
+  /// Finished sums, [rowCount x panelCount * 16] in scratch.
+  struct Piece {
+    mlir::Value row, rowCount;     // index: first row of C, number of rows
+    mlir::Value panel, panelCount; // index: first panel, number of panels
+    mlir::Value sums, sumsOffset;  // memref<?xf32>, index: row 0, column 0
+    int64_t sumsPitch;             // elements between rows
+  };
+  std::function<void(mlir::OpBuilder &, mlir::Location, const Piece &)> epilogue;
+};
+
+/// Tiles of a product: ceil(rows / rowBlock) * ceil(panels / panelGroup), as
+/// index. The runtime's grid expression says the same.
+mlir::Value packedProductGrid(mlir::OpBuilder &builder, mlir::Location loc, const PackedProduct &product);
+
+/// fp32 elements of scratch a worker needs for sums of `k` terms.
+int64_t packedProductScratch(const ProductBlocking &blocking, int64_t k);
+
+/// Emits the tiles [firstTile, lastTile) at `builder`. Adds the shared tile
+/// function to `module`.
+void emitPackedProduct(mlir::OpBuilder &builder, mlir::Location loc, mlir::ModuleOp module,
+                       const PackedProduct &product);
+
+/// A loadRow that copies a row-major matrix, `rowStride` elements between rows.
+void copyRow(mlir::OpBuilder &builder, mlir::Location loc, unsigned lanes, mlir::Value from, mlir::Value fromOffset,
+             mlir::Value count, mlir::Value to, mlir::Value toOffset);
+
+} // namespace tenon
