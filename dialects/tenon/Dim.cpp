@@ -516,9 +516,12 @@ Dim Dim::max(const Dim &a, const Dim &b) { return minMax(AtomKind::Max, a, b); }
 
 Dim detail::combine(AtomKind kind, const std::vector<Dim> &operands) {
   switch (kind) {
-  case AtomKind::FloorDiv: return operands[0].floorDiv(operands[1]);
-  case AtomKind::Mod: return operands[0].mod(operands[1]);
-  default: break;
+  case AtomKind::FloorDiv:
+    return operands[0].floorDiv(operands[1]);
+  case AtomKind::Mod:
+    return operands[0].mod(operands[1]);
+  default:
+    break;
   }
   Dim result = operands[0];
   for (size_t i = 1; i < operands.size(); ++i)
@@ -557,10 +560,18 @@ static std::optional<int64_t> evaluateAtom(const Dim::Atom &atom, const Dim::Env
     if (!next)
       return std::nullopt;
     switch (atom.kind) {
-    case AtomKind::FloorDiv: result = detail::floorDivide(*result, *next); break;
-    case AtomKind::Mod: result = detail::floorModulo(*result, *next); break;
-    case AtomKind::Min: result = std::min(*result, *next); break;
-    default: result = std::max(*result, *next); break;
+    case AtomKind::FloorDiv:
+      result = detail::floorDivide(*result, *next);
+      break;
+    case AtomKind::Mod:
+      result = detail::floorModulo(*result, *next);
+      break;
+    case AtomKind::Min:
+      result = std::min(*result, *next);
+      break;
+    default:
+      result = std::max(*result, *next);
+      break;
     }
   }
   return result;

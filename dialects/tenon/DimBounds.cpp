@@ -26,9 +26,7 @@ static constexpr int64_t plusInfinity = Interval::plusInfinity;
 
 /// Moves a finite end off the value that means "no bound" on that side, so that
 /// the extreme values are infinities wherever they appear.
-static Interval widen(Interval a) {
-  return {std::min(a.lo, plusInfinity - 1), std::max(a.hi, minusInfinity + 1)};
-}
+static Interval widen(Interval a) { return {std::min(a.lo, plusInfinity - 1), std::max(a.hi, minusInfinity + 1)}; }
 
 void Bounds::set(std::string symbol, Interval interval, int64_t divisor) {
   entries[std::move(symbol)] = {widen(interval), std::max<int64_t>(divisor, 1)};
@@ -88,8 +86,8 @@ static int64_t divideBound(int64_t a, int64_t b) {
 
 /// For divisors of one sign; the other half is handled by negating both.
 static Interval divideByPositive(Interval a, Interval b) {
-  auto [lo, hi] = std::minmax({divideBound(a.lo, b.lo), divideBound(a.lo, b.hi), divideBound(a.hi, b.lo),
-                               divideBound(a.hi, b.hi)});
+  auto [lo, hi] =
+      std::minmax({divideBound(a.lo, b.lo), divideBound(a.lo, b.hi), divideBound(a.hi, b.lo), divideBound(a.hi, b.hi)});
   return {lo, hi};
 }
 
@@ -137,10 +135,18 @@ static Interval intervalOf(const Dim::Atom &atom, const Bounds &bounds) {
   for (size_t i = 1; i < atom.operands.size(); ++i) {
     Interval next = atom.operands[i].interval(bounds);
     switch (atom.kind) {
-    case AtomKind::FloorDiv: result = floorDivide(result, next); break;
-    case AtomKind::Mod: result = modulo(result, next); break;
-    case AtomKind::Min: result = {std::min(result.lo, next.lo), std::min(result.hi, next.hi)}; break;
-    default: result = {std::max(result.lo, next.lo), std::max(result.hi, next.hi)}; break;
+    case AtomKind::FloorDiv:
+      result = floorDivide(result, next);
+      break;
+    case AtomKind::Mod:
+      result = modulo(result, next);
+      break;
+    case AtomKind::Min:
+      result = {std::min(result.lo, next.lo), std::min(result.hi, next.hi)};
+      break;
+    default:
+      result = {std::max(result.lo, next.lo), std::max(result.hi, next.hi)};
+      break;
     }
   }
   return result;
@@ -237,14 +243,16 @@ Interval Dim::interval(const Bounds &bounds) const {
 
 static int64_t divisorOf(const Dim::Atom &atom, const Bounds &bounds) {
   switch (atom.kind) {
-  case AtomKind::Symbol: return bounds.lookup(atom.name).divisor;
+  case AtomKind::Symbol:
+    return bounds.lookup(atom.name).divisor;
   case AtomKind::FloorDiv: {
     // A multiple of g*b divided by the constant b is a multiple of g.
     auto by = atom.operands[1].constant();
     int64_t known = atom.operands[0].knownDivisor(bounds);
     return by && *by > 0 && known % *by == 0 && known != 0 ? known / *by : 1;
   }
-  default: break;
+  default:
+    break;
   }
   int64_t common = 0; // mod, min, max: a combination or a choice of operands.
   for (const Dim &operand : atom.operands)

@@ -61,10 +61,14 @@ static std::string operandText(const Dim &dim) { return isLeaf(dim) ? dim.str() 
 
 static std::string atomText(const Dim::Atom &atom) {
   switch (atom.kind) {
-  case AtomKind::Symbol: return symbolText(atom.name);
-  case AtomKind::FloorDiv: return operandText(atom.operands[0]) + " floordiv " + operandText(atom.operands[1]);
-  case AtomKind::Mod: return operandText(atom.operands[0]) + " mod " + operandText(atom.operands[1]);
-  default: break;
+  case AtomKind::Symbol:
+    return symbolText(atom.name);
+  case AtomKind::FloorDiv:
+    return operandText(atom.operands[0]) + " floordiv " + operandText(atom.operands[1]);
+  case AtomKind::Mod:
+    return operandText(atom.operands[0]) + " mod " + operandText(atom.operands[1]);
+  default:
+    break;
   }
   std::string text = atom.kind == AtomKind::Min ? "min(" : "max(";
   for (size_t i = 0; i < atom.operands.size(); ++i)

@@ -249,12 +249,18 @@ private:
     if (std::abs(x) > (int64_t(1) << 50) || std::abs(y) > (int64_t(1) << 50))
       return std::nullopt;
     switch (op) {
-    case 0: return x + y;
-    case 1: return x - y;
-    case 2: return __builtin_mul_overflow(x, y, &result) ? std::nullopt : std::optional(result);
-    case 3: return std::min(x, y);
-    case 4: return std::max(x, y);
-    default: break;
+    case 0:
+      return x + y;
+    case 1:
+      return x - y;
+    case 2:
+      return __builtin_mul_overflow(x, y, &result) ? std::nullopt : std::optional(result);
+    case 3:
+      return std::min(x, y);
+    case 4:
+      return std::max(x, y);
+    default:
+      break;
     }
     if (y == 0)
       return std::nullopt;
@@ -268,13 +274,20 @@ private:
 
   static Dim applyDim(int op, const Dim &x, const Dim &y) {
     switch (op) {
-    case 0: return x + y;
-    case 1: return x - y;
-    case 2: return x * y;
-    case 3: return Dim::min(x, y);
-    case 4: return Dim::max(x, y);
-    case 5: return x.floorDiv(y);
-    default: return x.mod(y);
+    case 0:
+      return x + y;
+    case 1:
+      return x - y;
+    case 2:
+      return x * y;
+    case 3:
+      return Dim::min(x, y);
+    case 4:
+      return Dim::max(x, y);
+    case 5:
+      return x.floorDiv(y);
+    default:
+      return x.mod(y);
     }
   }
 
