@@ -4,7 +4,8 @@
     tests/run.py --build build/release [--all] [GROUP...]
 
 Groups: layering (scripts/check-layering), unit (GoogleTest binaries through
-ctest, counted test by test), lit, numeric (run_*.py files, Python's unittest).
+ctest, counted test by test), lit, numeric (run_*.py files, Python's unittest),
+and with --all sanitizers (the unit tests that need no LLVM, rebuilt for them).
 The last line is `N passed, N failed`; the exit status is 1 when any failed. A
 group that cannot run counts as a failure: silence is never success.
 """
@@ -48,7 +49,7 @@ def count_ctest(junit, results):
     return passed, failed
 
 
-def unit(build, options):
+def run_ctest(build, options):
     results = build / "test-results"
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir()
@@ -59,6 +60,26 @@ def unit(build, options):
         env={**os.environ, "GTEST_OUTPUT": f"json:{results}/", "GTEST_BRIEF": "1"},
     )
     return count_ctest(junit, results) if junit.exists() else (0, 1)
+
+
+def unit(build, options):
+    return run_ctest(build, options)
+
+
+def sanitizers(build, options):
+    """What needs no LLVM (runtime, readers, dims) under ASan with UBSan, and TSan."""
+    passed = failed = 0
+    for preset in ("asan", "tsan"):
+        folder = ROOT / "build" / preset
+        for command in (["cmake", "--preset", preset], ["ninja", "-C", folder]):
+            if subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL).returncode:
+                print(f"{preset}: {' '.join(map(str, command))} failed")
+                failed += 1
+                break
+        else:
+            more = run_ctest(folder, options)
+            passed, failed = passed + more[0], failed + more[1]
+    return passed, failed
 
 
 def lit(build, options):
@@ -110,7 +131,7 @@ def numeric(build, options):
     return (result.passed, failed) if result.passed + failed else (0, 1)
 
 
-GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric}
+GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric, "sanitizers": sanitizers}
 
 
 def main():
@@ -125,7 +146,8 @@ def main():
         parser.error(f"no such group: {' '.join(sorted(unknown))}; there are {' '.join(GROUPS)}")
 
     rows = []
-    for name in options.groups or GROUPS:
+    usual = [g for g in GROUPS if g != "sanitizers" or options.all]
+    for name in options.groups or usual:
         print(f"== {name}", flush=True)
         began = time.monotonic()
         passed, failed = GROUPS[name](options.build.resolve(), options)
