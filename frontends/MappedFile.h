@@ -33,6 +33,8 @@ public:
   const uint8_t *data() const { return first; }
   size_t size() const { return length; }
   bool empty() const { return length == 0; }
+  /// What must live as long as a pointer from data(); null when borrowed.
+  const std::shared_ptr<const void> &keeper() const { return owner; }
   std::string_view text() const { return {reinterpret_cast<const char *>(first), length}; }
 
   /// The part from `offset`, `size` long; both must lie within.

@@ -34,6 +34,8 @@ public:
   /// A graph; tensors in `lifted` come before those still in the message.
   Result<Graph> graph(::onnx::GraphProto &proto, std::vector<Tensor> lifted);
   Result<Function> function(::onnx::FunctionProto &proto);
+  /// The external files used so far, by the path the model gives them.
+  const std::map<std::string, Bytes> &externalFiles() const { return external.all(); }
 
 private:
   Result<Node> node(::onnx::NodeProto &proto);

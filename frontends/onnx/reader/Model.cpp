@@ -72,6 +72,16 @@ template <typename Message> Status Reading::parse(std::string_view text, Message
   return success();
 }
 
+std::optional<Model::Place> Model::locate(const Bytes &data) const {
+  auto start = reinterpret_cast<uintptr_t>(data.data());
+  for (const Source &source : sources) {
+    auto first = reinterpret_cast<uintptr_t>(source.bytes.data());
+    if (!data.empty() && start >= first && start - first < source.bytes.size())
+      return Place{&source, start - first};
+  }
+  return std::nullopt;
+}
+
 //===----------------------------------------------------------------------===//
 // Scanning
 //===----------------------------------------------------------------------===//
@@ -191,6 +201,9 @@ Result<Model> Reading::run() {
     status = check();
   if (!status)
     return status.error();
+  model.sources.push_back({model.file.substr(model.file.rfind('/') + 1), bytes});
+  for (const auto &[name, file] : conversion.externalFiles())
+    model.sources.push_back({name, file});
   return std::move(model);
 }
 

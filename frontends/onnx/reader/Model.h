@@ -164,6 +164,22 @@ struct Model {
   Graph graph;
   std::vector<Function> functions;
   std::vector<std::pair<std::string, std::string>> metadata;
+
+  /// A file whose bytes tensors point into: the model itself under its base
+  /// name, external data under the path the model gives it.
+  struct Source {
+    std::string name;
+    Bytes bytes;
+  };
+  std::vector<Source> sources;
+
+  struct Place {
+    const Source *source;
+    uint64_t offset;
+  };
+  /// Where a tensor's data lies; none for data that was converted or that
+  /// libprotobuf holds.
+  std::optional<Place> locate(const Bytes &data) const;
 };
 
 /// Reads a file; external data is looked for in its folder.

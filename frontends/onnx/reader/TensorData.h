@@ -27,6 +27,7 @@ public:
   /// Without a folder every request fails.
   explicit ExternalFiles(std::optional<std::string> folder) : folder(std::move(folder)) {}
   Result<Bytes> map(const std::string &relative);
+  const std::map<std::string, Bytes> &all() const { return mapped; }
 
 private:
   std::optional<std::string> folder;

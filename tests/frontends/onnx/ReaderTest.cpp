@@ -55,6 +55,11 @@ TEST(OnnxReader, WeightsStayInTheFile) {
   ASSERT_TRUE(model);
   const char *data = reinterpret_cast<const char *>(model->graph.initializers.at(0).data.data());
   EXPECT_TRUE(text.data() <= data && data < text.data() + text.size());
+  std::optional<Model::Place> place = model->locate(model->graph.initializers[0].data);
+  ASSERT_TRUE(place);
+  EXPECT_EQ(place->source->name, "m.onnx");
+  EXPECT_EQ(text.data() + place->offset, data);
+  EXPECT_FALSE(model->locate(Bytes::own({1, 2, 3})));
 }
 
 TEST(OnnxReader, TypedFieldsBecomeBytes) {
@@ -115,6 +120,8 @@ TEST(OnnxReader, ExternalData) {
   Result<Model> model = readModel(path);
   ASSERT_TRUE(model) << model.error().message;
   EXPECT_EQ(elements<float>(model->graph.initializers.at(0)), (std::vector<float>{1, 2, 3}));
+  EXPECT_EQ(model->locate(model->graph.initializers[0].data)->source->name, "data/w.bin");
+  EXPECT_EQ(model->locate(model->graph.initializers[0].data)->offset, 8u);
   EXPECT_EQ(errorOf(proto), "m.onnx: initializer 'w': external data 'data/w.bin': wanted a model read from a file, "
                             "whose folder holds its external data, found a model given as bytes");
 }
