@@ -43,4 +43,32 @@ def ComposeMaps : Pass<"tenon-compose-maps", "::mlir::ModuleOp"> {
     vanish into their users while an expensive table is computed once.
   }];
 }
+
+//===----------------------------------------------------------------------------===//
+// lowering/
+//===----------------------------------------------------------------------------===//
+
+def LowerKernels : Pass<"tenon-lower-kernels", "::mlir::ModuleOp"> {
+  let summary = "Every kernel to a function of loops and vectors for the module's target";
+  let description = [{
+    Precondition: each `tenon.kernel` holds producers (maps), at most one root
+    (`contract`, `reduce`, `norm`, `softmax`, `attention`) and at most one map behind it, as
+    FormKernels makes them; the module has a `tenon.target`.
+
+    ```mlir
+    tenon.kernel @twice(%x: tensor<?x4xf32, #tenon.dims<[d0, 4]>>) -> tensor<?x4xf32, #tenon.dims<[d0, 4]>> { … }
+    ```
+    becomes
+    ```mlir
+    func.func @twice(%args: !llvm.ptr, %first: i32, %last: i32)
+        attributes {tenon.tiles = #tenon.dim<(d0 + 2047) floordiv 2048>, tenon.scratch = #tenon.dim<0>} { scf.for … }
+    ```
+
+    The function computes tiles first…last-1 of `tenon.tiles`, any split of which
+    gives the same bits. `tenon.scratch` is the memory in bytes that each caller
+    brings. Both are expressions over the kernel's dims.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::vector::VectorDialect", "::mlir::LLVM::LLVMDialect"];
+}
 #endif

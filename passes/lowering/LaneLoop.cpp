@@ -1,0 +1,159 @@
+//===- LaneLoop.cpp - loops over neighbouring elements -----------------------------===//
+#include "passes/lowering/LaneLoop.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+void emitLoop(KernelScope &scope, Location loc, Value begin, Value end, function_ref<void(Value)> body) {
+  auto loop = scf::ForOp::create(scope.builder, loc, begin, end, scope.index(1, loc));
+  OpBuilder::InsertionGuard guard(scope.builder);
+  scope.builder.setInsertionPointToStart(loop.getBody());
+  body(loop.getInductionVar());
+}
+
+Value emitLoopNest(KernelScope &scope, Location loc, ArrayRef<Value> sizes, Value start,
+                   function_ref<Value(ArrayRef<Value>, Value)> body) {
+  SmallVector<Value> point;
+  std::function<Value(Value)> nest = [&](Value carried) -> Value {
+    if (point.size() == sizes.size())
+      return body(point, carried);
+    auto loop = scf::ForOp::create(scope.builder, loc, scope.index(0, loc), sizes[point.size()], scope.index(1, loc),
+                                   carried);
+    OpBuilder::InsertionGuard guard(scope.builder);
+    scope.builder.setInsertionPointToStart(loop.getBody());
+    point.push_back(loop.getInductionVar());
+    scf::YieldOp::create(scope.builder, loc, nest(loop.getRegionIterArg(0)));
+    point.pop_back();
+    return loop.getResult(0);
+  };
+  return nest(start);
+}
+
+//===----------------------------------------------------------------------------===//
+// Lanes
+//===----------------------------------------------------------------------------===//
+
+namespace {
+/// n split into whole vectors and a remainder.
+struct Split {
+  Value whole;        // elements covered by whole vectors
+  bool hasVectors, hasRemainder;
+};
+} // namespace
+
+static Split splitLanes(KernelScope &scope, Location loc, Value n, unsigned lanes) {
+  APInt constant;
+  if (matchPattern(n, m_ConstantInt(&constant))) {
+    int64_t size = constant.getSExtValue(), whole = size / lanes * lanes;
+    return {scope.index(whole, loc), whole > 0, size > whole};
+  }
+  Value width = scope.index(lanes, loc);
+  Value remainder = scope.builder.createOrFold<arith::RemUIOp>(loc, n, width);
+  return {scope.sub(n, remainder, loc), true, lanes > 1};
+}
+
+void emitLaneLoop(KernelScope &scope, Location loc, Value n, unsigned lanes,
+                  function_ref<void(RegionEmitter &, const LaneValue &)> body) {
+  Split split = splitLanes(scope, loc, n, lanes);
+  if (split.hasVectors) {
+    RegionEmitter emitter(scope, lanes, loc);
+    auto loop = scf::ForOp::create(scope.builder, loc, scope.index(0, loc), split.whole, scope.index(lanes, loc));
+    OpBuilder::InsertionGuard guard(scope.builder);
+    scope.builder.setInsertionPointToStart(loop.getBody());
+    Value j = loop.getInductionVar();
+    body(emitter, lanes == 1 ? LaneValue::uniform(j) : LaneValue::linear(j));
+  }
+  if (split.hasRemainder) {
+    RegionEmitter emitter(scope, 1, loc);
+    emitLoop(scope, loc, split.whole, n, [&](Value j) { body(emitter, LaneValue::uniform(j)); });
+  }
+}
+
+static vector::CombiningKind horizontal(ReduceKind kind, Type element) {
+  bool isFloat = isa<FloatType>(element);
+  switch (kind) {
+  case ReduceKind::Sum:
+    return vector::CombiningKind::ADD;
+  case ReduceKind::Product:
+    return vector::CombiningKind::MUL;
+  case ReduceKind::Max:
+    return isFloat ? vector::CombiningKind::MAXIMUMF : vector::CombiningKind::MAXSI;
+  case ReduceKind::Min:
+    return isFloat ? vector::CombiningKind::MINIMUMF : vector::CombiningKind::MINSI;
+  }
+  llvm_unreachable("every ReduceKind is above");
+}
+
+/// One loop of a reduction, from `begin` to `end` by `step`.
+static Value reduceLoop(KernelScope &scope, Location loc, Value begin, Value end, unsigned lanes, ReduceKind kind,
+                        Value start, function_ref<Value(RegionEmitter &, const LaneValue &)> element) {
+  RegionEmitter emitter(scope, lanes, loc);
+  auto loop = scf::ForOp::create(scope.builder, loc, begin, end, scope.index(lanes, loc), start);
+  OpBuilder::InsertionGuard guard(scope.builder);
+  scope.builder.setInsertionPointToStart(loop.getBody());
+  Value j = loop.getInductionVar();
+  Value value = element(emitter, lanes == 1 ? LaneValue::uniform(j) : LaneValue::linear(j));
+  scf::YieldOp::create(scope.builder, loc, combine(scope.builder, loc, kind, loop.getRegionIterArg(0), value));
+  return loop.getResult(0);
+}
+
+Value emitLaneReduction(KernelScope &scope, Location loc, Value n, unsigned lanes, ReduceKind kind, Value start,
+                        function_ref<Value(RegionEmitter &, const LaneValue &)> element) {
+  OpBuilder &builder = scope.builder;
+  Split split = splitLanes(scope, loc, n, lanes);
+  Value total = start;
+  if (split.hasVectors && lanes > 1) {
+    Type type = VectorType::get({int64_t(lanes)}, start.getType());
+    Value identity = vector::BroadcastOp::create(builder, loc, type, identityOf(builder, loc, kind, start.getType()));
+    Value partial = reduceLoop(scope, loc, scope.index(0, loc), split.whole, lanes, kind, identity, element);
+    auto fastMath = isa<FloatType>(start.getType()) ? arith::FastMathFlags::reassoc : arith::FastMathFlags::none;
+    Value reduced = vector::ReductionOp::create(builder, loc, horizontal(kind, start.getType()), partial, fastMath);
+    total = combine(builder, loc, kind, total, reduced);
+  }
+  if (lanes == 1)
+    return reduceLoop(scope, loc, scope.index(0, loc), n, 1, kind, total, element);
+  return split.hasRemainder ? reduceLoop(scope, loc, split.whole, n, 1, kind, total, element) : total;
+}
+
+//===----------------------------------------------------------------------------===//
+// Reduction kinds
+//===----------------------------------------------------------------------------===//
+
+Value combine(OpBuilder &builder, Location loc, ReduceKind kind, Value a, Value b) {
+  bool isFloat = isa<FloatType>(getElementTypeOrSelf(a.getType()));
+  switch (kind) {
+  case ReduceKind::Sum:
+    return isFloat ? Value(arith::AddFOp::create(builder, loc, a, b)) : Value(arith::AddIOp::create(builder, loc, a, b));
+  case ReduceKind::Product:
+    return isFloat ? Value(arith::MulFOp::create(builder, loc, a, b)) : Value(arith::MulIOp::create(builder, loc, a, b));
+  case ReduceKind::Max:
+    return isFloat ? Value(arith::MaximumFOp::create(builder, loc, a, b))
+                   : Value(arith::MaxSIOp::create(builder, loc, a, b));
+  case ReduceKind::Min:
+    return isFloat ? Value(arith::MinimumFOp::create(builder, loc, a, b))
+                   : Value(arith::MinSIOp::create(builder, loc, a, b));
+  }
+  llvm_unreachable("every ReduceKind is above");
+}
+
+Value identityOf(OpBuilder &builder, Location loc, ReduceKind kind, Type element) {
+  if (auto type = dyn_cast<FloatType>(element)) {
+    const llvm::fltSemantics &semantics = type.getFloatSemantics();
+    APFloat value = kind == ReduceKind::Sum       ? APFloat::getZero(semantics)
+                    : kind == ReduceKind::Product ? APFloat::getOne(semantics)
+                                                  : APFloat::getInf(semantics, kind == ReduceKind::Max);
+    return arith::ConstantOp::create(builder, loc, FloatAttr::get(type, value));
+  }
+  unsigned bits = element.isIndex() ? 64 : element.getIntOrFloatBitWidth();
+  APInt value = kind == ReduceKind::Sum       ? APInt::getZero(bits)
+                : kind == ReduceKind::Product ? APInt(bits, 1)
+                : kind == ReduceKind::Max     ? APInt::getSignedMinValue(bits)
+                                              : APInt::getSignedMaxValue(bits);
+  return arith::ConstantOp::create(builder, loc, IntegerAttr::get(element, value));
+}
+
+} // namespace tenon

@@ -1,0 +1,206 @@
+//===- LowerContract.cpp - contractions ------------------------------------------------===//
+//
+// Against a weight in panels: the register-tiled product of PackedProduct.h, whose
+// finished pieces of sums pass through the map behind the contraction. Any other
+// contraction: a loop nest with the lanes along the result's last index, plain and
+// right for every specification and type.
+//
+#include "dialects/tenon/ContractSpec.h"
+#include "passes/lowering/KernelLowering.h"
+#include "passes/lowering/PackedProduct.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+
+namespace tenon {
+namespace {
+
+//===----------------------------------------------------------------------------===//
+// "m k, k n -> m n" against panels
+//===----------------------------------------------------------------------------===//
+
+struct PanelLowering {
+  PanelLowering(KernelLowering &lowering, ContractOp op) : lowering(lowering), op(op) {}
+
+  KernelLowering &lowering;
+  ContractOp op;
+  Location loc = lowering.loc;
+  KernelScope &scope = lowering.scope;
+  OpBuilder &builder = lowering.builder;
+  Type f32 = Float32Type::get(builder.getContext());
+  Shape lhs = shapeOf(op.getLhs()), result = shapeOf(op.getResult());
+  int64_t depth = *lhs[1].constant(), columns = *result[1].constant();
+  ProductBlocking blocking;
+
+  RegisterTile tile() const {
+    TargetAttr target = lowering.target;
+    return {unsigned(target.getVectorBits() / 32), unsigned(target.getVectorRegisters()),
+            unsigned(target.getRowTile())};
+  }
+
+  /// One row of the left operand into scratch: a copy, or a producer's elements.
+  void loadRow(Value row, Value kBegin, Value kCount, Value to, Value toOffset) {
+    emitLaneLoop(scope, loc, kCount, tile().lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
+      LaneValue column{j.kind, scope.add(kBegin, j.value, loc), j.step, false};
+      LaneValue element = lowering.reader(op.getLhs(), emitter)({LaneValue::uniform(row), column});
+      emitter.store(element, to, scope.add(toOffset, j.value, loc));
+    });
+  }
+
+  /// Applies the map behind the contraction to a piece of finished sums and stores it.
+  void finishPiece(const PackedProduct::Piece &piece) {
+    Value width = scope.index(RegisterTile::panelWidth, loc), length = scope.index(columns, loc);
+    Value firstColumn = scope.mul(piece.panel, width, loc);
+    Value count = scope.minimum(scope.mul(piece.panelCount, width, loc), scope.sub(length, firstColumn, loc), loc);
+    if (columns % RegisterTile::panelWidth == 0)
+      count = scope.mul(piece.panelCount, width, loc);
+    emitLoop(scope, loc, scope.index(0, loc), piece.rowCount, [&](Value i) {
+      Value row = scope.add(piece.row, i, loc);
+      Value sums = scope.add(piece.sumsOffset, scope.mul(i, scope.index(piece.sumsPitch, loc), loc), loc);
+      Value start = scope.add(scope.mul(row, length, loc), firstColumn, loc);
+      auto body = [&](RegionEmitter &emitter, const LaneValue &j) {
+        LaneValue column{j.kind, scope.add(firstColumn, j.value, loc), j.step, false};
+        LaneValue element = emitter.loadConsecutive(piece.sums, scope.add(sums, j.value, loc));
+        lowering.finish(emitter, {LaneValue::uniform(row), column}, scope.add(start, j.value, loc), element);
+      };
+      // Whole panels leave no remainder, so none is emitted.
+      if (columns % RegisterTile::panelWidth == 0)
+        emitWholeVectors(count, body);
+      else
+        emitLaneLoop(scope, loc, count, tile().lanes, body);
+    });
+  }
+
+  void emitWholeVectors(Value count, function_ref<void(RegionEmitter &, const LaneValue &)> body) {
+    RegionEmitter emitter(scope, tile().lanes, loc);
+    auto loop = scf::ForOp::create(builder, loc, scope.index(0, loc), count, scope.index(tile().lanes, loc));
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(loop.getBody());
+    body(emitter, LaneValue::linear(loop.getInductionVar()));
+  }
+
+  KernelGrid lower() {
+    Dim panels = result[1].ceilDiv(Dim(RegisterTile::panelWidth));
+    int64_t floats = packedProductScratch(blocking, depth);
+    PackedProduct product;
+    product.tile = tile();
+    product.blocking = blocking;
+    product.rows = scope.dim(lhs[0], loc);
+    product.panels = scope.dim(panels, loc);
+    product.k = scope.index(depth, loc);
+    product.b = lowering.memoryOf(op.getRhs());
+    product.bOffset = scope.index(0, loc);
+    product.scratch = scope.function.scratch(builder, loc, f32, scope.index(0, loc));
+    product.firstTile = scope.function.firstTile();
+    product.lastTile = scope.function.lastTile();
+    product.loadRow = [&](OpBuilder &, Location, Value row, Value kBegin, Value kCount, Value to, Value toOffset) {
+      loadRow(row, kBegin, kCount, to, toOffset);
+    };
+    product.epilogue = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) { finishPiece(piece); };
+    emitPackedProduct(builder, loc, scope.function.function()->getParentOfType<ModuleOp>(), product);
+    return {lhs[0].ceilDiv(Dim(blocking.rowBlock)) * panels.ceilDiv(Dim(blocking.panelGroup)), Dim(4 * floats)};
+  }
+};
+
+//===----------------------------------------------------------------------------===//
+// Any specification
+//===----------------------------------------------------------------------------===//
+
+struct PlainLowering {
+  PlainLowering(KernelLowering &lowering, ContractOp op) : lowering(lowering), op(op) {}
+
+  KernelLowering &lowering;
+  ContractOp op;
+  Location loc = lowering.loc;
+  KernelScope &scope = lowering.scope;
+  OpBuilder &builder = lowering.builder;
+  std::string error;
+  ContractSpec spec = *ContractSpec::parse(op.getSpec(), error);
+  Type element = elementOf(op.getLhs()), accumulator = op.getAccumulateType();
+
+  using Point = llvm::StringMap<LaneValue>;
+
+  SmallVector<LaneValue> indicesOf(ArrayRef<StringRef> names, const Point &point) {
+    return llvm::map_to_vector(names, [&](StringRef name) { return point.lookup(name); });
+  }
+
+  Value widened(RegionEmitter &emitter, LaneValue value) {
+    Value lanes = emitter.materialise(value);
+    if (element == accumulator)
+      return lanes;
+    Type type = emitter.getLanes() == 1 ? accumulator : Type(cast<VectorType>(lanes.getType()).clone(accumulator));
+    return isa<FloatType>(element) ? Value(arith::ExtFOp::create(builder, loc, type, lanes))
+                                   : Value(arith::ExtSIOp::create(builder, loc, type, lanes));
+  }
+
+  Value multiplyAdd(Value a, Value b, Value sum) {
+    if (!isa<FloatType>(accumulator))
+      return arith::AddIOp::create(builder, loc, sum, arith::MulIOp::create(builder, loc, a, b));
+    auto contract = arith::FastMathFlags::contract;
+    Value product = arith::MulFOp::create(builder, loc, a, b, contract);
+    return arith::AddFOp::create(builder, loc, sum, product, contract);
+  }
+
+  LaneValue narrowed(RegionEmitter &emitter, Value sum) {
+    Type to = elementOf(op.getResult());
+    if (to != accumulator) {
+      Type type = emitter.getLanes() == 1 ? to : Type(cast<VectorType>(sum.getType()).clone(to));
+      sum = isa<FloatType>(to) ? Value(arith::TruncFOp::create(builder, loc, type, sum))
+                               : Value(arith::TruncIOp::create(builder, loc, type, sum));
+    }
+    return emitter.getLanes() == 1 ? LaneValue::uniform(sum, true) : LaneValue::varying(sum);
+  }
+
+  Dim sizeOf(StringRef index) {
+    int position = positionOf(index, spec.lhs);
+    return position >= 0 ? shapeOf(op.getLhs())[position] : shapeOf(op.getRhs())[positionOf(index, spec.rhs)];
+  }
+
+  Value sumAt(RegionEmitter &emitter, Point point) {
+    SmallVector<StringRef> summed(spec.summed());
+    llvm::append_range(summed, spec.lone());
+    auto sizes = llvm::map_to_vector(summed, [&](StringRef index) { return scope.dim(sizeOf(index), loc); });
+    Value zero = identityOf(builder, loc, ReduceKind::Sum, accumulator);
+    Value start = emitter.materialise(LaneValue::uniform(zero));
+    return emitLoopNest(scope, loc, sizes, start, [&](ArrayRef<Value> at, Value sum) {
+      for (auto [index, value] : llvm::zip(summed, at))
+        point[index] = LaneValue::uniform(value);
+      Value a = widened(emitter, lowering.reader(op.getLhs(), emitter)(indicesOf(spec.lhs, point)));
+      Value b = widened(emitter, lowering.reader(op.getRhs(), emitter)(indicesOf(spec.rhs, point)));
+      return multiplyAdd(a, b, sum);
+    });
+  }
+
+  KernelGrid lower() {
+    Shape shape = shapeOf(op.getResult());
+    bool isScalar = shape.empty();
+    if (isScalar)
+      shape.push_back(Dim(1));
+    ArrayRef<Dim> outer = ArrayRef<Dim>(shape).drop_back();
+    Value length = scope.dim(shape.back(), loc);
+    lowering.forEachRow(countOf(outer), 1, [&](Value row) {
+      SmallVector<LaneValue> indices = lowering.delinearise(row, outer);
+      Value start = scope.mul(row, length, loc);
+      emitLaneLoop(scope, loc, length, lowering.lanesOf(accumulator), [&](RegionEmitter &emitter, const LaneValue &j) {
+        SmallVector<LaneValue> at(indices);
+        if (!isScalar)
+          at.push_back(j);
+        Point point;
+        for (auto [index, value] : llvm::zip(spec.result, at))
+          point[index] = value;
+        LaneValue element = narrowed(emitter, sumAt(emitter, point));
+        lowering.finish(emitter, at, scope.add(start, j.value, loc), element);
+      });
+    });
+    return {countOf(outer), Dim(0)};
+  }
+};
+} // namespace
+
+KernelGrid lowerContract(KernelLowering &lowering, ContractOp contract) {
+  if (contract.getPanels())
+    return PanelLowering(lowering, contract).lower();
+  return PlainLowering(lowering, contract).lower();
+}
+
+} // namespace tenon
