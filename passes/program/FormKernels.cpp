@@ -1,0 +1,213 @@
+//===- FormKernels.cpp - fused groups become outlined kernels -----------------------===//
+//
+// One linear sweep over a function. A group is grown around each root; what is
+// left over are maps, each its own kernel. Costs nothing at run time; what a group
+// saves is one pass over memory for each map it takes in.
+//
+#include "passes/Passes.h"
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+
+namespace tenon {
+#define GEN_PASS_DEF_FORMKERNELS
+#include "passes/Passes.h.inc"
+
+namespace {
+
+//===----------------------------------------------------------------------------===//
+// Which operations go together
+//===----------------------------------------------------------------------------===//
+
+bool isRoot(Operation *op) {
+  return isa<ContractOp, ReduceOp, SoftmaxOp, NormOp, AttentionOp>(op);
+}
+
+/// Every load of `tensor` in `map` is at the map's own indices.
+bool loadsInPlace(MapOp map, Value tensor) {
+  for (auto [argument, input] : llvm::zip(map.getOperandArgs(), map.getInputs())) {
+    if (input != tensor)
+      continue;
+    for (Operation *user : argument.getUsers())
+      if (!llvm::equal(cast<LoadOp>(user).getIndices(), map.getIndices()))
+        return false;
+  }
+  return true;
+}
+
+/// The map behind `value` that can be applied to each element as it is computed.
+MapOp epilogueOf(Value value) {
+  if (!value.hasOneUse())
+    return {};
+  auto map = dyn_cast<MapOp>(*value.user_begin());
+  if (!map || shapeOf(map.getResult()) != shapeOf(value) || !loadsInPlace(map, value))
+    return {};
+  return map;
+}
+
+/// A root that reads each element of `operand` once takes in the map that computes it.
+bool readsOnce(Operation *root, Value operand) {
+  if (isa<ReduceOp, SoftmaxOp>(root))
+    return true;
+  auto norm = dyn_cast<NormOp>(root);
+  return norm && norm.getInput() == operand;
+}
+
+/// The operations of one kernel, in order; the last one gives the result.
+using Group = SmallVector<Operation *, 4>;
+
+Group groupOf(Operation *root) {
+  Group group;
+  for (Value operand : root->getOperands())
+    if (auto producer = operand.getDefiningOp<MapOp>())
+      if (operand.hasOneUse() && readsOnce(root, operand))
+        group.push_back(producer);
+  group.push_back(root);
+  if (MapOp epilogue = epilogueOf(root->getResult(0)))
+    group.push_back(epilogue);
+  return group;
+}
+
+//===----------------------------------------------------------------------------===//
+// Outlining
+//===----------------------------------------------------------------------------===//
+
+/// Gives each distinct dim expression of a group a number: what the kernel calls d0, d1, …
+class KernelDims {
+public:
+  Dim rename(const Dim &dim) {
+    if (dim.isConstant())
+      return dim;
+    auto it = llvm::find(dims, dim);
+    unsigned number = it - dims.begin();
+    if (it == dims.end())
+      dims.push_back(dim);
+    return kernelDim(number);
+  }
+  Type rename(Type type) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    if (!tensor)
+      return type;
+    Shape shape = llvm::map_to_vector<4>(shapeOf(tensor), [&](const Dim &dim) { return rename(dim); });
+    return tensorOf(tensor.getElementType(), shape);
+  }
+  void rename(Operation *op) {
+    for (Value result : op->getResults())
+      result.setType(rename(result.getType()));
+    for (Region &region : op->getRegions())
+      for (BlockArgument argument : region.getArguments())
+        argument.setType(rename(argument.getType()));
+    if (auto size = dyn_cast<SizeOp>(op))
+      size.setDimAttr(DimAttr::get(op->getContext(), rename(size.getDim().getValue())));
+  }
+  ArrayRef<Dim> get() const { return dims; }
+
+private:
+  SmallVector<Dim> dims;
+};
+
+/// The tensors a group reads, each once, in order of first use.
+llvm::SetVector<Value> inputsOf(const Group &group) {
+  llvm::SetVector<Value> inputs;
+  for (Operation *op : group)
+    for (Value operand : op->getOperands())
+      if (!llvm::is_contained(group, operand.getDefiningOp()))
+        inputs.insert(operand);
+  return inputs;
+}
+
+StringRef kindOf(const Group &group) {
+  for (Operation *op : group)
+    if (isRoot(op))
+      return op->getName().stripDialect();
+  return group.back()->getName().stripDialect();
+}
+
+class Outliner {
+public:
+  explicit Outliner(ModuleOp module) : module(module), builder(module.getContext()) {}
+
+  void outline(const Group &group) {
+    KernelDims dims;
+    llvm::SetVector<Value> inputs = inputsOf(group);
+    KernelOp kernel = merge(build(group, inputs, dims), kindOf(group));
+    replace(group, inputs, dims, kernel);
+  }
+
+private:
+  KernelOp build(const Group &group, const llvm::SetVector<Value> &inputs, KernelDims &dims) {
+    SmallVector<Type> argumentTypes;
+    for (Value input : inputs)
+      argumentTypes.push_back(dims.rename(input.getType()));
+    Type resultType = dims.rename(group.back()->getResult(0).getType());
+    builder.setInsertionPointToEnd(module.getBody());
+    auto kernel = KernelOp::create(builder, locationOf(group), "kernel",
+                                   builder.getFunctionType(argumentTypes, resultType));
+    Block *body = builder.createBlock(&kernel.getBody());
+    IRMapping mapping;
+    for (auto [input, type] : llvm::zip(inputs, argumentTypes))
+      mapping.map(input, body->addArgument(type, input.getLoc()));
+    for (Operation *op : group)
+      builder.clone(*op, mapping)->walk([&](Operation *cloned) { dims.rename(cloned); });
+    ReturnOp::create(builder, kernel.getLoc(), mapping.lookup(group.back()->getResult(0)));
+    return kernel;
+  }
+
+  /// The kernel that prints like this one, if there is one already.
+  KernelOp merge(KernelOp kernel, StringRef kind) {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    kernel->print(stream, OpPrintingFlags().useLocalScope().printGenericOpForm());
+    auto [it, isNew] = kernels.try_emplace(text, kernel);
+    if (!isNew) {
+      kernel.erase();
+      return it->second;
+    }
+    kernel.setSymName((kind + "_" + Twine(kernels.size() - 1)).str());
+    return kernel;
+  }
+
+  void replace(const Group &group, const llvm::SetVector<Value> &inputs, const KernelDims &dims, KernelOp kernel) {
+    Operation *last = group.back();
+    builder.setInsertionPoint(last);
+    auto dispatch = DispatchOp::create(builder, locationOf(group), last->getResultTypes(),
+                                       FlatSymbolRefAttr::get(kernel.getSymNameAttr()), inputs.getArrayRef(),
+                                       DimsAttr::get(module.getContext(), dims.get()));
+    last->replaceAllUsesWith(dispatch);
+    for (Operation *op : llvm::reverse(group))
+      op->erase();
+  }
+
+  Location locationOf(const Group &group) {
+    auto locations = llvm::map_to_vector(group, [](Operation *op) { return op->getLoc(); });
+    return FusedLoc::get(module.getContext(), locations);
+  }
+
+  ModuleOp module;
+  OpBuilder builder;
+  llvm::StringMap<KernelOp> kernels;
+};
+
+struct FormKernels : impl::FormKernelsBase<FormKernels> {
+  void runOnOperation() override {
+    Outliner outliner(getOperation());
+    for (auto function : getOperation().getOps<func::FuncOp>()) {
+      SmallVector<Operation *> roots, maps;
+      function.walk<WalkOrder::PreOrder>([&](Operation *op) {
+        if (isRoot(op) && op->getParentOp() == function)
+          roots.push_back(op);
+      });
+      for (Operation *root : roots)
+        outliner.outline(groupOf(root));
+      for (MapOp map : function.getOps<MapOp>())
+        maps.push_back(map);
+      for (Operation *map : maps)
+        outliner.outline({map});
+    }
+  }
+};
+
+} // namespace
+} // namespace tenon
