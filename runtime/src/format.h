@@ -67,6 +67,7 @@ inline constexpr uint64_t chunkBytes = uint64_t(4) << 20;
 /// Limits that bound the reader's stack and temporary tables.
 inline constexpr uint32_t maxRank = 16;
 inline constexpr uint32_t maxDimStack = 64;
+inline constexpr uint32_t maxDimSteps = 4096;
 inline constexpr uint32_t maxNesting = 16;
 inline constexpr uint32_t maxKernelOperands = 256;
 inline constexpr uint32_t maxKernelDims = 256;

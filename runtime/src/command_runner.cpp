@@ -1,0 +1,243 @@
+//===- command_runner.cpp - Walking the command table ---------------------===//
+//
+// Part of the Tenon project, under Apache-2.0 with LLVM exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/src/command_runner.h"
+
+#include <algorithm>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace tenon {
+
+using namespace format;
+
+/// A copy is split when it is larger than this; below, waking others costs more.
+static constexpr uint64_t copyTileBytes = uint64_t(256) << 10;
+
+namespace {
+
+/// Puts the floating-point environment kernels are promised (kernel_abi.h) in
+/// place of the calling thread's, which may flush denormals, and back.
+class FloatingPointMode {
+public:
+#if defined(__x86_64__)
+  FloatingPointMode() : saved(_mm_getcsr()) { _mm_setcsr(0x1f80); }
+  ~FloatingPointMode() { _mm_setcsr(saved); }
+
+private:
+  unsigned saved;
+#elif defined(__aarch64__)
+  FloatingPointMode() {
+    __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
+    __asm__ volatile("msr fpcr, %0" ::"r"(uint64_t(0)));
+  }
+  ~FloatingPointMode() { __asm__ volatile("msr fpcr, %0" ::"r"(saved)); }
+
+private:
+  uint64_t saved;
+#endif
+};
+
+/// A grid of tiles to be shared by workers: a kernel's, or the pieces of a copy.
+struct Work {
+  RunContext &context;
+  const CommandRecord &command;
+  const Step &step;
+  uint32_t tiles;
+  uint32_t workers;
+  tenon_kernel_fn kernel; ///< null: a copy
+  const char *name;
+};
+
+class CommandRunner {
+public:
+  explicit CommandRunner(RunContext &context)
+      : context(context), entry(context.entry), t(entry.model->tables()), plan(context.plan) {}
+
+  Status runRange(uint32_t first, uint32_t end);
+
+private:
+  Status runOne(uint32_t index, const CommandRecord &command);
+  Status runLoop(uint32_t index, const CommandRecord &command);
+  Status runCopy(const CommandRecord &command, const Step &step);
+  Status resolveAgain(uint32_t index, const CommandRecord &command);
+  bool isTaken(const CommandRecord &command, const Step &step) const;
+  Status runWork(Work &work);
+  void share(Work &work);
+  Status collectFaults(const CommandRecord &command);
+  uint8_t *operand(const Step &step, uint32_t index) const {
+    const Place &place = plan.places[step.firstOperand + index];
+    return context.bases[place.base] + place.offset;
+  }
+
+  RunContext &context;
+  const tenon_entry &entry;
+  const Tables &t;
+  Plan &plan;
+};
+
+} // namespace
+
+//===- One worker's share -------------------------------------------------===//
+
+static void copyShare(const Work &work, uint32_t first, uint32_t last) {
+  uint64_t bytes = uint64_t(work.step.expression), start = first * copyTileBytes;
+  uint64_t end = std::min(bytes, last * copyTileBytes);
+  const uint8_t *from = static_cast<const uint8_t *>(work.context.operands[0]);
+  uint8_t *to = static_cast<uint8_t *>(work.context.operands[1]);
+  if (start < end)
+    std::memmove(to + start, from + start, end - start);
+}
+
+static void kernelShare(const Work &work, uint32_t worker, uint32_t first, uint32_t last) {
+  RunContext &context = work.context;
+  tenon_kernel_args arguments;
+  arguments.operands = context.operands;
+  arguments.dims = context.plan.dims.data() + work.step.firstDim;
+  arguments.scratch = context.scratch ? context.scratch + worker * context.scratchBytes : nullptr;
+  arguments.faults = &context.faults[worker].bits;
+  work.kernel(&arguments, first, last);
+}
+
+static void doShare(void *pointer, uint32_t worker) {
+  const Work &work = *static_cast<const Work *>(pointer);
+  uint32_t first = uint32_t(uint64_t(work.tiles) * worker / work.workers);
+  uint32_t last = uint32_t(uint64_t(work.tiles) * (worker + 1) / work.workers);
+  if (worker >= work.workers || first == last)
+    return;
+  FloatingPointMode mode;
+  Trace *trace = work.context.trace;
+  uint64_t start = trace ? traceClock() : 0;
+  if (work.kernel)
+    kernelShare(work, worker, first, last);
+  else
+    copyShare(work, first, last);
+  if (trace)
+    trace->add(worker, {work.name, work.context.entry.model->string(work.command.source), last - first, start,
+                        traceClock()});
+}
+
+//===- Commands -----------------------------------------------------------===//
+
+void CommandRunner::share(Work &work) {
+  work.workers = std::min(context.workers, work.tiles);
+  if (work.workers <= 1)
+    doShare(&work, 0);
+  else if (context.executor)
+    context.executor->parallel_for(context.executor->user, work.workers, doShare, &work);
+  else
+    context.pool->run(doShare, &work);
+}
+
+Status CommandRunner::collectFaults(const CommandRecord &command) {
+  uint32_t bits = 0;
+  for (uint32_t worker = 0; worker < context.workers; ++worker) {
+    bits |= context.faults[worker].bits;
+    context.faults[worker].bits = 0;
+  }
+  if (!bits)
+    return nullptr;
+  const char *source = t.string(command.source);
+  if (bits & TENON_FAULT_INDEX)
+    return failure(TENON_BAD_VALUE, "%s: an index in its input is out of range", source);
+  return failure(TENON_BAD_VALUE, "%s: fault 0x%x", source, bits);
+}
+
+Status CommandRunner::runWork(Work &work) {
+  if (work.tiles == 0)
+    return nullptr;
+  for (uint32_t i = 0; i < work.command.operands.count; ++i)
+    context.operands[i] = operand(work.step, i);
+  uint64_t start = context.traceHook ? traceClock() : 0;
+  share(work);
+  if (context.traceHook) {
+    tenon_trace_event event = {work.name, t.string(work.command.source), work.tiles, start, traceClock()};
+    context.traceHook(context.traceUser, &event);
+  }
+  return work.kernel ? collectFaults(work.command) : nullptr;
+}
+
+bool CommandRunner::isTaken(const CommandRecord &command, const Step &step) const {
+  return command.expression != none ? step.expression != 0 : *operand(step, 0) != 0;
+}
+
+Status CommandRunner::runLoop(uint32_t index, const CommandRecord &command) {
+  const int64_t rounds = plan.steps[index].expression;
+  for (int64_t round = 0; round < rounds; ++round) {
+    if (command.operands.count && *operand(plan.steps[index], 0) == 0)
+      break;
+    if (command.counter != none)
+      plan.current[command.counter] = round;
+    if (Status failed = runRange(index + 1, index + 1 + command.body))
+      return failed;
+  }
+  return nullptr;
+}
+
+Status CommandRunner::runCopy(const CommandRecord &command, const Step &step) {
+  uint64_t bytes = uint64_t(step.expression);
+  const uint8_t *from = operand(step, 0);
+  uint8_t *to = operand(step, 1);
+  bool overlap = from < to + bytes && to < from + bytes;
+  if (overlap) { // its pieces must not be moved in any order
+    std::memmove(to, from, bytes);
+    return nullptr;
+  }
+  Work work{context, command, step, uint32_t((bytes + copyTileBytes - 1) / copyTileBytes), 1, nullptr, "copy"};
+  return runWork(work);
+}
+
+/// A command whose sizes depend on a loop counter, for the counter's value now.
+Status CommandRunner::resolveAgain(uint32_t index, const CommandRecord &command) {
+  if (Status failed = resolveStep(entry, index, plan))
+    return failed;
+  if (plan.scratchBytes > context.scratchBytes)
+    return failure(TENON_BAD_ARTIFACT, "%s: needs more scratch in a middle round of its loop than in the first and last",
+                   t.string(command.source));
+  return nullptr;
+}
+
+Status CommandRunner::runOne(uint32_t index, const CommandRecord &command) {
+  const Step &step = plan.steps[index];
+  if (step.varies)
+    if (Status failed = resolveAgain(index, command))
+      return failed;
+  switch (CommandKind(command.kind)) {
+  case CommandKind::dispatch: {
+    Work work{context, command, step, step.grid, 1, entry.model->kernels[command.kernel],
+              t.string(t.kernels[command.kernel].name)};
+    return runWork(work);
+  }
+  case CommandKind::copy: return runCopy(command, step);
+  case CommandKind::branch:
+    if (isTaken(command, step))
+      return runRange(index + 1, index + 1 + command.body);
+    return runRange(index + 1 + command.body, index + 1 + command.body + command.elseBody);
+  case CommandKind::loop: return runLoop(index, command);
+  }
+  return nullptr;
+}
+
+Status CommandRunner::runRange(uint32_t first, uint32_t end) {
+  for (uint32_t i = first; i < end;) {
+    if (context.cancelled.load(std::memory_order_relaxed))
+      return failure(TENON_CANCELLED, "cancelled");
+    const CommandRecord &command = t.commands[entry.record.commands.first + i];
+    if (Status failed = runOne(i, command))
+      return failed;
+    i += 1 + command.body + command.elseBody;
+  }
+  return nullptr;
+}
+
+Status runCommands(RunContext &context) {
+  return CommandRunner(context).runRange(0, context.entry.record.commands.count);
+}
+
+} // namespace tenon

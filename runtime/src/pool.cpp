@@ -1,0 +1,135 @@
+//===- pool.cpp - The session's own threads -------------------------------===//
+//
+// Part of the Tenon project, under Apache-2.0 with LLVM exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/src/pool.h"
+#include "runtime/src/cpu.h"
+
+#include <chrono>
+#include <climits>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace tenon {
+
+static void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb" ::: "memory"); // yield is a no-op on most cores; isb takes a pause's time
+#endif
+}
+
+static uint64_t now() {
+  return uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                      std::chrono::steady_clock::now().time_since_epoch())
+                      .count());
+}
+
+/// Returns when the word is not `value`, or for no reason.
+static void futexWait(std::atomic<uint32_t> &word, uint32_t value) {
+  ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
+}
+
+static void futexWake(std::atomic<uint32_t> &word) {
+  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+
+/// Spins until `done` or the time is over; says which.
+template <typename Done> static bool spinUntil(uint64_t nanoseconds, Done done) {
+  constexpr int looksPerClock = 64; // the clock costs as much as some pauses
+  for (uint64_t end = 0;;) {
+    for (int i = 0; i < looksPerClock; ++i) {
+      if (done())
+        return true;
+      relax();
+    }
+    uint64_t time = now();
+    if (end == 0)
+      end = time + nanoseconds;
+    if (time >= end)
+      return false;
+  }
+}
+
+Pool::Pool(uint32_t threads) {
+  spinNanoseconds = threads <= hostThreads() ? 60'000 : 0;
+  for (uint32_t worker = 1; worker < threads; ++worker) {
+    workers.push_back(std::make_unique<Thread>());
+    if (!workers.back()->start([this, worker] { work(worker); })) {
+      workers.pop_back();
+      break;
+    }
+  }
+}
+
+Pool::~Pool() {
+  stopping = true;
+  epoch.fetch_add(1);
+  wake();
+  workers.clear(); // joins
+}
+
+void Pool::wake() {
+  if (sleepers.load() == 0)
+    return;
+  bell.fetch_add(1);
+  futexWake(bell);
+}
+
+void Pool::sleep(uint32_t seen) {
+  sleepers.fetch_add(1);
+  uint32_t rung = bell.load();
+  if (epoch.load() == seen)
+    futexWait(bell, rung);
+  sleepers.fetch_sub(1);
+}
+
+uint32_t Pool::await(uint32_t seen) {
+  uint32_t current = seen;
+  auto changed = [&] { return (current = epoch.load(std::memory_order_acquire)) != seen; };
+  while (!spinUntil(spinNanoseconds, changed))
+    sleep(seen);
+  return current;
+}
+
+void Pool::work(uint32_t worker) {
+  for (uint32_t seen = 0;;) {
+    seen = await(seen);
+    if (stopping)
+      return;
+    share(context, worker);
+    if (pending.fetch_sub(1) == 1 && leaderSleeps.load())
+      futexWake(pending);
+  }
+}
+
+void Pool::awaitFinish() {
+  auto finished = [&] { return pending.load(std::memory_order_acquire) == 0; };
+  while (!spinUntil(spinNanoseconds, finished)) {
+    leaderSleeps.store(1);
+    uint32_t left = pending.load();
+    if (left)
+      futexWait(pending, left);
+    leaderSleeps.store(0);
+  }
+}
+
+void Pool::run(Share newShare, void *newContext) {
+  share = newShare;
+  context = newContext;
+  pending.store(uint32_t(workers.size()), std::memory_order_relaxed);
+  epoch.fetch_add(1); // publishes the three above
+  wake();
+  share(context, 0);
+  awaitFinish();
+}
+
+} // namespace tenon
