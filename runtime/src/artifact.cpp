@@ -66,7 +66,8 @@ Status Bytes::useMemory(const void *memory, size_t bytes) {
     return nullptr;
   void *copy = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (copy == MAP_FAILED)
-    return failure(TENON_OUT_OF_MEMORY, "%s: no memory to copy its %zu bytes to an aligned place", label.c_str(), bytes);
+    return failure(TENON_OUT_OF_MEMORY, "%s: no memory to copy its %zu bytes to an aligned place", label.c_str(),
+                   bytes);
   std::memcpy(copy, memory, bytes);
   mapping = copy;
   mappingBytes = bytes;
@@ -84,9 +85,8 @@ Status Artifact::readHeader(Header &header) const {
     return failure(TENON_BAD_ARTIFACT, "%s: cut short: %zu bytes, not even its header", name, bytes.size());
   std::memcpy(&header, bytes.data(), sizeof(Header));
   if (header.major != majorVersion || header.minor > minorVersion)
-    return failure(TENON_WRONG_VERSION,
-                   "%s: artifact format %u.%u, this runtime (%s) reads %u.0 to %u.%u; %s", name, header.major,
-                   header.minor, tenon_version(), majorVersion, majorVersion, minorVersion,
+    return failure(TENON_WRONG_VERSION, "%s: artifact format %u.%u, this runtime (%s) reads %u.0 to %u.%u; %s", name,
+                   header.major, header.minor, tenon_version(), majorVersion, majorVersion, minorVersion,
                    header.major < majorVersion ? "compile the model again" : "use a newer runtime");
   if (header.fileBytes != bytes.size())
     return failure(TENON_BAD_ARTIFACT, "%s: %s: its header says %" PRIu64 " bytes, the file has %zu", name,
@@ -135,23 +135,40 @@ Status Artifact::readSection(const SectionRecord &section) {
     t.weightDataOffset = section.offset;
     t.weightDataBytes = section.bytes;
     return nullptr;
-  case Section::symbols: return copyRecords(bytes, section, t.symbols);
-  case Section::dimOps: return copyRecords(bytes, section, t.dimOps);
-  case Section::dimensions: return copyRecords(bytes, section, t.dimensions);
-  case Section::indices: return copyRecords(bytes, section, t.indices);
-  case Section::extents: return copyRecords(bytes, section, t.extents);
-  case Section::tensors: return copyRecords(bytes, section, t.tensors);
-  case Section::checks: return copyRecords(bytes, section, t.checks);
-  case Section::entries: return copyRecords(bytes, section, t.entries);
-  case Section::buffers: return copyRecords(bytes, section, t.buffers);
-  case Section::commands: return copyRecords(bytes, section, t.commands);
-  case Section::operands: return copyRecords(bytes, section, t.operands);
-  case Section::kernels: return copyRecords(bytes, section, t.kernels);
-  case Section::levels: return copyRecords(bytes, section, t.levels);
-  case Section::kernelCode: return copyRecords(bytes, section, t.kernelCode);
-  case Section::weights: return copyRecords(bytes, section, t.weights);
-  case Section::states: return copyRecords(bytes, section, t.states);
-  case Section::metadata: return copyRecords(bytes, section, t.metadata);
+  case Section::symbols:
+    return copyRecords(bytes, section, t.symbols);
+  case Section::dimOps:
+    return copyRecords(bytes, section, t.dimOps);
+  case Section::dimensions:
+    return copyRecords(bytes, section, t.dimensions);
+  case Section::indices:
+    return copyRecords(bytes, section, t.indices);
+  case Section::extents:
+    return copyRecords(bytes, section, t.extents);
+  case Section::tensors:
+    return copyRecords(bytes, section, t.tensors);
+  case Section::checks:
+    return copyRecords(bytes, section, t.checks);
+  case Section::entries:
+    return copyRecords(bytes, section, t.entries);
+  case Section::buffers:
+    return copyRecords(bytes, section, t.buffers);
+  case Section::commands:
+    return copyRecords(bytes, section, t.commands);
+  case Section::operands:
+    return copyRecords(bytes, section, t.operands);
+  case Section::kernels:
+    return copyRecords(bytes, section, t.kernels);
+  case Section::levels:
+    return copyRecords(bytes, section, t.levels);
+  case Section::kernelCode:
+    return copyRecords(bytes, section, t.kernelCode);
+  case Section::weights:
+    return copyRecords(bytes, section, t.weights);
+  case Section::states:
+    return copyRecords(bytes, section, t.states);
+  case Section::metadata:
+    return copyRecords(bytes, section, t.metadata);
   }
   return nullptr; // of a newer minor version
 }

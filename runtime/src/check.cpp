@@ -387,12 +387,23 @@ bool Checker::checkOperand(const EntryRecord &entry, const OperandRecord &operan
   const char *name = entryName.c_str();
   size_t count = 0;
   switch (Space(operand.space)) {
-  case Space::input: count = entry.inputs.count; break;
-  case Space::output: count = entry.outputs.count; break;
-  case Space::state: count = t.states.size(); break;
-  case Space::weight: count = t.weights.size(); break;
-  case Space::arena: count = entry.buffers.count; break;
-  default: return wrong("%scommand %u: an operand is in the unknown space %u", name, command, operand.space);
+  case Space::input:
+    count = entry.inputs.count;
+    break;
+  case Space::output:
+    count = entry.outputs.count;
+    break;
+  case Space::state:
+    count = t.states.size();
+    break;
+  case Space::weight:
+    count = t.weights.size();
+    break;
+  case Space::arena:
+    count = entry.buffers.count;
+    break;
+  default:
+    return wrong("%scommand %u: an operand is in the unknown space %u", name, command, operand.space);
   }
   if (operand.index >= count)
     return wrong("%scommand %u: an operand is number %u of %zu in space %u", name, command, operand.index, count,
@@ -470,8 +481,7 @@ bool Checker::checkCommands(const EntryRecord &entry, uint32_t first, uint32_t e
     if (!checkCommand(entry, i) || !checkBodies(command, i, end, nesting))
       return false;
     uint32_t counter = CommandKind(command.kind) == CommandKind::loop ? command.counter : none;
-    if (counter != none &&
-        (counter >= t.symbols.size() || !t.symbols[counter].isCounter || bound[counter]))
+    if (counter != none && (counter >= t.symbols.size() || !t.symbols[counter].isCounter || bound[counter]))
       return wrong("%scommand %u: symbol %u cannot be its counter", entryName.c_str(), i, counter);
     if (counter != none)
       bound[counter] = true;

@@ -119,8 +119,8 @@ static void doShare(void *pointer, uint32_t worker) {
   else
     copyShare(work, first, last);
   if (trace)
-    trace->add(worker, {work.name, work.context.entry.model->string(work.command.source), last - first, start,
-                        traceClock()});
+    trace->add(worker,
+               {work.name, work.context.entry.model->string(work.command.source), last - first, start, traceClock()});
 }
 
 //===- Commands -----------------------------------------------------------===//
@@ -198,7 +198,8 @@ Status CommandRunner::resolveAgain(uint32_t index, const CommandRecord &command)
   if (Status failed = resolveStep(entry, index, plan))
     return failed;
   if (plan.scratchBytes > context.scratchBytes)
-    return failure(TENON_BAD_ARTIFACT, "%s: needs more scratch in a middle round of its loop than in the first and last",
+    return failure(TENON_BAD_ARTIFACT,
+                   "%s: needs more scratch in a middle round of its loop than in the first and last",
                    t.string(command.source));
   return nullptr;
 }
@@ -210,16 +211,23 @@ Status CommandRunner::runOne(uint32_t index, const CommandRecord &command) {
       return failed;
   switch (CommandKind(command.kind)) {
   case CommandKind::dispatch: {
-    Work work{context, command, step, step.grid, 1, entry.model->kernels[command.kernel],
+    Work work{context,
+              command,
+              step,
+              step.grid,
+              1,
+              entry.model->kernels[command.kernel],
               t.string(t.kernels[command.kernel].name)};
     return runWork(work);
   }
-  case CommandKind::copy: return runCopy(command, step);
+  case CommandKind::copy:
+    return runCopy(command, step);
   case CommandKind::branch:
     if (isTaken(command, step))
       return runRange(index + 1, index + 1 + command.body);
     return runRange(index + 1 + command.body, index + 1 + command.body + command.elseBody);
-  case CommandKind::loop: return runLoop(index, command);
+  case CommandKind::loop:
+    return runLoop(index, command);
   }
   return nullptr;
 }

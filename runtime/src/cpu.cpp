@@ -37,8 +37,7 @@ struct Baseline {
 static const Baseline baselines[] = {
     {"x86-64-v2", "popcnt"},
     {"x86-64-v3", "popcnt,avx,avx2,fma,f16c,bmi,bmi2,lzcnt,movbe"},
-    {"x86-64-v4",
-     "popcnt,avx,avx2,fma,f16c,bmi,bmi2,lzcnt,movbe,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"},
+    {"x86-64-v4", "popcnt,avx,avx2,fma,f16c,bmi,bmi2,lzcnt,movbe,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"},
     {"v8.2a", "neon,crc,lse,rdm"},
     {"v9a", "neon,crc,lse,rdm,dotprod,fullfp16,sve,sve2"},
 };
@@ -105,8 +104,10 @@ static std::vector<Feature> detect() {
   unsigned long one = ::getauxval(AT_HWCAP), two = ::getauxval(AT_HWCAP2);
   auto bit = [](unsigned long word, unsigned index) { return (word >> index & 1) != 0; };
   return {
-      {"neon", bit(one, 1)},  {"crc", bit(one, 7)},       {"lse", bit(one, 8)},   {"fullfp16", bit(one, 9) && bit(one, 10)},
-      {"rdm", bit(one, 12)},  {"dotprod", bit(one, 20)},  {"sve", bit(one, 22)},  {"sve2", bit(two, 1)},
+      {"neon", bit(one, 1)},  {"crc", bit(one, 7)},
+      {"lse", bit(one, 8)},   {"fullfp16", bit(one, 9) && bit(one, 10)},
+      {"rdm", bit(one, 12)},  {"dotprod", bit(one, 20)},
+      {"sve", bit(one, 22)},  {"sve2", bit(two, 1)},
       {"i8mm", bit(two, 13)}, {"bf16", bit(two, 14)},
   };
 }
@@ -247,8 +248,9 @@ unsigned cgroupCpus() {
 unsigned hostThreads() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  unsigned count = ::sched_getaffinity(0, sizeof(set), &set) == 0 ? unsigned(CPU_COUNT(&set))
-                                                                  : unsigned(std::max(1l, ::sysconf(_SC_NPROCESSORS_ONLN)));
+  unsigned count = ::sched_getaffinity(0, sizeof(set), &set) == 0
+                       ? unsigned(CPU_COUNT(&set))
+                       : unsigned(std::max(1l, ::sysconf(_SC_NPROCESSORS_ONLN)));
   unsigned quota = cgroupCpus();
   return std::max(1u, quota ? std::min(count, quota) : count);
 }

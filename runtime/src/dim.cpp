@@ -25,16 +25,22 @@ static bool floorDivide(int64_t a, int64_t b, int64_t &quotient) {
 static bool apply(DimCode code, int64_t a, int64_t b, int64_t &result) {
   int64_t quotient;
   switch (code) {
-  case DimCode::add: return !__builtin_add_overflow(a, b, &result);
-  case DimCode::mul: return !__builtin_mul_overflow(a, b, &result);
-  case DimCode::floorDiv: return floorDivide(a, b, result);
+  case DimCode::add:
+    return !__builtin_add_overflow(a, b, &result);
+  case DimCode::mul:
+    return !__builtin_mul_overflow(a, b, &result);
+  case DimCode::floorDiv:
+    return floorDivide(a, b, result);
   case DimCode::mod:
     if (b == -1)
       return result = 0, true;
     return floorDivide(a, b, quotient) && (result = a - b * quotient, true);
-  case DimCode::min: return result = std::min(a, b), true;
-  case DimCode::max: return result = std::max(a, b), true;
-  default: return false;
+  case DimCode::min:
+    return result = std::min(a, b), true;
+  case DimCode::max:
+    return result = std::max(a, b), true;
+  default:
+    return false;
   }
 }
 
@@ -46,9 +52,15 @@ bool evaluate(const Tables &tables, uint32_t dimension, const int64_t *symbols, 
   for (uint32_t i = 0; i < ops.count; ++i) {
     const DimOp &op = tables.dimOps[ops.first + i];
     switch (DimCode(op.code)) {
-    case DimCode::constant: stack[depth++] = op.value; break;
-    case DimCode::symbol: stack[depth++] = symbols[op.value]; break;
-    case DimCode::kernelDim: stack[depth++] = kernelDims[op.value]; break;
+    case DimCode::constant:
+      stack[depth++] = op.value;
+      break;
+    case DimCode::symbol:
+      stack[depth++] = symbols[op.value];
+      break;
+    case DimCode::kernelDim:
+      stack[depth++] = kernelDims[op.value];
+      break;
     default:
       --depth;
       if (!apply(DimCode(op.code), stack[depth - 1], stack[depth], stack[depth - 1]))
@@ -77,11 +89,16 @@ static Printed combine(DimCode code, const Printed &a, const Printed &b) {
     if (b.text[0] == '-')
       return {a.text + " - " + b.text.substr(1), 0};
     return {a.text + " + " + b.text, 0};
-  case DimCode::mul: return {within(a, 1) + " * " + within(b, 1), 1};
-  case DimCode::floorDiv: return {within(a, 1) + " floordiv " + within(b, 2), 1};
-  case DimCode::mod: return {within(a, 1) + " mod " + within(b, 2), 1};
-  case DimCode::min: return {"min(" + a.text + ", " + b.text + ")", 2};
-  default: return {"max(" + a.text + ", " + b.text + ")", 2};
+  case DimCode::mul:
+    return {within(a, 1) + " * " + within(b, 1), 1};
+  case DimCode::floorDiv:
+    return {within(a, 1) + " floordiv " + within(b, 2), 1};
+  case DimCode::mod:
+    return {within(a, 1) + " mod " + within(b, 2), 1};
+  case DimCode::min:
+    return {"min(" + a.text + ", " + b.text + ")", 2};
+  default:
+    return {"max(" + a.text + ", " + b.text + ")", 2};
   }
 }
 
@@ -91,9 +108,15 @@ std::string print(const Tables &tables, uint32_t dimension) {
   for (uint32_t i = 0; i < ops.count; ++i) {
     const DimOp &op = tables.dimOps[ops.first + i];
     switch (DimCode(op.code)) {
-    case DimCode::constant: stack.push_back({text("%" PRId64, op.value), 2}); break;
-    case DimCode::symbol: stack.push_back({tables.string(tables.symbols[op.value].name), 2}); break;
-    case DimCode::kernelDim: stack.push_back({text("d%" PRId64, op.value), 2}); break;
+    case DimCode::constant:
+      stack.push_back({text("%" PRId64, op.value), 2});
+      break;
+    case DimCode::symbol:
+      stack.push_back({tables.string(tables.symbols[op.value].name), 2});
+      break;
+    case DimCode::kernelDim:
+      stack.push_back({text("d%" PRId64, op.value), 2});
+      break;
     default: {
       Printed right = std::move(stack.back());
       stack.pop_back();

@@ -87,8 +87,10 @@ bool ElfImage::readSegments(const Elf64_Ehdr &header, std::string &reason) {
     case PT_PHDR:
     case PT_NOTE:
     case PT_GNU_EH_FRAME:
-    case PT_GNU_PROPERTY: break;
-    default: return refuse(reason, text("a segment of type 0x%x", segment.p_type));
+    case PT_GNU_PROPERTY:
+      break;
+    default:
+      return refuse(reason, text("a segment of type 0x%x", segment.p_type));
     }
   }
   if (segments.empty())
@@ -106,30 +108,42 @@ bool ElfImage::checkDynamic(const Elf64_Phdr &dynamic, std::string &reason) cons
     Elf64_Dyn entry;
     std::memcpy(&entry, at(dynamic.p_vaddr + i * sizeof(entry), sizeof(entry)), sizeof(entry));
     switch (entry.d_tag) {
-    case DT_NULL: return checkSymbols(hash, gnuHash, symbols, reason);
-    case DT_HASH: hash = entry.d_un.d_val; break;
-    case DT_GNU_HASH: gnuHash = entry.d_un.d_val; break;
-    case DT_SYMTAB: symbols = entry.d_un.d_val; break;
+    case DT_NULL:
+      return checkSymbols(hash, gnuHash, symbols, reason);
+    case DT_HASH:
+      hash = entry.d_un.d_val;
+      break;
+    case DT_GNU_HASH:
+      gnuHash = entry.d_un.d_val;
+      break;
+    case DT_SYMTAB:
+      symbols = entry.d_un.d_val;
+      break;
     case DT_STRTAB:
     case DT_STRSZ:
     case DT_SYMENT:
     case DT_SONAME:
-    case DT_FLAGS_1: break;
+    case DT_FLAGS_1:
+      break;
     case DT_FLAGS:
       if (entry.d_un.d_val & (DF_TEXTREL | DF_STATIC_TLS))
         return refuse(reason, "it wants its code relocated");
       break;
-    case DT_NEEDED: return refuse(reason, "it needs another library");
+    case DT_NEEDED:
+      return refuse(reason, "it needs another library");
     case DT_INIT:
     case DT_FINI:
     case DT_INIT_ARRAY:
     case DT_FINI_ARRAY:
-    case DT_PREINIT_ARRAY: return refuse(reason, "code to run when it is loaded");
+    case DT_PREINIT_ARRAY:
+      return refuse(reason, "code to run when it is loaded");
     case DT_REL:
     case DT_RELA:
     case DT_RELR:
-    case DT_JMPREL: return refuse(reason, "dynamic relocations");
-    default: return refuse(reason, text("the dynamic tag 0x%" PRIx64, uint64_t(entry.d_tag)));
+    case DT_JMPREL:
+      return refuse(reason, "dynamic relocations");
+    default:
+      return refuse(reason, text("the dynamic tag 0x%" PRIx64, uint64_t(entry.d_tag)));
     }
   }
   return refuse(reason, "its dynamic table does not end");

@@ -324,8 +324,7 @@ Status Resolver::run() {
   else if (kind != CommandKind::dispatch)
     minimum = 1; // the byte a branch or loop looks at
   for (uint32_t i = 0; i < command.operands.count; ++i)
-    if (Status failed =
-            operand(t.operands[command.operands.first + i], minimum, plan.places[step.firstOperand + i]))
+    if (Status failed = operand(t.operands[command.operands.first + i], minimum, plan.places[step.firstOperand + i]))
       return failed;
   return kind == CommandKind::dispatch ? kernel() : nullptr;
 }

@@ -140,8 +140,7 @@ Status tenon_session::findPlan(const tenon_entry &entry, EntryState &state, Plan
     if (Status failed = makePlan(entry, state.symbols, state.reserved.get(), *made))
       return failed;
     log(TENON_LOG_DEBUG, text("entry %s: new shape, %" PRIu64 " bytes of arena, %" PRIu64 " of scratch per thread",
-                              tenon_entry_name(&entry), made->arenaBytes,
-                              made->scratchBytes));
+                              tenon_entry_name(&entry), made->arenaBytes, made->scratchBytes));
     if (plans.size() == keptPlans) {
       if (state.finished == plans.back().get())
         state.finished = nullptr;
@@ -231,11 +230,20 @@ Status tenon_session::run(const tenon_entry &entry) {
     return failed;
   setBases(entry, state);
   std::fill(faults.begin(), faults.end(), WorkerFaults());
-  RunContext context = {entry,          *plan,     bases.data(),
-                        scratch.data(), plan->scratchBytes, faults.data(),
-                        operands.data(), threads(), pool.get(),
-                        hasExecutor ? &executor : nullptr, cancelled, trace.isOn() ? &trace : nullptr,
-                        options.trace,  options.trace_user};
+  RunContext context = {entry,
+                        *plan,
+                        bases.data(),
+                        scratch.data(),
+                        plan->scratchBytes,
+                        faults.data(),
+                        operands.data(),
+                        threads(),
+                        pool.get(),
+                        hasExecutor ? &executor : nullptr,
+                        cancelled,
+                        trace.isOn() ? &trace : nullptr,
+                        options.trace,
+                        options.trace_user};
   if (Status failed = runCommands(context))
     return failed;
   state.finished = plan;

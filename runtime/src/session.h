@@ -41,8 +41,8 @@ struct BoundOutput {
 struct EntryState {
   std::vector<BoundInput> inputs;
   std::vector<BoundOutput> outputs;
-  std::vector<const int64_t *> inputDims; ///< of the bound inputs
-  std::vector<int64_t> symbols;           ///< as last bound
+  std::vector<const int64_t *> inputDims;   ///< of the bound inputs
+  std::vector<int64_t> symbols;             ///< as last bound
   std::vector<std::unique_ptr<Plan>> plans; ///< the latest first
   std::unique_ptr<Plan> reserved;
   Plan *finished = nullptr; ///< the plan of the last successful run
@@ -87,7 +87,7 @@ private:
   std::vector<tenon::Block> states;
   tenon::Block arena;
   tenon::Block scratch;
-  std::vector<uint8_t *> bases; ///< as BaseLayout
+  std::vector<uint8_t *> bases;            ///< as BaseLayout
   std::vector<tenon::WorkerFaults> faults; ///< one per worker
   std::vector<void *> operands;            ///< of the command that runs
 };

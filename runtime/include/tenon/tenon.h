@@ -65,9 +65,9 @@ typedef enum tenon_code {
   TENON_UNSUPPORTED = 6,      /**< the machine lacks what every level of the artifact needs */
   TENON_BAD_SHAPE = 7,        /**< dtype, rank or dims of an input contradict the model or each other */
   TENON_OUT_OF_MEMORY = 8,
-  TENON_BUSY = 9,      /**< the session is in use by another thread */
+  TENON_BUSY = 9,       /**< the session is in use by another thread */
   TENON_CANCELLED = 10, /**< tenon_session_cancel ended the run */
-  TENON_BAD_VALUE = 11 /**< a value in the data is impossible: an index out of range */
+  TENON_BAD_VALUE = 11  /**< a value in the data is impossible: an index out of range */
 } tenon_code;
 
 /** TENON_OK for NULL. */
