@@ -81,7 +81,7 @@ static Error openingInsideFailed(const std::string &path) {
 
 Result<Bytes> tenon::mapFileInside(const std::string &folder, const std::string &relative) {
   auto refuse = [&](const char *found) {
-    return Error::mismatch(quoted(relative), "a path below the model's folder", found);
+    return Error::mismatch(quote(relative), "a path below the model's folder", found);
   };
   if (relative.empty())
     return refuse("an empty one");

@@ -56,7 +56,7 @@ inline Status success() { return std::monostate(); }
 
 /// A name out of a file, safe to print: in single quotes, control characters
 /// as \xNN, cut after 120 bytes.
-inline std::string quoted(std::string_view name) {
+inline std::string quote(std::string_view name) {
   static constexpr char digits[] = "0123456789abcdef";
   std::string text = "'";
   for (char c : name.substr(0, 120)) {

@@ -31,7 +31,7 @@ std::string Node::describe() const {
   for (const std::string &output : outputs)
     if (known.empty())
       known = output;
-  return "node " + quoted(known) + " (" + (domain.empty() ? "" : domain + ".") + opType + ")";
+  return "node " + quote(known) + " (" + (domain.empty() ? "" : domain + ".") + opType + ")";
 }
 
 //===----------------------------------------------------------------------===//
@@ -74,7 +74,7 @@ Result<ValueInfo> Conversion::valueInfo(const ::onnx::ValueInfoProto &proto, con
   if (value.kind != "tensor")
     return value;
   const auto &type = proto.type().tensor_type();
-  std::string place = file + ": " + role + " " + quoted(value.name);
+  std::string place = file + ": " + role + " " + quote(value.name);
   value.type = elementTypeOf(type.elem_type());
   if (type.elem_type() != 0 && !value.type)
     return Error::mismatch(place, "a known element type", "number " + std::to_string(type.elem_type()));
@@ -172,7 +172,7 @@ Result<Attribute::Value> Conversion::attributeValue(AttributeProto &proto, const
 }
 
 Result<Attribute> Conversion::attribute(AttributeProto &proto, const std::string &place) {
-  std::string here = place + ", attribute " + quoted(proto.name());
+  std::string here = place + ", attribute " + quote(proto.name());
   if (proto.name().empty())
     return Error::mismatch(here, "a name", "none");
   Result<Attribute::Value> value = attributeValue(proto, here);
@@ -201,14 +201,14 @@ Result<Node> Conversion::node(::onnx::NodeProto &proto) {
     if (!converted)
       return converted.error();
     if (!names.insert(converted->name).second)
-      return Error::mismatch(place, "attribute " + quoted(converted->name) + " once", "it twice");
+      return Error::mismatch(place, "attribute " + quote(converted->name) + " once", "it twice");
     node.attributes.push_back(std::move(*converted));
   }
   return node;
 }
 
 Result<Tensor> Conversion::initializer(::onnx::TensorProto &proto, std::optional<Bytes> raw) {
-  std::string place = file + ": initializer " + quoted(proto.name());
+  std::string place = file + ": initializer " + quote(proto.name());
   if (proto.name().empty())
     return Error::mismatch(place, "a name", "none");
   return convertTensor(proto, std::move(raw), place, external);
@@ -217,7 +217,7 @@ Result<Tensor> Conversion::initializer(::onnx::TensorProto &proto, std::optional
 Result<Graph> Conversion::graph(::onnx::GraphProto &proto, std::vector<Tensor> lifted) {
   Graph graph{proto.name(), {}, std::move(lifted), {}, {}, {}};
   if (proto.sparse_initializer_size() > 0)
-    return Error::mismatch(file + ": initializer " + quoted(proto.sparse_initializer(0).values().name()),
+    return Error::mismatch(file + ": initializer " + quote(proto.sparse_initializer(0).values().name()),
                            "a dense tensor", "a sparse one");
   for (::onnx::TensorProto &tensor : *proto.mutable_initializer()) {
     Result<Tensor> converted = initializer(tensor, std::nullopt);
@@ -256,7 +256,7 @@ Result<Function> Conversion::function(::onnx::FunctionProto &proto) {
   function.inputs.assign(proto.input().begin(), proto.input().end());
   function.outputs.assign(proto.output().begin(), proto.output().end());
   function.attributes.assign(proto.attribute().begin(), proto.attribute().end());
-  std::string place = file + ": function " + quoted(function.name);
+  std::string place = file + ": function " + quote(function.name);
   for (AttributeProto &attributeProto : *proto.mutable_attribute_proto()) {
     Result<Attribute> converted = attribute(attributeProto, place);
     if (!converted)

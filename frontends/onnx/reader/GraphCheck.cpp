@@ -43,14 +43,14 @@ Status Scope::define(const std::string &name, const std::string &place) {
   if (name.empty())
     return Error::mismatch(place, "a name", "none");
   if (!names.insert(name).second)
-    return Error::mismatch(place, "value " + quoted(name) + " to be written once", "it written before");
+    return Error::mismatch(place, "value " + quote(name) + " to be written once", "it written before");
   return success();
 }
 
 Status Scope::checkOutput(const std::string &name) const {
   if (sees(name))
     return success();
-  return Error::mismatch(file + ": output " + quoted(name), "a value that a node, an input or an initializer gives",
+  return Error::mismatch(file + ": output " + quote(name), "a value that a node, an input or an initializer gives",
                          "none of this name");
 }
 
@@ -58,7 +58,7 @@ Status Scope::checkNode(const Node &node) {
   auto place = [&] { return file + ": " + node.describe(); };
   for (const std::string &input : node.inputs)
     if (!input.empty() && !sees(input))
-      return Error::mismatch(place(), "input " + quoted(input) + " to be written by an earlier node",
+      return Error::mismatch(place(), "input " + quote(input) + " to be written by an earlier node",
                              "no such value before this node");
   for (const Attribute &attribute : node.attributes) {
     if (auto *graph = std::get_if<std::shared_ptr<Graph>>(&attribute.value))
@@ -85,12 +85,12 @@ Status Scope::checkNodes(const std::vector<Node> &nodes) {
 
 Status Scope::checkBody(const Graph &graph) {
   for (const ValueInfo &input : graph.inputs)
-    if (Status status = define(input.name, file + ": input " + quoted(input.name)); !status)
+    if (Status status = define(input.name, file + ": input " + quote(input.name)); !status)
       return status;
   std::unordered_set<std::string_view> initializers;
   for (const Tensor &tensor : graph.initializers) {
     if (!initializers.insert(tensor.name).second)
-      return Error::mismatch(file + ": initializer " + quoted(tensor.name), "it once", "it twice");
+      return Error::mismatch(file + ": initializer " + quote(tensor.name), "it once", "it twice");
     names.insert(tensor.name); // An input of this name has it as default.
   }
   if (Status status = checkNodes(graph.nodes); !status)
@@ -103,12 +103,12 @@ Status Scope::checkBody(const Graph &graph) {
 
 Status onnx_reader::checkGraph(const Graph &graph, const std::string &file) {
   if (graph.outputs.empty())
-    return Error::mismatch(file + ": graph " + quoted(graph.name), "at least one output", "none");
+    return Error::mismatch(file + ": graph " + quote(graph.name), "at least one output", "none");
   return Scope(nullptr, file).checkBody(graph);
 }
 
 Status onnx_reader::checkFunction(const Function &function, const std::string &file) {
-  std::string place = file + ": function " + quoted(function.name);
+  std::string place = file + ": function " + quote(function.name);
   Scope scope(nullptr, file);
   for (const std::string &input : function.inputs)
     if (Status status = scope.define(input, place + ", input"); !status)

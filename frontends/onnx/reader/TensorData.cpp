@@ -82,7 +82,7 @@ unsigned onnx_reader::bitsOf(ElementType type) { return rowOf(type).bits; }
 
 Result<Bytes> ExternalFiles::map(const std::string &relative) {
   if (!folder)
-    return Error::mismatch(quoted(relative), "a model read from a file, whose folder holds its external data",
+    return Error::mismatch(quote(relative), "a model read from a file, whose folder holds its external data",
                            "a model given as bytes");
   auto known = mapped.find(relative);
   if (known != mapped.end())
@@ -185,7 +185,7 @@ Result<uint64_t> TensorConversion::externalNumber(const std::string &key, const 
   uint64_t number = 0;
   auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (status != std::errc() || end != text.data() + text.size())
-    return mismatch("a whole number as " + key + " of external data", quoted(text));
+    return mismatch("a whole number as " + key + " of external data", quote(text));
   return number;
 }
 
@@ -210,7 +210,7 @@ Status TensorConversion::readExternal() {
     return Error{place + ": external data " + bytes.error().message};
   if (offset > bytes->size() || byteCount > bytes->size() - offset)
     return mismatch(std::to_string(byteCount) + " bytes at offset " + std::to_string(offset) + " of " +
-                        quoted(location),
+                        quote(location),
                     "a file of " + std::to_string(bytes->size()) + " bytes");
   return readRaw(bytes->slice(offset, byteCount));
 }
