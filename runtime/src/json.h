@@ -30,6 +30,7 @@ public:
   }
   JsonWriter &value(std::string_view text) { return raw(jsonString(text)); }
   JsonWriter &value(const char *text) { return raw(jsonString(text)); }
+  JsonWriter &value(const std::string &text) { return raw(jsonString(text)); }
   JsonWriter &value(bool truth) { return raw(truth ? "true" : "false"); }
   template <typename Number> JsonWriter &value(Number number) { return raw(std::to_string(number)); }
   template <typename Value> JsonWriter &field(std::string_view name, const Value &content) {

@@ -1,0 +1,277 @@
+//===- run_artifact.cpp - What `tenon run` and tenon-run do ---------------===//
+//
+// Part of the Tenon project, under Apache-2.0 with LLVM exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/tools/run_artifact.h"
+#include "runtime/tools/npy.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+namespace tenon {
+
+namespace {
+
+struct Release {
+  void operator()(tenon_model *model) const { tenon_model_release(model); }
+  void operator()(tenon_session *session) const { tenon_session_release(session); }
+};
+
+class Runner {
+public:
+  explicit Runner(const RunOptions &options) : options(options) {}
+  std::string run();
+
+private:
+  std::string load();
+  std::string chooseEntry();
+  std::string readInputs();
+  std::string checkNames() const;
+  std::string bindInputs();
+  std::string makeUp(const tenon_tensor_info &info, NpyArray &array) const;
+  std::string time();
+  std::string recordTrace();
+  std::string writeOutputs();
+  void printTimes() const;
+
+  const RunOptions &options;
+  std::unique_ptr<tenon_model, Release> model;
+  std::unique_ptr<tenon_session, Release> session;
+  const tenon_entry *entry = nullptr;
+  std::vector<NpyArray> arrays; ///< one per input
+  std::vector<double> seconds;
+};
+
+} // namespace
+
+/// The status's message, empty for success; frees it.
+static std::string take(tenon_status *status) {
+  std::string message = status ? tenon_status_message(status) : "";
+  tenon_status_free(status);
+  return message;
+}
+
+static double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string Runner::load() {
+  tenon_model_options modelOptions{};
+  modelOptions.struct_bytes = sizeof(modelOptions);
+  modelOptions.level = options.level.empty() ? nullptr : options.level.c_str();
+  modelOptions.threads = options.threads;
+  tenon_model *loaded = nullptr;
+  std::string error = take(tenon_model_load_file(options.artifact.c_str(), &modelOptions, &loaded));
+  model.reset(loaded);
+  if (!error.empty())
+    return error;
+  tenon_session_options sessionOptions{};
+  sessionOptions.struct_bytes = sizeof(sessionOptions);
+  sessionOptions.threads = options.threads;
+  tenon_session *made = nullptr;
+  error = take(tenon_session_create(model.get(), &sessionOptions, &made));
+  session.reset(made);
+  return error;
+}
+
+std::string Runner::chooseEntry() {
+  size_t count = tenon_model_entry_count(model.get());
+  std::string wanted = options.entry.empty() ? "main" : options.entry, names;
+  entry = tenon_model_find_entry(model.get(), wanted.c_str());
+  if (!entry && options.entry.empty() && count == 1)
+    entry = tenon_model_entry(model.get(), 0);
+  for (size_t i = 0; i < count; ++i)
+    names += (i ? ", " : "") + std::string(tenon_entry_name(tenon_model_entry(model.get(), i)));
+  return entry ? "" : options.artifact + ": no entry '" + wanted + "'; it has: " + names;
+}
+
+/// Every name on the command line must be an input's.
+std::string Runner::checkNames() const {
+  size_t index;
+  std::string error;
+  for (const auto &[name, file] : options.inputs)
+    if (error.empty())
+      error = take(tenon_entry_find_input(entry, name.c_str(), &index));
+  for (const auto &[name, dims] : options.shapes)
+    if (error.empty())
+      error = take(tenon_entry_find_input(entry, name.c_str(), &index));
+  return error;
+}
+
+std::string Runner::makeUp(const tenon_tensor_info &info, NpyArray &array) const {
+  for (const auto &[name, dims] : options.shapes)
+    if (name == info.name)
+      array.dims = dims;
+  if (array.dims.empty())
+    for (uint32_t i = 0; i < info.rank; ++i) {
+      char *end;
+      array.dims.push_back(std::strtoll(info.dims[i], &end, 10));
+      if (*end)
+        return std::string("input '") + info.name + "': its dimension " + std::to_string(i) + " is " + info.dims[i] +
+               "; give --shape " + info.name + "=1x128 or --input " + info.name + "=FILE.npy";
+    }
+  array.dtype = info.dtype;
+  size_t count = 1, bytes = tenon_dtype_bytes(info.dtype);
+  for (int64_t dim : array.dims)
+    count *= size_t(dim);
+  array.bytes.resize(count * bytes);
+  uint64_t state = 0x9e3779b97f4a7c15u;
+  for (size_t i = 0; i < count; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    float uniform = float(int32_t(state >> 32)) / 2147483648.0f;
+    double wide = uniform;
+    uint16_t half = uint16_t((state >> 48 & 0x8000) | 0x3800); // plus or minus a half
+    uint16_t brain = uint16_t((state >> 48 & 0x8000) | 0x3f00);
+    uint64_t whole = state >> 63;
+    const void *value = &whole; // little-endian: its low bytes are any integer type
+    switch (info.dtype) {
+    case TENON_F32:
+      value = &uniform;
+      break;
+    case TENON_F64:
+      value = &wide;
+      break;
+    case TENON_F16:
+      value = &half;
+      break;
+    case TENON_BF16:
+      value = &brain;
+      break;
+    default:
+      break;
+    }
+    std::memcpy(array.bytes.data() + i * bytes, value, bytes);
+  }
+  return "";
+}
+
+std::string Runner::readInputs() {
+  std::string error = checkNames();
+  arrays.resize(tenon_entry_input_count(entry));
+  for (size_t i = 0; i < arrays.size() && error.empty(); ++i) {
+    tenon_tensor_info info;
+    error = take(tenon_entry_input(entry, i, &info));
+    auto named = std::find_if(options.inputs.begin(), options.inputs.end(),
+                              [&](const auto &each) { return each.first == info.name; });
+    bool hasShape = std::any_of(options.shapes.begin(), options.shapes.end(),
+                                [&](const auto &each) { return each.first == info.name; });
+    if (named != options.inputs.end())
+      error = readNpy(named->second, arrays[i]);
+    else if (options.random || hasShape)
+      error = makeUp(info, arrays[i]);
+    else
+      error = std::string("input '") + info.name + "' is missing: give --input " + info.name +
+              "=FILE.npy, or --random for made-up values";
+  }
+  return error;
+}
+
+std::string Runner::bindInputs() {
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    tenon_tensor tensor = {arrays[i].dtype, uint32_t(arrays[i].dims.size()), arrays[i].dims.data(),
+                           arrays[i].bytes.data()};
+    std::string error = take(tenon_session_bind_input(session.get(), entry, i, &tensor));
+    if (!error.empty())
+      return error;
+  }
+  return "";
+}
+
+std::string Runner::time() {
+  for (uint32_t i = 0; i < options.warmup + options.repeat; ++i) {
+    double start = now();
+    std::string error = take(tenon_session_run(session.get(), entry));
+    if (!error.empty())
+      return error;
+    if (i >= options.warmup)
+      seconds.push_back(now() - start);
+  }
+  return "";
+}
+
+/// One more run, so that recording is in none of the times.
+std::string Runner::recordTrace() {
+  constexpr size_t mostEvents = 1 << 16;
+  std::string error = take(tenon_session_start_trace(session.get(), mostEvents));
+  if (error.empty())
+    error = take(tenon_session_run(session.get(), entry));
+  return error.empty() ? take(tenon_session_write_trace(session.get(), options.trace.c_str())) : error;
+}
+
+std::string Runner::writeOutputs() {
+  for (size_t i = 0; i < tenon_entry_output_count(entry); ++i) {
+    tenon_tensor_info info;
+    tenon_tensor tensor;
+    std::string error = take(tenon_entry_output(entry, i, &info)), path;
+    if (error.empty())
+      error = take(tenon_session_get_output(session.get(), entry, i, &tensor));
+    if (error.empty())
+      error = npyPath(options.outputFolder, info.name, path);
+    if (error.empty())
+      error = writeNpy(path, tensor);
+    if (!error.empty())
+      return error;
+    if (!options.quiet)
+      std::fprintf(stderr, "wrote %s\n", path.c_str());
+  }
+  return "";
+}
+
+void Runner::printTimes() const {
+  const char *level = tenon_model_level(model.get());
+  unsigned threads = tenon_session_threads(session.get());
+  if (options.json) {
+    std::printf("{\"target\": \"%s\", \"threads\": %u, \"seconds\": [", level, threads);
+    for (size_t i = 0; i < seconds.size(); ++i)
+      std::printf("%s%.9f", i ? ", " : "", seconds[i]);
+    std::printf("]}\n");
+    return;
+  }
+  std::vector<double> sorted = seconds;
+  std::sort(sorted.begin(), sorted.end());
+  auto percentile = [&](double share) { return 1e3 * sorted[size_t(share * double(sorted.size() - 1) + 0.5)]; };
+  if (!sorted.empty())
+    std::printf("%s, %u threads, %zu runs: median %.3f ms, p90 %.3f ms, p99 %.3f ms, best %.3f ms\n", level, threads,
+                sorted.size(), percentile(0.5), percentile(0.9), percentile(0.99), percentile(0));
+}
+
+std::string Runner::run() {
+  std::string error = load();
+  for (auto step : {&Runner::chooseEntry, &Runner::readInputs, &Runner::bindInputs, &Runner::time})
+    if (error.empty())
+      error = (this->*step)();
+  if (error.empty() && !options.outputFolder.empty())
+    error = writeOutputs();
+  if (error.empty())
+    printTimes();
+  if (error.empty() && !options.trace.empty())
+    error = recordTrace();
+  return error;
+}
+
+std::string runArtifact(const RunOptions &options) { return Runner(options).run(); }
+
+bool parseDims(const std::string &text, std::vector<int64_t> &dims) {
+  dims.clear();
+  const char *place = text.c_str();
+  for (;;) {
+    char *end;
+    long long dim = std::strtoll(place, &end, 10);
+    if (end == place || *place < '0' || *place > '9')
+      return false;
+    dims.push_back(dim);
+    if (*end == 0)
+      return true;
+    if (*end != 'x')
+      return false;
+    place = end + 1;
+  }
+}
+
+} // namespace tenon

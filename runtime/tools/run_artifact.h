@@ -1,0 +1,45 @@
+//===- run_artifact.h - What `tenon run` and tenon-run do -------*- C++ -*-===//
+//
+// Part of the Tenon project, under Apache-2.0 with LLVM exceptions.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TENON_RUNTIME_TOOLS_RUN_ARTIFACT_H
+#define TENON_RUNTIME_TOOLS_RUN_ARTIFACT_H
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tenon {
+
+struct RunOptions {
+  std::string artifact;                                             ///< path
+  std::string entry;                                                ///< empty: the only one, or "main"
+  std::vector<std::pair<std::string, std::string>> inputs;          ///< name, .npy file
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes; ///< name, dims of a random input
+  bool random = false;                                              ///< inputs without a file are made up
+  std::string outputFolder;                                         ///< empty: outputs are not written
+  std::string level;                                                ///< empty: the best there is
+  uint32_t threads = 0;                                             ///< 0: as many as CPUs
+  uint32_t repeat = 1;                                              ///< timed runs
+  uint32_t warmup = 0;                                              ///< runs before them
+  bool json = false;  ///< one line: {"target": .., "threads": .., "seconds": [..]}
+  bool quiet = false; ///< nothing on standard error but errors
+  std::string trace;  ///< file for a trace of the last run, or empty
+};
+
+/// Loads, binds, runs, writes `<output>.npy` files, prints times to standard
+/// output. Empty on success, else what is wrong.
+///
+/// Random inputs are the same each time: floats uniform in -1..1, integers and
+/// booleans 0 or 1, so that they are indices of any table.
+std::string runArtifact(const RunOptions &options);
+
+/// "1x128" as dims; false if it is something else.
+bool parseDims(const std::string &text, std::vector<int64_t> &dims);
+
+} // namespace tenon
+
+#endif // TENON_RUNTIME_TOOLS_RUN_ARTIFACT_H
