@@ -51,19 +51,26 @@ static llvm::SmallVector<llvm::StringRef> ownRequirements(LevelId id) {
   return {};
 }
 
-/// Features of `level`, inherited ones included, that this machine lacks.
-static llvm::SmallVector<llvm::StringRef> missingFeatures(const Level &level) {
-  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
-  llvm::SmallVector<llvm::StringRef> missing;
+std::vector<std::string> requiredFeatures(const Level &level) {
+  std::vector<std::string> required;
   for (const Level &below : levels) {
     if (below.isa != level.isa)
       continue;
     for (llvm::StringRef feature : ownRequirements(below.id))
-      if (!host.lookup(feature))
-        missing.push_back(feature);
+      required.push_back(feature.str());
     if (below.id == level.id)
       break;
   }
+  return required;
+}
+
+/// Features of `level`, inherited ones included, that this machine lacks.
+static llvm::SmallVector<std::string> missingFeatures(const Level &level) {
+  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+  llvm::SmallVector<std::string> missing;
+  for (std::string &feature : requiredFeatures(level))
+    if (!host.lookup(feature))
+      missing.push_back(std::move(feature));
   return missing;
 }
 

@@ -50,6 +50,9 @@ llvm::ArrayRef<Level> allLevels();
 /// The level called `name`, or null. Does not know "host".
 const Level *findLevel(llvm::StringRef name);
 
+/// Every feature a machine must have to run the code of `level`, as LLVM spells them.
+std::vector<std::string> requiredFeatures(const Level &level);
+
 /// Whether this machine can run the code of `level`: its instructions are
 /// there and, for AMX, the kernel grants the tile registers.
 bool hostRuns(const Level &level);

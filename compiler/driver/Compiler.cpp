@@ -1,0 +1,302 @@
+//===- Compiler.cpp - a model in, an artifact out -----------------------------------===//
+#include "compiler/driver/Compiler.h"
+#include "compiler/codegen/Codegen.h"
+#include "compiler/driver/Diagnostics.h"
+#include "compiler/driver/ModelImpl.h"
+#include "compiler/pipeline/Pipeline.h"
+#include "compiler/program/BuildProgram.h"
+#include "compiler/weights/Recipe.h"
+#include "llvm/Support/ThreadPool.h"
+#include "mlir/Bytecode/BytecodeWriter.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "passes/Passes.h"
+#include <chrono>
+
+using namespace mlir;
+
+namespace tenon {
+
+//===----------------------------------------------------------------------------===//
+// Steps, timed and reported
+//===----------------------------------------------------------------------------===//
+
+struct Compiler::Impl {
+  CompileOptions options;
+
+  template <typename Work> auto step(const std::string &name, Work work) {
+    if (!options.progress)
+      return work();
+    options.progress(name, -1);
+    auto begin = std::chrono::steady_clock::now();
+    auto result = work();
+    options.progress(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    return result;
+  }
+
+  unsigned threads() const { return llvm::hardware_concurrency(options.threads).compute_thread_count(); }
+
+  llvm::Error runProgramPhases(Model &model, StringRef last);
+  llvm::Expected<std::vector<Level>> levels() const;
+};
+
+Compiler::Compiler(CompileOptions options) : impl(new Impl{std::move(options)}) {}
+Compiler::~Compiler() = default;
+
+std::string defaultTargets() {
+#if defined(__x86_64__)
+  return "x86-64-v3,host";
+#else
+  return "host";
+#endif
+}
+
+llvm::Expected<std::vector<Level>> Compiler::Impl::levels() const {
+  return parseTargets(options.targets.empty() ? defaultTargets() : options.targets);
+}
+
+//===----------------------------------------------------------------------------===//
+// From a module to kernels
+//===----------------------------------------------------------------------------===//
+
+/// Narrows the bounds of symbols to what the options say.
+static llvm::Error applyBounds(ModuleOp module, const CompileOptions &options) {
+  for (const auto &[name, range] : options.dims) {
+    auto symbol = module.lookupSymbol<SymbolOp>(name);
+    if (!symbol) {
+      std::string known;
+      for (SymbolOp op : module.getOps<SymbolOp>())
+        known += (known.empty() ? "" : ", ") + op.getSymName().str();
+      return makeError("no dim is named '" + name + "'; the model has: " + (known.empty() ? "none" : known));
+    }
+    symbol.setMin(range.first);
+    symbol.setMax(range.second);
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error Compiler::Impl::runProgramPhases(Model &model, StringRef last) {
+  if (llvm::Error error = applyBounds(model.module(), options))
+    return error;
+  MLIRContext *context = model.module().getContext();
+  if (last == "import")
+    return llvm::Error::success();
+  for (const Phase &phase : programPhases()) {
+    DiagnosticCollector diagnostics(context);
+    PassManager passes(context);
+    phase.addPasses(passes);
+    bool isDone = step(phase.name.str(), [&] { return succeeded(passes.run(model.module())); });
+    if (!isDone)
+      return diagnostics.takeError("the phase '" + phase.name.str() + "' failed");
+    if (phase.name == last)
+      break;
+  }
+  return llvm::Error::success();
+}
+
+static TargetAttr targetOf(const Level &level, MLIRContext *context) {
+  return TargetAttr::get(context, level.name, level.vectorBits, level.vectorRegisters, level.tileRows, 2, level.l1Bytes,
+                         level.l2Bytes);
+}
+
+/// The kernels alone, as bytecode: each level reads them into a context of its own, so that
+/// levels can be lowered and compiled side by side.
+static std::string serialiseKernels(ModuleOp module) {
+  OpBuilder builder(module.getContext());
+  OwningOpRef<ModuleOp> kernels = ModuleOp::create(module.getLoc());
+  builder.setInsertionPointToStart(kernels->getBody());
+  for (KernelOp kernel : module.getOps<KernelOp>())
+    builder.clone(*kernel);
+  std::string bytes;
+  llvm::raw_string_ostream stream(bytes);
+  (void)writeBytecodeToFile(*kernels, stream);
+  return bytes;
+}
+
+namespace {
+/// Kernels lowered to functions for one level.
+struct LoweredKernels {
+  std::unique_ptr<MLIRContext> context;
+  OwningOpRef<ModuleOp> module;
+};
+} // namespace
+
+static llvm::Expected<LoweredKernels> lowerFor(const Level &level, StringRef kernels) {
+  LoweredKernels lowered;
+  lowered.context = makeContext();
+  MLIRContext *context = lowered.context.get();
+  DiagnosticCollector diagnostics(context);
+  lowered.module = parseSourceString<ModuleOp>(kernels, ParserConfig(context));
+  if (!lowered.module)
+    return diagnostics.takeError("the kernels cannot be read back");
+  (*lowered.module)->setAttr("tenon.target", targetOf(level, context));
+  PassManager passes(context);
+  addLoweringPasses(passes);
+  if (failed(passes.run(*lowered.module)))
+    return diagnostics.takeError("lowering for " + level.name.str() + " failed");
+  return std::move(lowered);
+}
+
+//===----------------------------------------------------------------------------===//
+// Artifacts
+//===----------------------------------------------------------------------------===//
+
+static unsigned rankOf(const Level &level) {
+  return unsigned(llvm::find_if(allLevels(), [&](const Level &other) { return other.id == level.id; }) -
+                  allLevels().begin());
+}
+
+namespace {
+/// What compiling for one level gives.
+struct LevelResult {
+  LevelCode code;
+  std::vector<std::pair<Dim, Dim>> grids; // per kernel: tiles and scratch bytes, over its dims
+  std::string error;
+};
+} // namespace
+
+static LevelResult failedLevel(llvm::Error error) {
+  LevelResult result;
+  result.error = llvm::toString(std::move(error));
+  return result;
+}
+
+static LevelResult compileLevel(const Level &level, StringRef kernels, const std::vector<KernelDesc> &order) {
+  auto lowered = lowerFor(level, kernels);
+  if (!lowered)
+    return failedLevel(lowered.takeError());
+  LevelResult result;
+  for (const KernelDesc &kernel : order) {
+    auto function = lowered->module->lookupSymbol<func::FuncOp>(kernel.name);
+    result.grids.emplace_back(function->getAttrOfType<DimAttr>("tenon.tiles").getValue(),
+                              function->getAttrOfType<DimAttr>("tenon.scratch").getValue());
+  }
+  DiagnosticCollector diagnostics(lowered->context.get());
+  FailureOr<CodeImage> image = compileKernels(*lowered->module, level);
+  if (failed(image))
+    return failedLevel(diagnostics.takeError("code generation for " + level.name.str() + " failed"));
+  llvm::StringMap<uint64_t> addresses;
+  for (const KernelSymbol &symbol : image->kernels)
+    addresses[symbol.name] = symbol.address;
+  LevelCode &code = result.code;
+  code.name = level.name.str();
+  code.features = requiredFeatures(level);
+  code.machine = level.isa == Isa::X86_64 ? 62 : 183;
+  code.rank = rankOf(level);
+  code.image.assign(image->bytes.begin(), image->bytes.end());
+  for (const KernelDesc &kernel : order)
+    code.kernels.push_back({addresses.lookup(kernel.name)});
+  return result;
+}
+
+/// Every level at once, as many threads as there are.
+static llvm::Expected<std::vector<LevelCode>> compileLevels(ArrayRef<Level> levels, StringRef kernels,
+                                                            ProgramDesc &tables, unsigned threads) {
+  std::vector<LevelResult> results(levels.size());
+  llvm::DefaultThreadPool pool(llvm::hardware_concurrency(threads));
+  for (size_t i = 0; i < levels.size(); ++i)
+    pool.async([&, i] { results[i] = compileLevel(levels[i], kernels, tables.kernels); });
+  pool.wait();
+  std::vector<LevelCode> codes;
+  for (LevelResult &result : results) {
+    if (!result.error.empty())
+      return makeError(result.error);
+    for (auto [kernel, grid] : llvm::zip(result.code.kernels, result.grids)) {
+      kernel.grid = addKernelDim(tables, grid.first);
+      kernel.scratch = addKernelDim(tables, grid.second);
+    }
+    codes.push_back(std::move(result.code));
+  }
+  return codes;
+}
+
+static llvm::Expected<std::vector<WeightDesc>> describeWeights(const Program &program, const Model &model) {
+  std::vector<WeightDesc> weights;
+  llvm::StringMap<uint32_t> seen;
+  for (WeightOp weight : program.weights) {
+    auto recipe = std::make_shared<WeightRecipe>(weight, model.weights());
+    WeightDesc described;
+    described.name = weight.getSymName().str();
+    auto type = cast<RankedTensorType>(weight.getType());
+    described.dataType = *dataTypeOf(type.getElementType());
+    described.shape.assign(type.getShape().begin(), type.getShape().end());
+    described.bytes = uint64_t(type.getNumElements()) * format::elementBytes(described.dataType);
+    auto [it, isNew] = seen.try_emplace(recipe->key(), weights.size());
+    if (isNew)
+      described.fill = [recipe](std::span<uint8_t> bytes) { return recipe->fill(bytes); };
+    else
+      described.sameAs = it->second;
+    weights.push_back(std::move(described));
+  }
+  return weights;
+}
+
+llvm::Expected<CompiledModel> Compiler::compile(Model model) {
+  auto levels = impl->levels();
+  if (!levels)
+    return levels.takeError();
+  if (llvm::Error error = impl->runProgramPhases(model, "kernels"))
+    return std::move(error);
+  FailureOr<Program> program;
+  {
+    DiagnosticCollector diagnostics(model.module().getContext());
+    program = buildProgram(model.module());
+    if (failed(program))
+      return diagnostics.takeError("the program could not be built");
+  }
+  std::string kernels = serialiseKernels(model.module());
+  auto codes = impl->step("code", [&] { return compileLevels(*levels, kernels, program->tables, impl->threads()); });
+  if (!codes)
+    return codes.takeError();
+  auto weights = describeWeights(*program, model);
+  if (!weights)
+    return weights.takeError();
+  auto result = std::make_unique<CompiledModel::Impl>();
+  result->summary = summarise(*program, *codes, *weights);
+  result->threads = impl->threads();
+  result->artifact.emplace(std::move(program->tables), std::move(*codes), std::move(*weights));
+  result->model.emplace(std::move(model));
+  return CompiledModel(std::move(result));
+}
+
+/// The kernels of `model` lowered for the first of `levels`.
+static llvm::Expected<LoweredKernels> lowerForFirst(llvm::Expected<std::vector<Level>> levels, const Model &model) {
+  if (!levels)
+    return levels.takeError();
+  return lowerFor(levels->front(), serialiseKernels(model.module()));
+}
+
+static std::string print(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream);
+  return text + "\n";
+}
+
+llvm::Expected<std::string> Compiler::printAfter(Model model, StringRef phase) {
+  if (!llvm::is_contained(phaseNames(), phase))
+    return makeError("no phase is called '" + phase + "'; wanted one of " + llvm::join(phaseNames(), ", "));
+  bool isLast = phase == "lower";
+  if (llvm::Error error = impl->runProgramPhases(model, isLast ? "kernels" : phase))
+    return std::move(error);
+  if (!isLast)
+    return print(model.module());
+  auto lowered = lowerForFirst(impl->levels(), model);
+  return lowered ? llvm::Expected<std::string>(print(*lowered->module)) : lowered.takeError();
+}
+
+llvm::Expected<std::string> Compiler::printCode(Model model, bool assembly) {
+  if (llvm::Error error = impl->runProgramPhases(model, "kernels"))
+    return std::move(error);
+  auto lowered = lowerForFirst(impl->levels(), model);
+  if (!lowered)
+    return lowered.takeError();
+  DiagnosticCollector diagnostics(lowered->context.get());
+  FailureOr<std::string> text = printKernels(*lowered->module, impl->levels()->front(),
+                                             assembly ? CodeText::Assembly : CodeText::LLVM);
+  if (failed(text))
+    return diagnostics.takeError("code generation failed");
+  return *text;
+}
+
+} // namespace tenon

@@ -1,0 +1,119 @@
+//===- Compiler.h - a model in, an artifact out -------------------------------------===//
+//
+// The public C++ interface. A program that compiles and keeps the artifact:
+//
+//   tenon::Compiler compiler;
+//   auto model = compiler.load("model.onnx");
+//   auto compiled = model ? compiler.compile(std::move(*model)) : model.takeError();
+//   if (!compiled) { report(compiled.takeError()); }
+//   compiled->write("model.tenon");
+//
+// Errors are values: nothing here aborts or throws, and a message says where in the
+// model, what was wanted and what was found. A Compiler may be used from several
+// threads at once; a Model or a CompiledModel from one at a time.
+//
+#ifndef TENON_COMPILER_DRIVER_COMPILER_H
+#define TENON_COMPILER_DRIVER_COMPILER_H
+
+#include "compiler/artifact/ArtifactBuilder.h"
+#include "compiler/levels/Level.h"
+#include "llvm/Support/Error.h"
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mlir {
+class MLIRContext;
+class ModuleOp;
+} // namespace mlir
+
+namespace tenon {
+
+class GraphBuilder;
+class WeightStore;
+
+struct CompileOptions {
+  /// Target names separated by commas; empty: the default of this machine (design 4.9).
+  std::string targets;
+  /// Compiler threads; 0: as many as this process may use. The artifact does not depend on it.
+  unsigned threads = 0;
+  /// Bounds of named dims: {"sequence", {1, 512}}.
+  std::map<std::string, std::pair<int64_t, int64_t>> dims;
+  /// Told the name of each step as it begins, and its seconds when it ended (else negative).
+  std::function<void(const std::string &step, double seconds)> progress;
+};
+
+/// An imported model: its graph, and the mapped files its weights are in.
+class Model {
+public:
+  Model(Model &&);
+  Model &operator=(Model &&);
+  ~Model();
+
+  /// The module, for whoever wants to look at it or change it.
+  mlir::ModuleOp module() const;
+  const WeightStore &weights() const;
+
+  struct Impl;
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl;
+};
+
+/// Everything of an artifact but its file.
+class CompiledModel {
+public:
+  CompiledModel(CompiledModel &&);
+  CompiledModel &operator=(CompiledModel &&);
+  ~CompiledModel();
+
+  /// Writes the artifact under a temporary name, then renames it: a failure leaves what was there.
+  llvm::Error write(const std::string &path);
+  /// The artifact in memory, for the runtime's tenon_model_load_memory (JIT).
+  llvm::Expected<ArtifactBytes> toMemory();
+
+  /// What the command line reports.
+  struct Summary {
+    std::vector<std::string> levels;
+    std::vector<size_t> codeBytes; // per level
+    size_t weightBytes = 0;
+    unsigned kernels = 0, commands = 0;
+  };
+  Summary summary() const;
+
+  struct Impl;
+  explicit CompiledModel(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl;
+};
+
+enum class ModelFormat { Guess, Onnx, HuggingFace, Mlir };
+
+class Compiler {
+public:
+  explicit Compiler(CompileOptions options = {});
+  ~Compiler();
+
+  /// Reads a model: an .onnx file, a folder with config.json and model.safetensors, or .mlir text.
+  llvm::Expected<Model> load(const std::string &path, ModelFormat format = ModelFormat::Guess);
+  /// Reads a model from memory, which is copied. External data is not reachable.
+  llvm::Expected<Model> loadBytes(llvm::StringRef bytes, ModelFormat format, const std::string &name = "model");
+
+  llvm::Expected<CompiledModel> compile(Model model);
+
+  /// The module after a phase of Pipeline.h ("lower": of the first target), as text.
+  llvm::Expected<std::string> printAfter(Model model, llvm::StringRef phase);
+  /// LLVM IR or assembly of the first target's kernels.
+  llvm::Expected<std::string> printCode(Model model, bool assembly);
+
+  struct Impl;
+
+private:
+  std::unique_ptr<Impl> impl;
+};
+
+/// The default of --target on this machine.
+std::string defaultTargets();
+
+} // namespace tenon
+#endif

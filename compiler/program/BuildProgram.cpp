@@ -1,0 +1,317 @@
+//===- BuildProgram.cpp - a module of dispatches as a table of commands --------------===//
+#include "compiler/program/BuildProgram.h"
+#include "mlir/IR/Location.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+std::optional<format::DataType> dataTypeOf(Type element) {
+  using format::DataType;
+  if (element.isF32())
+    return DataType::f32;
+  if (element.isF16())
+    return DataType::f16;
+  if (element.isBF16())
+    return DataType::bf16;
+  if (element.isF64())
+    return DataType::f64;
+  if (element.isIndex())
+    return DataType::i64;
+  auto integer = dyn_cast<IntegerType>(element);
+  if (!integer)
+    return std::nullopt;
+  bool isUnsigned = integer.isUnsigned();
+  switch (integer.getWidth()) {
+  case 1:
+    return DataType::boolean;
+  case 8:
+    return isUnsigned ? DataType::u8 : DataType::i8;
+  case 16:
+    return isUnsigned ? DataType::u16 : DataType::i16;
+  case 32:
+    return isUnsigned ? DataType::u32 : DataType::i32;
+  case 64:
+    return isUnsigned ? DataType::u64 : DataType::i64;
+  }
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------------===//
+// Dim expressions
+//===----------------------------------------------------------------------------===//
+
+namespace {
+/// Collects the postfix steps of a Dim; `index` numbers its symbols.
+struct DimSteps : DimVisitor {
+  using Index = std::function<DimExpr(std::string_view)>;
+  explicit DimSteps(Index index) : index(std::move(index)) {}
+
+  void constant(int64_t value) override { stack.push_back(DimExpr::constant(value)); }
+  void symbol(std::string_view name) override { stack.push_back(index(name)); }
+  void binary(DimOp op) override {
+    DimExpr b = stack.back();
+    stack.pop_back();
+    DimExpr a = stack.back();
+    stack.pop_back();
+    stack.push_back(apply(op, a, b));
+  }
+  static DimExpr apply(DimOp op, const DimExpr &a, const DimExpr &b) {
+    switch (op) {
+    case DimOp::Add:
+      return a + b;
+    case DimOp::Multiply:
+      return a * b;
+    case DimOp::FloorDiv:
+      return a.floorDiv(b);
+    case DimOp::Mod:
+      return a % b;
+    case DimOp::Min:
+      return a.min(b);
+    case DimOp::Max:
+      return a.max(b);
+    }
+    llvm_unreachable("every DimOp is above");
+  }
+
+  Index index;
+  std::vector<DimExpr> stack;
+};
+} // namespace
+
+static uint32_t addExpression(ProgramDesc &program, const Dim &dim, DimSteps::Index index) {
+  DimSteps steps(std::move(index));
+  dim.visit(steps);
+  return program.addDim(steps.stack.back());
+}
+
+uint32_t addDim(ProgramDesc &program, const std::map<std::string, uint32_t, std::less<>> &symbols, const Dim &dim) {
+  return addExpression(program, dim, [&](std::string_view name) {
+    auto it = symbols.find(name);
+    assert(it != symbols.end() && "verified: every symbol is declared");
+    return DimExpr::symbol(it->second);
+  });
+}
+
+uint32_t addKernelDim(ProgramDesc &program, const Dim &dim) {
+  return addExpression(program, dim, [](std::string_view name) {
+    uint32_t number = 0;
+    StringRef(name.data(), name.size()).drop_front().getAsInteger(10, number);
+    return DimExpr::kernelDim(number);
+  });
+}
+
+//===----------------------------------------------------------------------------===//
+// Commands
+//===----------------------------------------------------------------------------===//
+
+/// "MatMul /encoder/query, Add /encoder/query": the names in a location, each once.
+static void collectNames(Location loc, llvm::SetVector<StringRef> &names) {
+  if (auto name = dyn_cast<NameLoc>(loc)) {
+    names.insert(name.getName());
+    return;
+  }
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location inner : fused.getLocations())
+      collectNames(inner, names);
+}
+
+static std::string sourceOf(Location loc) {
+  llvm::SetVector<StringRef> names;
+  collectNames(loc, names);
+  return llvm::join(names, ", ");
+}
+
+namespace {
+
+/// Where a value's elements are.
+struct Place {
+  format::Space space = format::Space::arena;
+  uint32_t index = 0;
+};
+
+class ProgramBuilder {
+public:
+  explicit ProgramBuilder(ModuleOp module) : module(module) {}
+
+  FailureOr<Program> build() {
+    declareSymbols();
+    for (KernelOp kernel : module.getOps<KernelOp>())
+      declareKernel(kernel);
+    for (auto function : module.getOps<func::FuncOp>())
+      if (function->hasAttr("tenon.entry") && failed(buildEntry(function)))
+        return failure();
+    if (program.tables.entries.empty())
+      return module.emitError("has no entry point: no function is marked tenon.entry");
+    return std::move(program);
+  }
+
+private:
+  void declareSymbols() {
+    for (SymbolOp symbol : module.getOps<SymbolOp>()) {
+      std::string name = symbol.getSymName().str();
+      symbols[name] = program.tables.addSymbol(
+          {name, int64_t(symbol.getMin()), int64_t(symbol.getMax()), int64_t(symbol.getDivisor())});
+    }
+  }
+
+  void declareKernel(KernelOp kernel) {
+    kernelIndex[kernel.getSymName()] = program.kernels.size();
+    program.kernels.push_back(kernel);
+    uint32_t arguments = kernel.getArgumentTypes().size(), results = kernel.getResultTypes().size();
+    program.tables.kernels.push_back({kernel.getSymName().str(), arguments + results, results, kernel.getNumDims()});
+  }
+
+  uint32_t dim(const Dim &dim) { return addDim(program.tables, symbols, dim); }
+
+  FailureOr<TensorDesc> describe(Type type, StringRef name, Operation *at) {
+    auto tensor = cast<RankedTensorType>(type);
+    std::optional<format::DataType> dataType = dataTypeOf(tensor.getElementType());
+    if (!dataType)
+      return at->emitError("'") << name << "' has elements of type " << tensor.getElementType()
+                                << ", which an artifact cannot hold";
+    TensorDesc description{name.str(), *dataType, {}};
+    for (const Dim &size : shapeOf(tensor))
+      description.dims.push_back(dim(size));
+    return description;
+  }
+
+  static std::string nameOf(DictionaryAttr attributes, StringRef fallback, unsigned number) {
+    if (attributes)
+      if (auto name = attributes.getAs<StringAttr>("tenon.name"))
+        return name.str();
+    return (fallback + Twine(number)).str();
+  }
+
+  LogicalResult buildEntry(func::FuncOp function) {
+    entry = EntryDesc();
+    places.clear();
+    entry.name = function.getSymName().str();
+    for (BlockArgument argument : function.getArguments()) {
+      unsigned number = argument.getArgNumber();
+      auto tensor = describe(argument.getType(), nameOf(function.getArgAttrDict(number), "input", number), function);
+      if (failed(tensor))
+        return failure();
+      entry.inputs.push_back(*tensor);
+      places[argument] = {format::Space::input, number};
+    }
+    auto returned = cast<func::ReturnOp>(function.getBody().front().getTerminator());
+    claimOutputs(returned);
+    for (Operation &op : function.getBody().front().without_terminator())
+      if (failed(addOp(op)))
+        return failure();
+    for (OpOperand &operand : returned->getOpOperands()) {
+      unsigned number = operand.getOperandNumber();
+      auto tensor = describe(operand.get().getType(), nameOf(function.getResultAttrDict(number), "output", number), function);
+      if (failed(tensor))
+        return failure();
+      entry.outputs.push_back(*tensor);
+      copyToOutput(operand.get(), number);
+    }
+    program.tables.entries.push_back(std::move(entry));
+    return success();
+  }
+
+  /// The value whose memory `value` is, past reshapes.
+  static Value origin(Value value) {
+    while (auto reshape = value.getDefiningOp<ReshapeOp>())
+      value = reshape.getInput();
+    return value;
+  }
+
+  /// A returned tensor that a dispatch computes is computed in the caller's buffer.
+  void claimOutputs(func::ReturnOp returned) {
+    for (OpOperand &operand : returned->getOpOperands()) {
+      Value computed = origin(operand.get());
+      if (computed.getDefiningOp<DispatchOp>())
+        places.try_emplace(computed, Place{format::Space::output, operand.getOperandNumber()});
+    }
+  }
+
+  LogicalResult addOp(Operation &op) {
+    return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
+        .Case([&](GetOp get) { return addWeight(get); })
+        .Case([&](ReshapeOp) { return success(); })
+        .Case([&](DispatchOp dispatch) { return addDispatch(dispatch); })
+        .Default([](Operation *op) { return op->emitError("is not in a kernel: '") << op->getName() << "'"; });
+  }
+
+  LogicalResult addWeight(GetOp get) {
+    auto [it, isNew] = weightIndex.try_emplace(get.getWeight(), program.weights.size());
+    if (isNew)
+      program.weights.push_back(module.lookupSymbol<WeightOp>(get.getWeight()));
+    places[get] = {format::Space::weight, it->second};
+    return success();
+  }
+
+  OperandDesc use(Value value) {
+    Place place = places.lookup(origin(value));
+    if (place.space == format::Space::arena)
+      entry.buffers[place.index].lastLive = entry.commands.size();
+    OperandDesc operand;
+    operand.space = place.space;
+    operand.index = place.index;
+    operand.bytes = byteCount(value);
+    return operand;
+  }
+
+  uint32_t byteCount(Value value) {
+    int64_t size = format::elementBytes(*dataTypeOf(elementOf(value)));
+    return dim(countOf(shapeOf(value)) * Dim(size));
+  }
+
+  void allocate(Value result) {
+    if (places.count(result))
+      return;
+    uint32_t now = entry.commands.size();
+    places[result] = {format::Space::arena, uint32_t(entry.buffers.size())};
+    entry.buffers.push_back({byteCount(result), now, now});
+  }
+
+  LogicalResult addDispatch(DispatchOp dispatch) {
+    CommandDesc command;
+    command.kernel = kernelIndex.lookup(dispatch.getKernel());
+    command.source = sourceOf(dispatch.getLoc());
+    for (Value result : dispatch.getResults()) {
+      if (!dataTypeOf(elementOf(result)))
+        return dispatch.emitError("computes elements of type ") << elementOf(result) << ", which memory cannot hold";
+      allocate(result);
+    }
+    for (Value input : dispatch.getInputs())
+      command.operands.push_back(use(input));
+    for (Value result : dispatch.getResults())
+      command.operands.push_back(use(result));
+    ArrayRef<Dim> dims = dispatch.getDims().getDims();
+    unsigned wanted = program.kernels[command.kernel].getNumDims();
+    for (const Dim &value : dims.take_front(wanted))
+      command.dims.push_back(dim(value));
+    entry.commands.push_back(std::move(command));
+    return success();
+  }
+
+  void copyToOutput(Value value, unsigned number) {
+    Place place = places.lookup(origin(value));
+    if (place.space == format::Space::output && place.index == number)
+      return;
+    CommandDesc copy;
+    copy.kind = format::CommandKind::copy;
+    copy.operands = {use(value), {format::Space::output, number, 0, format::none, byteCount(value)}};
+    copy.expression = byteCount(value);
+    copy.source = sourceOf(value.getLoc());
+    entry.commands.push_back(std::move(copy));
+  }
+
+  ModuleOp module;
+  Program program;
+  EntryDesc entry;
+  std::map<std::string, uint32_t, std::less<>> symbols;
+  llvm::StringMap<uint32_t> kernelIndex, weightIndex;
+  llvm::DenseMap<Value, Place> places;
+};
+} // namespace
+
+FailureOr<Program> buildProgram(ModuleOp module) { return ProgramBuilder(module).build(); }
+
+} // namespace tenon

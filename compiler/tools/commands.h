@@ -1,0 +1,23 @@
+//===- commands.h - the commands of `tenon` --------------------------------------------===//
+//
+// Each function declares its options on a subcommand and, when that is the one called, sets
+// `command` to what it does. A command prints results to stdout, everything else to stderr, and
+// returns the exit code.
+//
+#ifndef TENON_COMPILER_TOOLS_COMMANDS_H
+#define TENON_COMPILER_TOOLS_COMMANDS_H
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace tenon {
+
+using Command = std::function<int()>;
+
+void addCompileCommand(CLI::App &app, Command &command);
+
+} // namespace tenon
+#endif

@@ -1,0 +1,136 @@
+//===- compile.cpp - tenon compile -----------------------------------------------------===//
+#include "compiler/driver/Compiler.h"
+#include "compiler/tools/commands.h"
+#include "CLI/CLI.hpp"
+#include <chrono>
+#include <cstdio>
+#include <unistd.h>
+
+namespace tenon {
+namespace {
+
+struct CompileCommand {
+  std::string model, output, emit = "artifact";
+  std::vector<std::string> dims;
+  CompileOptions options;
+  bool timing = false, quiet = false;
+
+  int run();
+  int emitText(Compiler &compiler, Model model);
+  int writeArtifact(Compiler &compiler, Model model);
+  llvm::Error parseDims();
+  std::string outputPath() const;
+};
+
+int fail(llvm::Error error) {
+  std::fprintf(stderr, "error: %s\n", llvm::toString(std::move(error)).c_str());
+  return 1;
+}
+
+/// "name=lo..hi" or "name=n".
+llvm::Error CompileCommand::parseDims() {
+  for (const std::string &text : dims) {
+    auto [name, range] = llvm::StringRef(text).split('=');
+    auto [low, high] = range.split("..");
+    std::pair<int64_t, int64_t> bounds;
+    if (name.empty() || low.getAsInteger(10, bounds.first) ||
+        (high.empty() ? (bounds.second = bounds.first, false) : high.getAsInteger(10, bounds.second)) ||
+        bounds.first < 0 || bounds.second < bounds.first)
+      return llvm::createStringError("--dim wants name=low..high or name=size, found '%s'", text.c_str());
+    options.dims[name.str()] = bounds;
+  }
+  return llvm::Error::success();
+}
+
+std::string CompileCommand::outputPath() const {
+  if (!output.empty())
+    return output;
+  llvm::StringRef path(model);
+  while (path.size() > 1 && path.ends_with("/"))
+    path = path.drop_back();
+  size_t dot = path.rfind('.'), slash = path.rfind('/');
+  bool hasExtension = dot != llvm::StringRef::npos && (slash == llvm::StringRef::npos || dot > slash + 1);
+  return (hasExtension ? path.take_front(dot) : path).str() + ".tenon";
+}
+
+int CompileCommand::emitText(Compiler &compiler, Model loaded) {
+  bool isPhase = emit.rfind("mlir@", 0) == 0;
+  auto text = isPhase ? compiler.printAfter(std::move(loaded), llvm::StringRef(emit).drop_front(5))
+                      : compiler.printCode(std::move(loaded), emit == "asm");
+  if (!text)
+    return fail(text.takeError());
+  if (output.empty() || output == "-") {
+    std::fwrite(text->data(), 1, text->size(), stdout);
+    return std::fflush(stdout) == 0 ? 0 : 1;
+  }
+  FILE *file = std::fopen(output.c_str(), "w");
+  bool isWritten = file && std::fwrite(text->data(), 1, text->size(), file) == text->size();
+  isWritten = file && std::fclose(file) == 0 && isWritten;
+  return isWritten ? 0 : fail(llvm::createStringError("%s: cannot be written", output.c_str()));
+}
+
+int CompileCommand::writeArtifact(Compiler &compiler, Model loaded) {
+  auto begin = std::chrono::steady_clock::now();
+  auto compiled = compiler.compile(std::move(loaded));
+  if (!compiled)
+    return fail(compiled.takeError());
+  std::string path = outputPath();
+  if (options.progress)
+    options.progress("write " + path, -1);
+  if (llvm::Error error = compiled->write(path))
+    return fail(std::move(error));
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  CompiledModel::Summary summary = compiled->summary();
+  if (quiet)
+    return 0;
+  std::printf("%s: %.1f MB of weights, %u commands, %u kernels, %.1f s\n", path.c_str(), summary.weightBytes / 1e6,
+              summary.commands, summary.kernels, seconds);
+  for (size_t i = 0; i < summary.levels.size(); ++i)
+    std::printf("  %-16s %zu KB of code\n", summary.levels[i].c_str(), (summary.codeBytes[i] + 1023) / 1024);
+  std::printf("next: tenon inspect %s\n", path.c_str());
+  return 0;
+}
+
+int CompileCommand::run() {
+  if (llvm::Error error = parseDims())
+    return fail(std::move(error)), 2;
+  if (!quiet && (timing || isatty(STDERR_FILENO)))
+    options.progress = [this](const std::string &step, double seconds) {
+      if (seconds < 0 && !timing)
+        std::fprintf(stderr, "%s\n", step.c_str());
+      else if (seconds >= 0 && timing)
+        std::fprintf(stderr, "%8.3f s  %s\n", seconds, step.c_str());
+    };
+  Compiler compiler(options);
+  auto loaded = compiler.load(model);
+  if (!loaded)
+    return fail(loaded.takeError());
+  return emit == "artifact" ? writeArtifact(compiler, std::move(*loaded)) : emitText(compiler, std::move(*loaded));
+}
+
+std::string checkEmit(const std::string &value) {
+  if (value == "artifact" || value == "llvm" || value == "asm" || value.rfind("mlir@", 0) == 0)
+    return "";
+  return "wants artifact, llvm, asm or mlir@PHASE, found '" + value + "'";
+}
+
+} // namespace
+
+void addCompileCommand(CLI::App &app, Command &command) {
+  auto state = std::make_shared<CompileCommand>();
+  CLI::App *compile = app.add_subcommand("compile", "Compile a model into an artifact");
+  compile->add_option("model", state->model, "An .onnx file, a folder with config.json and model.safetensors, or .mlir")
+      ->required();
+  compile->add_option("-o,--output", state->output, "The artifact; default: the model's name with .tenon");
+  compile->add_option("--target", state->options.targets,
+                      "Levels, by comma: x86-64-v3, x86-64-v4, aarch64, host. Default: " + defaultTargets());
+  compile->add_option("--dim", state->dims, "Bounds of a dynamic dim: name=low..high; may be repeated");
+  compile->add_option("--emit", state->emit, "artifact, llvm, asm, or mlir@PHASE: the module after a phase")
+      ->check(checkEmit);
+  compile->add_option("--threads", state->options.threads, "Compiler threads; the artifact does not depend on it");
+  compile->add_flag("--timing", state->timing, "Print the seconds of each step");
+  compile->add_flag("--quiet", state->quiet, "Print errors only");
+  compile->callback([state, &command] { command = [state] { return state->run(); }; });
+}
+
+} // namespace tenon
