@@ -1,0 +1,41 @@
+//===- Evaluation.h - what evaluating one operation needs to know -------------------===//
+#ifndef TENON_INTERPRETER_EVALUATION_H
+#define TENON_INTERPRETER_EVALUATION_H
+
+#include "dialects/tenon/Tenon.h"
+#include "interpreter/Interpreter.h"
+
+namespace tenon {
+
+struct Evaluation {
+  mlir::ModuleOp module;
+  const WeightStore &weights;
+  Arithmetic arithmetic;
+  const DimValues &dims;
+
+  /// Rounds in plain arithmetic, else leaves the value alone.
+  double round(DType dtype, double value) const {
+    return arithmetic == Arithmetic::Plain ? roundTo(dtype, value) : value;
+  }
+};
+
+/// An error at the operation's location: "file:3:8: tenon.map: message".
+llvm::Error errorAt(mlir::Operation *op, const llvm::Twine &message);
+
+llvm::Expected<DType> dtypeOf(mlir::Type element, mlir::Operation *op);
+/// The sizes a tensor type stands for in this run.
+llvm::Expected<std::vector<int64_t>> sizesOf(mlir::Type type, mlir::Operation *op, const DimValues &dims);
+/// A zeroed array of the result's type and sizes.
+llvm::Expected<Array> makeResult(mlir::Value result, const Evaluation &evaluation);
+
+using Operands = llvm::ArrayRef<const Array *>;
+llvm::Expected<Array> evaluateMap(MapOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateContract(ContractOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateReduce(ReduceOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateSoftmax(SoftmaxOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateNorm(NormOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateAttention(AttentionOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateWeight(WeightOp op, const Evaluation &evaluation);
+
+} // namespace tenon
+#endif
