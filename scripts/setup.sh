@@ -29,12 +29,8 @@ as_root() {
 }
 
 missing_packages() {
-  local wanted
-  wanted=$(sed 's/#.*//' scripts/packages.txt)
-  # shellcheck disable=SC2086 # one argument per package
-  { dpkg-query -W -f='${db:Status-Status} ${Package}\n' $wanted 2>/dev/null || true; } |
-    awk 'NR == FNR { if ($1 == "installed") have[$2]; next } NF && !($1 in have) { print $1 }' \
-      - <(printf '%s\n' "$wanted")
+  comm -23 <(sed 's/#.*//; /^ *$/d' scripts/packages.txt | sort -u) \
+    <(dpkg-query -W -f='${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u)
 }
 
 install_packages() {
