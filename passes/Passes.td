@@ -98,4 +98,33 @@ def LowerKernels : Pass<"tenon-lower-kernels", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect",
                            "::mlir::vector::VectorDialect", "::mlir::LLVM::LLVMDialect"];
 }
+
+def ExpandMath : Pass<"tenon-expand-math", "::mlir::func::FuncOp"> {
+  let summary = "Elementary functions to polynomials: a kernel calls nothing";
+  let description = [{
+    A code section imports nothing, and a call a lane would cost ten times the
+    arithmetic, so every `math` operation that is not one instruction becomes
+    straight-line code on the same scalar or vector.
+
+    ```mlir
+    %y = math.exp2 %x : vector<16xf32>
+    ```
+    becomes, shortened,
+    ```mlir
+    %s = arith.addf %x, %shift : vector<16xf32>     // the integer part in its low bits
+    %n = arith.subf %s, %shift : vector<16xf32>
+    %r = arith.subf %x, %n : vector<16xf32>
+    %p = math.fma …                                 // six of them: 2^r
+    %y = arith.mulf %p, %scale : vector<16xf32>     // 2^n, in two factors built by shifts
+    ```
+
+    Each function's error bound is stated in VectorMath.h and tested over all
+    floats. `math.fma`, `sqrt`, `absf`, `copysign`, `floor`, `ceil`, `trunc` and
+    `roundeven` stay. f16 and bf16 are computed in f32.
+
+    Runs when kernels are functions over vectors of register size: earlier, the
+    expansion would only be more to rewrite.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
 #endif

@@ -29,6 +29,7 @@ void addLoweringPasses(OpPassManager &passes) {
   passes.addPass(createLowerKernels());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
+  passes.addNestedPass<func::FuncOp>(createExpandMath()); // after CSE: an expansion is never compared
 }
 
 llvm::SmallVector<llvm::StringRef> phaseNames() {

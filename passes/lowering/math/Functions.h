@@ -1,0 +1,54 @@
+// The expansions by family; VectorMath.h states their contracts. Each takes the
+// builder of its shape, f32 unless said otherwise, and returns the value.
+
+#pragma once
+
+#include "passes/lowering/math/MathBuilder.h"
+
+namespace tenon {
+
+// Exponential.cpp
+mlir::Value emitExp(const MathBuilder &m, mlir::Value x);
+mlir::Value emitExp2(const MathBuilder &m, mlir::Value x);
+mlir::Value emitExpNonPositive(const MathBuilder &m, mlir::Value x);
+mlir::Value emitExp2NonPositive(const MathBuilder &m, mlir::Value x);
+mlir::Value emitExpm1(const MathBuilder &m, mlir::Value x);
+mlir::Value emitSinh(const MathBuilder &m, mlir::Value x);
+mlir::Value emitCosh(const MathBuilder &m, mlir::Value x);
+/// scale * exp(x) for scale near 1 and -104 <= x <= 89, rounded once where the product is denormal.
+mlir::Value emitScaledExp(const MathBuilder &m, mlir::Value x, mlir::Value scale);
+
+// Activation.cpp
+mlir::Value emitTanh(const MathBuilder &m, mlir::Value x);
+mlir::Value emitSigmoid(const MathBuilder &m, mlir::Value x);
+mlir::Value emitSilu(const MathBuilder &m, mlir::Value x);
+mlir::Value emitGelu(const MathBuilder &m, mlir::Value x);
+mlir::Value emitGeluTanh(const MathBuilder &m, mlir::Value x);
+
+// ErrorFunction.cpp
+mlir::Value emitErf(const MathBuilder &m, mlir::Value x);
+mlir::Value emitErfc(const MathBuilder &m, mlir::Value x);
+
+// Logarithm.cpp
+mlir::Value emitLog(const MathBuilder &m, mlir::Value x);
+mlir::Value emitLog2(const MathBuilder &m, mlir::Value x);
+mlir::Value emitLog10(const MathBuilder &m, mlir::Value x);
+mlir::Value emitLog1p(const MathBuilder &m, mlir::Value x);
+mlir::Value emitAsinh(const MathBuilder &m, mlir::Value x);
+mlir::Value emitAcosh(const MathBuilder &m, mlir::Value x);
+mlir::Value emitAtanh(const MathBuilder &m, mlir::Value x);
+
+// Power.cpp
+mlir::Value emitPow(const MathBuilder &m, mlir::Value base, mlir::Value exponent);
+mlir::Value emitCbrt(const MathBuilder &m, mlir::Value x);
+
+// Trigonometric.cpp
+mlir::Value emitSin(const MathBuilder &m, mlir::Value x);
+mlir::Value emitCos(const MathBuilder &m, mlir::Value x);
+mlir::Value emitTan(const MathBuilder &m, mlir::Value x);
+mlir::Value emitAsin(const MathBuilder &m, mlir::Value x);
+mlir::Value emitAcos(const MathBuilder &m, mlir::Value x);
+mlir::Value emitAtan(const MathBuilder &m, mlir::Value x);
+mlir::Value emitAtan2(const MathBuilder &m, mlir::Value y, mlir::Value x);
+
+} // namespace tenon
