@@ -62,6 +62,7 @@ KernelGrid lowerReduce(KernelLowering &lowering, ReduceOp reduce);
 KernelGrid lowerSoftmax(KernelLowering &lowering, SoftmaxOp softmax);
 KernelGrid lowerNorm(KernelLowering &lowering, NormOp norm);
 KernelGrid lowerContract(KernelLowering &lowering, ContractOp contract);
+mlir::FailureOr<KernelGrid> lowerFlashAttention(KernelLowering &lowering, AttentionOp attention);
 
 } // namespace tenon
 #endif

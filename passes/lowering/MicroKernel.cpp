@@ -193,7 +193,7 @@ static void emitHeight(OpBuilder &builder, Location loc, const RegisterTile &til
         builder, loc, from, to, index.constant(panels), ValueRange(),
         [&](OpBuilder &inner, Location, Value panel, ValueRange) {
           IndexMath at{inner, loc};
-          TileInput a{arguments[ABase], arguments[AOffset], inner.getIndexAttr(strides.aRow), inner.getIndexAttr(1)};
+          TileInput a{arguments[ABase], arguments[AOffset], inner.getIndexAttr(strides.aRow), inner.getIndexAttr(strides.aK)};
           TilePanels b{arguments[BBase], at.add(arguments[BOffset], at.mul(panel, arguments[PanelStride])),
                        arguments[PanelStride], inner.getIndexAttr(strides.bK)};
           TileOutput c{arguments[CBase],
@@ -212,7 +212,7 @@ static void emitHeight(OpBuilder &builder, Location loc, const RegisterTile &til
 
 TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const Strides &strides) {
   std::string name = ("tile_" + Twine(tile.rows) + "_a" + Twine(strides.aRow) + "_b" + Twine(strides.bK) + "_c" +
-                      Twine(strides.cRow))
+                      Twine(strides.cRow) + (strides.aK == 1 ? "" : "_k" + Twine(strides.aK).str()))
                          .str();
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return TileFunction(known);

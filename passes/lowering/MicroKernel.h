@@ -92,9 +92,10 @@ public:
   /// Strides are compiled in: they make the addresses of a tile's rows constant
   /// offsets of one pointer.
   struct Strides {
-    int64_t aRow; // elements between rows of A; columns of A are contiguous
-    int64_t bK;   // elements between k steps of a panel
-    int64_t cRow; // elements between rows of C
+    int64_t aRow;   // elements between rows of A
+    int64_t bK;     // elements between k steps of a panel
+    int64_t cRow;   // elements between rows of C
+    int64_t aK = 1; // elements between k steps of A
   };
 
   /// Finds or adds the function for `tile` and `strides`.
