@@ -43,6 +43,7 @@ std::unique_ptr<MLIRContext> makeContext() {
   registry.insert<TenonDialect, func::FuncDialect, arith::ArithDialect, math::MathDialect>();
   registerCodegenDialects(registry);
   auto context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
+  context->printOpOnDiagnostic(false);
   context->loadDialect<TenonDialect, func::FuncDialect, arith::ArithDialect, math::MathDialect>();
   return context;
 }

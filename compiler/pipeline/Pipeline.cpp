@@ -27,7 +27,6 @@ llvm::ArrayRef<Phase> programPhases() { return phases; }
 
 void addLoweringPasses(OpPassManager &passes) {
   passes.addPass(createLowerKernels());
-  passes.addNestedPass<func::FuncOp>(createExpandMath());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
   passes.addNestedPass<func::FuncOp>(createExpandMath()); // after CSE: an expansion is never compared
