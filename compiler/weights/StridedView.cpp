@@ -170,37 +170,46 @@ template <typename T> struct Copier {
 
   static void row(uint8_t *to, const uint8_t *from, const Loop &loop) {
     if (loop.to == 1 && loop.from == 1) {
-      std::memcpy(to, from, size_t(loop.size) * sizeof(T));
+      size_t bytes = size_t(loop.size) * sizeof(T);
+      bytes == 64 ? std::memcpy(to, from, 64) : std::memcpy(to, from, bytes);
       return;
     }
     for (int64_t i = 0; i < loop.size; ++i)
       element(to + i * loop.to * sizeof(T), from + i * loop.from * sizeof(T));
   }
 
-  /// `writes` is dense in what is written, `reads` in what is read.
-  static void transpose(uint8_t *to, const uint8_t *from, const Loop &reads, const Loop &writes) {
+  /// Both loops in tiles; `body` copies what stands at one step of each.
+  template <typename Body>
+  static void tiled(uint8_t *to, const uint8_t *from, const Loop &outer, const Loop &inner, Body body) {
     constexpr int64_t tile = 16;
-    for (int64_t r = 0; r < reads.size; r += tile)
-      for (int64_t w = 0; w < writes.size; w += tile) {
-        int64_t rEnd = std::min(r + tile, reads.size), wEnd = std::min(w + tile, writes.size);
-        for (int64_t i = r; i < rEnd; ++i)
-          for (int64_t j = w; j < wEnd; ++j)
-            element(to + (i * reads.to + j * writes.to) * sizeof(T),
-                    from + (i * reads.from + j * writes.from) * sizeof(T));
+    for (int64_t a = 0; a < outer.size; a += tile)
+      for (int64_t b = 0; b < inner.size; b += tile) {
+        int64_t aEnd = std::min(a + tile, outer.size), bEnd = std::min(b + tile, inner.size);
+        for (int64_t i = a; i < aEnd; ++i)
+          for (int64_t j = b; j < bEnd; ++j)
+            body(to + (i * outer.to + j * inner.to) * sizeof(T), from + (i * outer.from + j * inner.from) * sizeof(T));
       }
+  }
+
+  /// `writes` is dense in what is written, `reads` in what is read. The side with the larger
+  /// stride goes line by line: lines a power of two apart share a set of the cache.
+  static void transpose(uint8_t *to, const uint8_t *from, const Loop &reads, const Loop &writes) {
+    bool readLines = writes.from > reads.to;
+    readLines ? tiled(to, from, writes, reads, element) : tiled(to, from, reads, writes, element);
   }
 
   static void box(uint8_t *to, const uint8_t *from, std::span<const Loop> loops, const Loop *reads) {
     if (loops.empty()) {
       reads ? row(to, from, *reads) : element(to, from);
-      return;
-    }
-    if (loops.size() == 1) {
+    } else if (loops.size() == 1) {
       reads ? transpose(to, from, *reads, loops[0]) : row(to, from, loops[0]);
-      return;
+    } else if (loops.size() == 3 && !reads) {
+      tiled(to, from, loops[0], loops[1],
+            [&](uint8_t *rowTo, const uint8_t *rowFrom) { row(rowTo, rowFrom, loops[2]); });
+    } else {
+      for (int64_t i = 0; i < loops[0].size; ++i)
+        box(to + i * loops[0].to * sizeof(T), from + i * loops[0].from * sizeof(T), loops.subspan(1), reads);
     }
-    for (int64_t i = 0; i < loops[0].size; ++i)
-      box(to + i * loops[0].to * sizeof(T), from + i * loops[0].from * sizeof(T), loops.subspan(1), reads);
   }
 };
 
