@@ -18,6 +18,9 @@ namespace tenon {
 using Command = std::function<int()>;
 
 void addCompileCommand(CLI::App &app, Command &command);
+void addRunCommand(CLI::App &app, Command &command);
+void addInspectCommand(CLI::App &app, Command &command);
+void addDoctorCommand(CLI::App &app, Command &command);
 
 } // namespace tenon
 #endif

@@ -17,6 +17,9 @@ int main(int argc, char **argv) {
 
   tenon::Command command;
   tenon::addCompileCommand(app, command);
+  tenon::addRunCommand(app, command);
+  tenon::addInspectCommand(app, command);
+  tenon::addDoctorCommand(app, command);
 
   try {
     app.parse(argc, argv);

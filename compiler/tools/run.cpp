@@ -1,0 +1,121 @@
+//===- run.cpp - tenon run, inspect, doctor -------------------------------------------===//
+//
+// Thin over the runtime's library: what needs no compiler is done by the same code as in
+// tenon-run.
+//
+#include "compiler/tools/commands.h"
+#include "CLI/CLI.hpp"
+#include "runtime/tools/run_artifact.h"
+#include "tenon/inspect.h"
+#include <cstdio>
+
+namespace tenon {
+namespace {
+
+int fail(const std::string &message) {
+  std::fprintf(stderr, "error: %s\n", message.c_str());
+  return 1;
+}
+
+/// "NAME=VALUE"; a name may hold dots and slashes, the last '=' separates.
+std::pair<std::string, std::string> splitAssignment(const std::string &text) {
+  size_t equals = text.rfind('=');
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+std::string checkAssignment(const std::string &text) {
+  size_t equals = text.rfind('=');
+  bool isGood = equals != std::string::npos && equals > 0 && equals + 1 < text.size();
+  return isGood ? "" : "wants NAME=VALUE, found '" + text + "'";
+}
+
+std::string checkShape(const std::string &text) {
+  std::vector<int64_t> dims;
+  if (std::string error = checkAssignment(text); !error.empty())
+    return error;
+  return parseDims(splitAssignment(text).second, dims) ? "" : "wants NAME=1x128, found '" + text + "'";
+}
+
+struct RunCommand {
+  RunOptions options;
+  std::vector<std::string> inputs, shapes;
+
+  int run() {
+    for (const std::string &input : inputs)
+      options.inputs.push_back(splitAssignment(input));
+    for (const std::string &shape : shapes) {
+      auto [name, text] = splitAssignment(shape);
+      options.shapes.emplace_back(name, std::vector<int64_t>());
+      parseDims(text, options.shapes.back().second);
+    }
+    std::string error = runArtifact(options);
+    return error.empty() ? 0 : fail(error);
+  }
+};
+
+int printText(tenon_status *status, char *text) {
+  if (status) {
+    int code = fail(tenon_status_message(status));
+    tenon_status_free(status);
+    return code;
+  }
+  std::printf("%s%s", text, *text == '{' ? "\n" : "");
+  tenon_text_free(text);
+  return 0;
+}
+
+} // namespace
+
+void addRunCommand(CLI::App &app, Command &command) {
+  auto state = std::make_shared<RunCommand>();
+  CLI::App *run = app.add_subcommand("run", "Run an artifact on .npy files");
+  RunOptions &options = state->options;
+  run->add_option("artifact", options.artifact, "What `tenon compile` wrote")->required();
+  run->add_option("--input", state->inputs, "NAME=FILE.npy, the name as in the model; may be repeated")
+      ->check(checkAssignment);
+  run->add_flag("--random", options.random, "Make up the inputs that have no file");
+  run->add_option("--shape", state->shapes, "NAME=1x128: the dims of a made-up input")->check(checkShape);
+  run->add_option("--entry", options.entry, "Entry point (default: main)");
+  run->add_option("--output-dir", options.outputFolder, "Write every output to DIR/NAME.npy");
+  run->add_option("--level", options.level, "Run this level's code (default: the best this machine has)");
+  run->add_option("--threads", options.threads, "Threads (default: CPUs this process may use)");
+  run->add_option("--repeat", options.repeat, "Timed runs");
+  run->add_option("--warmup", options.warmup, "Runs before them");
+  run->add_option("--trace", options.trace, "Record one more run as JSON for chrome://tracing or ui.perfetto.dev");
+  run->add_flag("--json", options.json, "Times as one line: {\"target\": .., \"threads\": .., \"seconds\": [..]}");
+  run->add_flag("--quiet", options.quiet, "No progress on standard error");
+  run->callback([state, &command] { command = [state] { return state->run(); }; });
+}
+
+void addInspectCommand(CLI::App &app, Command &command) {
+  struct State {
+    std::string artifact;
+    bool json = false;
+  };
+  auto state = std::make_shared<State>();
+  CLI::App *inspect = app.add_subcommand("inspect", "Show what is in an artifact; executes nothing of it");
+  inspect->add_option("artifact", state->artifact, "What `tenon compile` wrote")->required();
+  inspect->add_flag("--json", state->json, "As JSON");
+  inspect->callback([state, &command] {
+    command = [state] {
+      char *text = nullptr;
+      tenon_status *status = tenon_inspect_file(state->artifact.c_str(), state->json ? TENON_JSON : TENON_PLAIN, &text);
+      return printText(status, text);
+    };
+  });
+}
+
+void addDoctorCommand(CLI::App &app, Command &command) {
+  auto json = std::make_shared<bool>(false);
+  CLI::App *doctor = app.add_subcommand("doctor", "Show what this machine has: levels, threads, limits");
+  doctor->add_flag("--json", *json, "As JSON");
+  doctor->callback([json, &command] {
+    command = [json] {
+      char *text = nullptr;
+      tenon_status *status = tenon_describe_host(*json ? TENON_JSON : TENON_PLAIN, &text);
+      return printText(status, text);
+    };
+  });
+}
+
+} // namespace tenon
