@@ -21,6 +21,10 @@ using Term = Dim::Term;
 using AtomPtr = Dim::AtomPtr;
 using AtomKind = Dim::AtomKind;
 
+/// Two parentheses to a level, as in `(2 * (S floordiv 3) + 1) floordiv 5`,
+/// and some to spare.
+static constexpr unsigned maxNesting = 3 * Dim::maxDepth;
+
 static bool isLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 static bool isDigit(char c) { return c >= '0' && c <= '9'; }
 
@@ -175,8 +179,8 @@ private:
   }
 
   Dim parseFactor() {
-    if (nesting == Dim::maxDepth) {
-      fail("at most " + std::to_string(Dim::maxDepth) + " levels of nesting");
+    if (nesting == maxNesting) {
+      fail("at most " + std::to_string(maxNesting) + " levels of nesting");
       return Dim::invalid();
     }
     ++nesting;
