@@ -47,7 +47,7 @@ TEST(Run, addsInputAndWeight) {
   Session session = makeSession(model);
   const tenon_entry *entry = entryOf(model);
   std::vector<float> x = ramp(33);
-  ASSERT_EQ("ok", bind(session, entry, 0, {33}, x.data()));
+  ASSERT_EQ("ok", bindFloats(session, entry, 0, {33}, x.data()));
   ASSERT_EQ("ok", run(session, entry));
   EXPECT_EQ(twice(x), output(session, entry));
 }
@@ -59,7 +59,7 @@ TEST(Run, takesAnyShapeWithinBounds) {
   for (int round = 0; round < 2; ++round)
     for (int64_t n : {1, 2, 15, 16, 17, 63, 64, 3, 5, 7, 9, 11, 13}) { // more than the kept plans
       std::vector<float> x = ramp(n);
-      ASSERT_EQ("ok", bind(session, entry, 0, {n}, x.data()));
+      ASSERT_EQ("ok", bindFloats(session, entry, 0, {n}, x.data()));
       ASSERT_EQ("ok", run(session, entry));
       EXPECT_EQ(twice(twice(x)), output(session, entry)) << n;
     }
@@ -70,7 +70,7 @@ TEST(Run, writesIntoTheCallersBuffer) {
   Session session = makeSession(model);
   const tenon_entry *entry = entryOf(model);
   std::vector<float> x = ramp(20), y(21, -1.0f);
-  ASSERT_EQ("ok", bind(session, entry, 0, {20}, x.data()));
+  ASSERT_EQ("ok", bindFloats(session, entry, 0, {20}, x.data()));
   ASSERT_EQ("ok", message(tenon_session_bind_output(session.get(), entry, 0, y.data(), 20 * sizeof(float))));
   ASSERT_EQ("ok", run(session, entry));
   EXPECT_EQ(38.0f, y[19]);
@@ -93,7 +93,7 @@ TEST(Run, sharesOneModelBetweenSessionsAndThreads) {
     for (int i = 0; i < 64; ++i)
       wanted.push_back(2 * (x[i] + float(i)));
     for (int round = 0; round < 200; ++round) {
-      EXPECT_EQ("ok", bind(session, entry, 0, {64}, x.data()));
+      EXPECT_EQ("ok", bindFloats(session, entry, 0, {64}, x.data()));
       EXPECT_EQ("ok", run(session, entry));
       EXPECT_EQ(wanted, output(session, entry));
     }
@@ -109,7 +109,7 @@ TEST(Run, keepsTheModelWhileASessionLives) {
   const tenon_entry *entry = entryOf(model);
   model.reset();
   std::vector<float> x = ramp(4);
-  ASSERT_EQ("ok", bind(session, entry, 0, {4}, x.data()));
+  ASSERT_EQ("ok", bindFloats(session, entry, 0, {4}, x.data()));
   EXPECT_EQ("ok", run(session, entry));
   EXPECT_EQ(twice(x), output(session, entry));
 }
@@ -128,7 +128,7 @@ TEST(Run, copiesRanges) {
   Model model = load(program.bytes());
   Session session = makeSession(model);
   std::vector<float> x = ramp(8);
-  ASSERT_EQ("ok", bind(session, entryOf(model), 0, {8}, x.data()));
+  ASSERT_EQ("ok", bindFloats(session, entryOf(model), 0, {8}, x.data()));
   ASSERT_EQ("ok", run(session, entryOf(model)));
   EXPECT_EQ((std::vector<float>{0, 2, 4, 6, 0, 2, 4, 6}), output(session, entryOf(model)));
 }
@@ -175,10 +175,10 @@ TEST(Run, branchesOnAShape) {
   Model model = load(program.bytes());
   Session session = makeSession(model);
   std::vector<float> x = {5, 5, 5, 5, 5, 5, 5, 5};
-  ASSERT_EQ("ok", bind(session, entryOf(model), 0, {2}, x.data()));
+  ASSERT_EQ("ok", bindFloats(session, entryOf(model), 0, {2}, x.data()));
   ASSERT_EQ("ok", run(session, entryOf(model)));
   EXPECT_EQ((std::vector<float>{10, 10}), output(session, entryOf(model)));
-  ASSERT_EQ("ok", bind(session, entryOf(model), 0, {8}, x.data()));
+  ASSERT_EQ("ok", bindFloats(session, entryOf(model), 0, {8}, x.data()));
   ASSERT_EQ("ok", run(session, entryOf(model)));
   EXPECT_EQ((std::vector<float>{5, 6, 7, 8, 9, 10, 11, 12}), output(session, entryOf(model)));
 }
@@ -245,7 +245,7 @@ TEST(Run, loopsWithACounterInOffsets) {
   Session session = makeSession(model);
   std::vector<float> x = ramp(11, 3);
   for (int round = 0; round < 2; ++round) {
-    ASSERT_EQ("ok", bind(session, entryOf(model), 0, {11}, x.data()));
+    ASSERT_EQ("ok", bindFloats(session, entryOf(model), 0, {11}, x.data()));
     ASSERT_EQ("ok", run(session, entryOf(model)));
     EXPECT_EQ(twice(x), output(session, entryOf(model)));
   }
@@ -319,7 +319,7 @@ TEST(Run, reservesMemoryOnce) {
   EXPECT_GT(reserved, 0);
   for (int64_t n = 1; n <= 64; ++n) {
     std::vector<float> x = ramp(n);
-    ASSERT_EQ("ok", bind(session, entry, 0, {n}, x.data()));
+    ASSERT_EQ("ok", bindFloats(session, entry, 0, {n}, x.data()));
     ASSERT_EQ("ok", run(session, entry));
   }
   EXPECT_EQ(reserved, counter.allocations);
@@ -345,7 +345,7 @@ TEST(Run, usesTheCallersExecutor) {
   Session session(made);
   EXPECT_EQ(3u, tenon_session_threads(session.get()));
   std::vector<float> x = ramp(64);
-  ASSERT_EQ("ok", bind(session, entry, 0, {64}, x.data()));
+  ASSERT_EQ("ok", bindFloats(session, entry, 0, {64}, x.data()));
   ASSERT_EQ("ok", run(session, entry));
   EXPECT_EQ(twice(twice(x)), output(session, entry));
   EXPECT_EQ(2, calls);
@@ -356,7 +356,7 @@ TEST(Run, runsOnEmptyTensors) {
   program.symbols[0].min = 0;
   Model model = load(program.bytes());
   Session session = makeSession(model);
-  ASSERT_EQ("ok", bind(session, entryOf(model), 0, {0}, nullptr));
+  ASSERT_EQ("ok", bindFloats(session, entryOf(model), 0, {0}, nullptr));
   ASSERT_EQ("ok", run(session, entryOf(model)));
   EXPECT_TRUE(output(session, entryOf(model)).empty());
 }

@@ -165,8 +165,8 @@ const tenon_entry *entryOf(const Model &model, const char *name) {
   return entry;
 }
 
-std::string bind(const Session &session, const tenon_entry *entry, size_t index, std::vector<int64_t> dims,
-                 const float *data) {
+std::string bindFloats(const Session &session, const tenon_entry *entry, size_t index, std::vector<int64_t> dims,
+                       const float *data) {
   tenon_tensor tensor = {TENON_F32, uint32_t(dims.size()), dims.data(), const_cast<float *>(data)};
   return message(tenon_session_bind_input(session.get(), entry, index, &tensor));
 }

@@ -86,8 +86,8 @@ Session makeSession(const Model &model, uint32_t threads = 1);
 const tenon_entry *entryOf(const Model &model, const char *name = "main");
 
 /// Binds float data; the message.
-std::string bind(const Session &session, const tenon_entry *entry, size_t index, std::vector<int64_t> dims,
-                 const float *data);
+std::string bindFloats(const Session &session, const tenon_entry *entry, size_t index, std::vector<int64_t> dims,
+                       const float *data);
 std::string run(const Session &session, const tenon_entry *entry);
 /// The floats of an output after a run.
 std::vector<float> output(const Session &session, const tenon_entry *entry, size_t index = 0);

@@ -12,7 +12,7 @@ void kernel(void) {}
 void (*const table[])(void) = {kernel};
 #elif defined(CONSTRUCTOR)
 void kernel(void) {}
-__attribute__((constructor)) static void early(void) {}
+__attribute__((constructor)) static void early(void) { __asm__ volatile("nop"); }
 #elif defined(THREAD_LOCAL)
 static _Thread_local int mine;
 int kernel(void) { return ++mine; }
