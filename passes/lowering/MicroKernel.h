@@ -62,11 +62,19 @@ struct TileOutput {
   mlir::OpFoldResult rowStride;
 };
 
+/// Memory another tile will read soon: while this one runs, step k asks for the
+/// line of element offset + p * panelStride + k * kStep of `base`, for each of
+/// its panels p. Addresses beyond the end do no harm.
+struct TilePrefetch {
+  mlir::Value base;                       // memref<?xf32>; null: nothing to ask for
+  mlir::Value offset, panelStride, kStep; // index
+};
+
 /// Emits the product of one tile of static height and width at `builder`. `k` is
 /// an index; where `accumulate` (i1) is false, or null, C starts at zero.
 void emitTileProduct(mlir::OpBuilder &builder, mlir::Location loc, const RegisterTile &tile, unsigned height,
                      unsigned panels, const TileInput &a, const TilePanels &b, mlir::Value k, const TileOutput &c,
-                     mlir::Value accumulate = {});
+                     mlir::Value accumulate = {}, const TilePrefetch &prefetch = {});
 
 /// Emits `body(height)` for the height that `height` (index) has at run time,
 /// 1..maxHeight; for any other nothing runs.
@@ -110,6 +118,9 @@ public:
     mlir::Value panels;     // any number; best a multiple of tile.panelsAt(height)
     mlir::Value k;          // length of the sums
     mlir::Value accumulate; // i1: add to C instead of overwriting it
+    /// Panels of B the next call reads, fetched during this one: step k of panel p
+    /// asks for nextOffset + p * panelStride + k * nextStep.
+    mlir::Value nextOffset, nextStep;
   };
   void call(mlir::OpBuilder &builder, mlir::Location loc, const Arguments &arguments) const;
 

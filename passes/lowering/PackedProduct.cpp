@@ -138,14 +138,39 @@ private:
     Value zero = index.constant(0);
     scf::ForOp::create(builder, loc, zero, tile.panelCount, tile.width, ValueRange(),
                        [&](OpBuilder &outer, Location, Value panel, ValueRange) {
+                         Value next = nextOffset(outer, tile, slab, panel);
                          emitLoop(outer, loc, tile.split.count, [&](OpBuilder &inner, Value rows) {
-                           emitRegisterTile(inner, tile, slab, panel, rows);
+                           emitRegisterTile(inner, tile, slab, panel, next, rows);
                          });
                          scf::YieldOp::create(outer, loc);
                        });
   }
 
-  void emitRegisterTile(OpBuilder &builder, const Tile &tile, Value slab, Value panel, Value rows) {
+  Value bOffset(OpBuilder &builder, Value panel, Value slab) const {
+    IndexMath index{builder, loc};
+    Value inPanel = index.mul(slab, blocking.kSlab * RegisterTile::panelWidth);
+    return index.add(product.bOffset, index.add(index.mul(panel, panelStride), inPanel));
+  }
+
+  /// What is read after these panels of this slab: the group's next panels, else
+  /// its next slab from the first panel on, else the next group.
+  Value nextOffset(OpBuilder &builder, const Tile &tile, Value slab, Value panel) const {
+    IndexMath index{builder, loc};
+    Value nextPanel = index.add(panel, tile.width), nextSlab = index.add(slab, 1);
+    auto isBelow = [&](Value a, Value b) {
+      return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, a, b);
+    };
+    auto select = [&](Value condition, Value a, Value b) {
+      return arith::SelectOp::create(builder, loc, condition, a, b);
+    };
+    Value moreSlabs = isBelow(nextSlab, slabs), morePanels = isBelow(nextPanel, tile.panelCount);
+    Value wrapped = bOffset(builder, tile.firstPanel, nextSlab);
+    Value following = bOffset(builder, index.add(tile.firstPanel, tile.panelCount), index.constant(0));
+    Value sameSlab = bOffset(builder, index.add(tile.firstPanel, nextPanel), slab);
+    return select(morePanels, sameSlab, select(moreSlabs, wrapped, following));
+  }
+
+  void emitRegisterTile(OpBuilder &builder, const Tile &tile, Value slab, Value panel, Value next, Value rows) {
     IndexMath index{builder, loc};
     Value row = tile.split.firstRowOf(builder, loc, rows);
     Value kBegin = index.mul(slab, blocking.kSlab);
@@ -154,14 +179,17 @@ private:
     x.a = product.scratch;
     x.aOffset = aOffset(builder, slab, row);
     x.b = product.b;
-    x.bOffset = index.add(product.bOffset, index.add(index.mul(globalPanel, panelStride),
-                                                     index.mul(kBegin, RegisterTile::panelWidth)));
+    x.bOffset = bOffset(builder, globalPanel, slab);
     x.panelStride = panelStride;
     x.c = product.scratch;
     x.cOffset = index.add(index.mul(row, blocking.cPitch()), index.mul(panel, RegisterTile::panelWidth));
     x.height = tile.split.heightOf(builder, loc, rows);
     x.panels = index.min(index.sub(tile.panelCount, panel), tile.width);
     x.k = slabLength(builder, kBegin);
+    // Each register tile of rows fetches its share of the panels to come.
+    x.nextOffset = index.add(next, index.mul(index.div(index.mul(rows, x.k), tile.split.count),
+                                             index.constant(RegisterTile::panelWidth)));
+    x.nextStep = index.max(index.div(index.constant(RegisterTile::panelWidth), tile.split.count), index.constant(1));
     x.accumulate = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, slab, index.constant(0));
     family.call(builder, loc, x);
     Value isLast = index.equal(index.add(slab, 1), slabs);

@@ -32,9 +32,9 @@ namespace tenon {
 /// How a product is cut; the defaults are measured in
 /// docs/decisions/0001-packed-gemm.md.
 struct ProductBlocking {
-  int64_t rowBlock = 64; // rows of a kernel tile, at most
-  int64_t panelGroup = 4; // panels of a kernel tile, at most
-  int64_t kSlab = 768;   // k steps between two visits of C
+  int64_t rowBlock = 64;  // rows of a kernel tile, at most
+  int64_t panelGroup = 8; // panels of a kernel tile, at most
+  int64_t kSlab = 768;    // k steps between two visits of C
 
   /// Elements from one row of a slab of A in scratch to the next.
   int64_t aPitch() const { return kSlab + RegisterTile::panelWidth; }

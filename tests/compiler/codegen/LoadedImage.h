@@ -15,7 +15,7 @@ namespace tenon {
 class LoadedImage {
 public:
   explicit LoadedImage(std::string_view bytes) {
-    int file = memfd_create("tenon-kernels", MFD_CLOEXEC);
+    file = memfd_create("tenon-kernels", MFD_CLOEXEC);
     for (std::string_view rest = bytes; file >= 0 && !rest.empty();) {
       ssize_t written = write(file, rest.data(), rest.size());
       if (written <= 0)
@@ -25,13 +25,13 @@ public:
     handle = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!handle)
       message = dlerror();
-    close(file);
   }
   LoadedImage(const LoadedImage &) = delete;
   LoadedImage &operator=(const LoadedImage &) = delete;
   ~LoadedImage() {
     if (handle)
       dlclose(handle);
+    close(file);
   }
 
   /// Why loading failed; empty if it did not.
@@ -42,6 +42,9 @@ public:
   }
 
 private:
+  // Open as long as the image is loaded: dlopen takes an equal path for the same
+  // library, and a closed number would be handed out again.
+  int file = -1;
   void *handle = nullptr;
   std::string message;
 };

@@ -16,7 +16,8 @@ namespace tenon {
 RegisterTile registerTile(const Level &level) { return {level.lanes(), level.vectorRegisters, level.tileRows}; }
 
 /// Stores a piece of C row by row, whole panels at once, the last one as far as N goes.
-static void storePiece(OpBuilder &builder, Location loc, const PackedProduct::Piece &piece, Value c, Value n) {
+static void storePiece(OpBuilder &builder, Location loc, unsigned lanes,
+                       const PackedProduct::Piece &piece, Value c, Value n) {
   IndexMath index{builder, loc};
   Value one = index.constant(1), zero = index.constant(0);
   Value firstColumn = index.mul(piece.panel, 16);
@@ -26,7 +27,7 @@ static void storePiece(OpBuilder &builder, Location loc, const PackedProduct::Pi
                        IndexMath at{inner, loc};
                        Value from = at.add(piece.sumsOffset, at.mul(row, piece.sumsPitch));
                        Value to = at.add(at.mul(at.add(piece.row, row), n), firstColumn);
-                       copyRow(inner, loc, 4, piece.sums, from, columns, c, to);
+                       copyRow(inner, loc, lanes, piece.sums, from, columns, c, to);
                        scf::YieldOp::create(inner, loc);
                      });
 }
@@ -57,7 +58,7 @@ OwningOpRef<ModuleOp> plainProductModule(MLIRContext &context, const Level &leve
     copyRow(inner, at, level.lanes(), kernel.operand(0), from, kCount, to, toOffset);
   };
   product.epilogue = [&](OpBuilder &inner, Location at, const PackedProduct::Piece &piece) {
-    storePiece(inner, at, piece, kernel.operand(2), kernel.dim(1));
+    storePiece(inner, at, level.lanes(), piece, kernel.operand(2), kernel.dim(1));
   };
   emitPackedProduct(builder, loc, *module, product);
   return module;
