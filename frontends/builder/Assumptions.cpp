@@ -1,0 +1,98 @@
+//===- Assumptions.cpp - what a graph takes for granted about its symbols ---------===//
+#include "frontends/builder/Assumptions.h"
+
+#include <algorithm>
+
+namespace tenon {
+
+Dim Assumptions::resolve(const std::string &symbol) const {
+  auto it = values.find(symbol);
+  return it == values.end() ? Dim::symbol(symbol) : it->second;
+}
+
+Interval Assumptions::restrict(const std::string &symbol, Interval interval) const {
+  auto it = intervals.find(symbol);
+  if (it == intervals.end())
+    return interval;
+  return {std::max(interval.lo, it->second.lo), std::min(interval.hi, it->second.hi)};
+}
+
+/// The operands of a dim that is one min and nothing else.
+static const std::vector<Dim> *operandsOfMin(const Dim &dim, std::vector<Dim::Term> &storage) {
+  storage = dim.terms();
+  if (storage.size() != 1 || storage[0].coefficient != 1 || storage[0].factors.size() != 1 ||
+      storage[0].factors[0]->kind != Dim::AtomKind::Min)
+    return nullptr;
+  return &storage[0].factors[0]->operands;
+}
+
+// smaller <= larger, where the difference is a symbol and a number.
+bool Assumptions::bound(const Dim &smaller, const Dim &larger) {
+  Dim difference = larger - smaller; // at least 0
+  std::vector<Dim::Term> terms = difference.terms();
+  int64_t constant = 0;
+  if (!terms.empty() && terms.back().factors.empty()) {
+    constant = terms.back().coefficient;
+    terms.pop_back();
+  }
+  if (terms.size() != 1 || terms[0].factors.size() != 1 || terms[0].factors[0]->kind != Dim::AtomKind::Symbol)
+    return false;
+  Interval &interval = intervals[terms[0].factors[0]->name];
+  Interval before = interval;
+  if (terms[0].coefficient == -1)
+    interval.hi = std::min(interval.hi, constant);
+  else if (terms[0].coefficient == 1)
+    interval.lo = std::max(interval.lo, -constant);
+  return interval != before;
+}
+
+/// The `symbol` for which 0 = difference, if it occurs once, linearly, with coefficient 1 or -1.
+static std::optional<Dim> solve(const Dim &difference, const std::string &symbol) {
+  for (const Dim::Term &term : difference.terms()) {
+    if (term.factors.size() != 1 || term.factors[0]->kind != Dim::AtomKind::Symbol ||
+        term.factors[0]->name != symbol || (term.coefficient != 1 && term.coefficient != -1))
+      continue;
+    Dim value = term.coefficient == 1 ? Dim::symbol(symbol) - difference : Dim::symbol(symbol) + difference;
+    std::vector<std::string> rest = value.symbols();
+    if (std::find(rest.begin(), rest.end(), symbol) == rest.end())
+      return value;
+  }
+  return std::nullopt;
+}
+
+/// Solves a = b, for a side that is a symbol by itself before any other:
+/// `total = past + step` is solved for total.
+bool Assumptions::substitute(const Dim &a, const Dim &b) {
+  std::vector<std::string> candidates;
+  for (const Dim &side : {b, a})
+    if (auto symbol = side.asSymbol())
+      candidates.emplace_back(*symbol);
+  for (const Dim &side : {b, a})
+    for (std::string &symbol : side.symbols())
+      candidates.push_back(std::move(symbol));
+  for (const std::string &symbol : candidates) {
+    std::optional<Dim> value = solve(a - b, symbol);
+    if (!value)
+      continue;
+    for (auto &[other, expression] : values)
+      expression = expression.substitute({{symbol, *value}});
+    return values.emplace(symbol, *value).second;
+  }
+  return false;
+}
+
+bool Assumptions::equate(const Dim &a, const Dim &b) {
+  for (auto [one, other] : {std::pair(a, b), std::pair(b, a)}) {
+    std::vector<Dim::Term> storage;
+    const std::vector<Dim> *operands = operandsOfMin(one, storage);
+    if (!operands || std::find(operands->begin(), operands->end(), other) == operands->end())
+      continue;
+    bool learned = false;
+    for (const Dim &operand : *operands)
+      learned |= !(operand == other) && bound(other, operand);
+    return learned;
+  }
+  return substitute(a, b);
+}
+
+} // namespace tenon

@@ -1,0 +1,47 @@
+//===- Assumptions.h - what a graph takes for granted about its symbols -----------===//
+//
+// Worked example. A position table has 512 rows and the graph takes the first S of
+// them: its dim is min(S, 512). Adding that to S rows is a valid program only if
+// the two are equal, hence S <= 512.
+//
+// Rule. Where two dims meet that must be equal and cannot be shown to be, the
+// equation is solved for a symbol: a bound on it, or its value in terms of the
+// others. The graph is then built again with the symbols so restricted, so that every
+// type in it is in its final form, and the runtime checks the restriction by
+// name when a program runs.
+//
+// Limits. Linear in one symbol with coefficient 1 or -1, or one min against one of its
+// operands. Two dims of which one might be 1 at run time are taken to be equal,
+// not broadcast.
+//
+#ifndef TENON_FRONTENDS_BUILDER_ASSUMPTIONS_H
+#define TENON_FRONTENDS_BUILDER_ASSUMPTIONS_H
+
+#include "dialects/tenon/Dim.h"
+#include <map>
+#include <string>
+
+namespace tenon {
+
+class Assumptions {
+public:
+  /// Learns what makes `a` equal `b`. False when nothing can be learned.
+  bool equate(const Dim &a, const Dim &b);
+
+  /// Learns what makes `smaller` at most `larger`. False when nothing can be learned.
+  bool bound(const Dim &smaller, const Dim &larger);
+
+  /// What stands for the symbol: itself, or the expression it must equal.
+  Dim resolve(const std::string &symbol) const;
+  /// The interval, intersected with what was learned.
+  Interval restrict(const std::string &symbol, Interval interval) const;
+
+private:
+  bool substitute(const Dim &a, const Dim &b);
+
+  std::map<std::string, Dim, std::less<>> values;
+  std::map<std::string, Interval, std::less<>> intervals;
+};
+
+} // namespace tenon
+#endif

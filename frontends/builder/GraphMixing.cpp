@@ -1,0 +1,225 @@
+//===- GraphMixing.cpp - GraphBuilder's contractions, reductions, attention -------===//
+#include "dialects/tenon/AttentionLayout.h"
+#include "dialects/tenon/ContractSpec.h"
+#include "frontends/builder/GraphBuilder.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+using namespace tenon;
+
+//===----------------------------------------------------------------------------===//
+// Contractions
+//===----------------------------------------------------------------------------===//
+
+Value GraphBuilder::contract(StringRef text, Value a, Value b) {
+  if (!a || !b || hasFailed())
+    return {};
+  std::string message;
+  std::optional<ContractSpec> spec = ContractSpec::parse(text, message);
+  if (!spec) {
+    error() << "contraction \"" << text << "\": " << message;
+    return {};
+  }
+  llvm::StringMap<Dim> sizes;
+  auto bind = [&](ArrayRef<StringRef> indices, Value operand, StringRef side) {
+    Shape shape = shapeOf(operand);
+    if (shape.size() != indices.size()) {
+      error() << "contraction \"" << text << "\" wants a " << side << " operand of rank " << indices.size()
+              << ", found " << toString(shape);
+      return false;
+    }
+    for (auto [index, dim] : llvm::zip(indices, shape)) {
+      auto [known, isNew] = sizes.try_emplace(index, dim);
+      if (!isNew && !wantEqual(known->second, dim, "index '" + index + "' of \"" + text + "\""))
+        return false;
+    }
+    return true;
+  };
+  if (!bind(spec->lhs, a, "left") || !bind(spec->rhs, b, "right") || !sameElements(a, b))
+    return {};
+  for (StringRef index : spec->result)
+    if (!sizes.contains(index)) {
+      error() << "contraction \"" << text << "\": no operand has the index '" << index << "' of the result";
+      return {};
+    }
+  return ContractOp::create(builder, loc, text, a, b);
+}
+
+/// Drops the dims of size 1 among the first `count` along which the other operand is larger.
+static Shape withoutOnes(ArrayRef<Dim> shape, ArrayRef<Dim> otherBatch, size_t count, SmallVectorImpl<bool> &kept) {
+  Shape result;
+  for (auto [i, dim] : llvm::enumerate(shape)) {
+    size_t fromRight = count - 1 - i;
+    bool drop = i < count && dim == Dim(1) &&
+                fromRight < otherBatch.size() && otherBatch[otherBatch.size() - 1 - fromRight] != Dim(1);
+    if (i < count)
+      kept.push_back(!drop);
+    if (!drop)
+      result.push_back(dim);
+  }
+  return result;
+}
+
+Value GraphBuilder::matmul(Value a, Value b) {
+  if (!a || !b || hasFailed())
+    return {};
+  Shape lhs = shapeOf(a), rhs = shapeOf(b);
+  if (lhs.empty() || rhs.empty()) {
+    error() << "wants two tensors of rank at least 1, found " << toString(lhs) << " and " << toString(rhs);
+    return {};
+  }
+  size_t lhsBatch = lhs.size() < 2 ? 0 : lhs.size() - 2, rhsBatch = rhs.size() < 2 ? 0 : rhs.size() - 2;
+  size_t batch = std::max(lhsBatch, rhsBatch);
+  SmallVector<std::string> names;
+  for (size_t i = 0; i < batch; ++i)
+    names.push_back(i < 2 ? std::string(1, "bh"[i]) : "b" + std::to_string(i));
+
+  SmallVector<bool> lhsKept, rhsKept;
+  Dims lhsDims = Dims(lhs).take_front(lhsBatch), rhsDims = Dims(rhs).take_front(rhsBatch);
+  Shape lhsShape = withoutOnes(lhs, rhsDims, lhsBatch, lhsKept), rhsShape = withoutOnes(rhs, lhsDims, rhsBatch, rhsKept);
+  SmallVector<std::string> left, right, result;
+  for (size_t i = 0; i < batch; ++i) {
+    bool inLeft = i + lhsBatch >= batch && lhsKept[i + lhsBatch - batch];
+    bool inRight = i + rhsBatch >= batch && rhsKept[i + rhsBatch - batch];
+    if (inLeft)
+      left.push_back(names[i]);
+    if (inRight)
+      right.push_back(names[i]);
+    if (inLeft || inRight)
+      result.push_back(names[i]);
+  }
+  Shape full;
+  std::optional<Shape> common = broadcast(lhsDims, rhsDims);
+  if (!common)
+    return {};
+  full = *common;
+  if (lhs.size() > 1) {
+    left.push_back("m");
+    result.push_back("m");
+    full.push_back(lhs[lhs.size() - 2]);
+  }
+  left.push_back("k");
+  right.push_back("k");
+  if (rhs.size() > 1) {
+    right.push_back("n");
+    result.push_back("n");
+    full.push_back(rhs.back());
+  }
+  auto text = llvm::join(left, " ") + ", " + llvm::join(right, " ") + " -> " + llvm::join(result, " ");
+  return reshape(contract(text, reshape(a, lhsShape), reshape(b, rhsShape)), full);
+}
+
+Value GraphBuilder::linear(Value x, Value w, Value bias) {
+  Value product = matmul(x, w);
+  return bias ? add(product, bias) : product;
+}
+
+//===----------------------------------------------------------------------------===//
+// Reductions and normalisations
+//===----------------------------------------------------------------------------===//
+
+Value GraphBuilder::reduce(ReduceKind kind, Value x, Axes over, bool keepDims) {
+  if (!x || hasFailed())
+    return {};
+  Shape shape = shapeOf(x);
+  auto positions = axes(over, shape.size());
+  if (!positions)
+    return {};
+  llvm::sort(*positions);
+  Value result = positions->empty() ? x : ReduceOp::create(builder, loc, kind, x, *positions).getResult();
+  if (!keepDims)
+    return result;
+  for (int64_t axis : *positions)
+    shape[axis] = Dim(1);
+  return reshape(result, shape);
+}
+
+Value GraphBuilder::mean(Value x, Axes over, bool keepDims) {
+  Value sum = reduce(ReduceKind::Sum, x, over, keepDims);
+  if (!sum)
+    return {};
+  Dim count(1);
+  for (int64_t axis : *axes(over, shapeOf(x).size()))
+    count *= shapeOf(x)[axis];
+  return elementwise(elementOf(sum), sum, [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    return s.div(v[0], s.cast(s.size(count), v[0].getType()));
+  });
+}
+
+Value GraphBuilder::softmax(Value x, int64_t over) {
+  if (!x || hasFailed())
+    return {};
+  std::optional<int64_t> position = axis(over, shapeOf(x).size());
+  if (!position)
+    return {};
+  return SoftmaxOp::create(builder, loc, x.getType(), x, builder.getI64IntegerAttr(*position));
+}
+
+Value GraphBuilder::norm(NormKind kind, Value x, Value scale, Value shift, int64_t over, double epsilon) {
+  if (!x || hasFailed())
+    return {};
+  return NormOp::create(builder, loc, x.getType(), NormKindAttr::get(builder.getContext(), kind), x, scale, shift,
+                        builder.getI64IntegerAttr(over), builder.getF64FloatAttr(epsilon));
+}
+
+Value GraphBuilder::layerNorm(Value x, Value scale, Value shift, int64_t over, double epsilon) {
+  return norm(NormKind::Layer, x, scale, shift, over, epsilon);
+}
+
+//===----------------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------------===//
+
+/// The block of one region: the score if it takes one, b, h, i, j, then the captures.
+static Block *addRegionBlock(OpBuilder &builder, Region &region, Type score, ValueRange captures, Location loc) {
+  Block *block = builder.createBlock(&region);
+  if (score)
+    block->addArgument(score, loc);
+  for (int i = 0; i < 4; ++i)
+    block->addArgument(builder.getIndexType(), loc);
+  for (Value capture : captures)
+    block->addArgument(capture.getType(), loc);
+  return block;
+}
+
+Value GraphBuilder::attention(Value query, Value key, Value value, ValueRange captures, const Attention &what) {
+  if (!query || !key || !value || llvm::is_contained(captures, Value()) || hasFailed())
+    return {};
+  SmallVector<AttentionLayout> layouts;
+  for (StringRef text : {what.query, what.value, what.result}) {
+    std::string message;
+    std::optional<AttentionLayout> layout = AttentionLayout::parse(text, message);
+    if (!layout) {
+      error() << "layout: " << message;
+      return {};
+    }
+    layouts.push_back(*layout);
+  }
+  Shape shape;
+  for (char role : layouts[2].roles)
+    shape.push_back(role == 'd' ? layouts[1].sizeOf('d', shapeOf(value)) : layouts[0].sizeOf(role, shapeOf(query)));
+  std::optional<RankedTensorType> type = typeOf(elementOf(query), shape);
+  if (!type)
+    return {};
+  MLIRContext *context = builder.getContext();
+  auto op = AttentionOp::create(builder, loc, *type, query, key, value, captures,
+                                NormaliserAttr::get(context, what.normaliser), EmptyRowAttr::get(context, what.empty),
+                                builder.getStrArrayAttr({what.query, what.key, what.value, what.result}),
+                                AttentionAlgorithmAttr());
+  OpBuilder::InsertionGuard guard(builder);
+  ScalarBuilder scalars(builder, loc);
+  Type score = op.getScoreType();
+  auto addScored = [&](Region &region, const auto &body) {
+    ValueRange all = addRegionBlock(builder, region, score, captures, loc)->getArguments();
+    YieldOp::create(builder, loc, body(scalars, all[0], all.slice(1, 4), all.drop_front(5)));
+  };
+  if (what.score)
+    addScored(op.getScore(), what.score);
+  if (what.weight)
+    addScored(op.getWeight(), what.weight);
+  if (what.keep) {
+    ValueRange all = addRegionBlock(builder, op.getKeep(), Type(), captures, loc)->getArguments();
+    YieldOp::create(builder, loc, what.keep(scalars, all.take_front(4), all.drop_front(4)));
+  }
+  return op.getResult();
+}

@@ -1,0 +1,169 @@
+//===- Arithmetic.cpp - ONNX's arithmetic on elements ------------------------------===//
+#include "frontends/onnx/importer/NodeContext.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::onnx_importer;
+
+/// Folds any number of operands with one function.
+template <typename Function> static Value foldOperands(NodeContext &n, Function function) {
+  Value result = n.tensor(0);
+  for (unsigned i = 1; i < n.count(); ++i)
+    result = function(result, n.tensor(i));
+  return result;
+}
+
+LogicalResult onnx_importer::importAdd(NodeContext &n) { return n.result(n.graph.add(n.tensor(0), n.tensor(1))); }
+LogicalResult onnx_importer::importSub(NodeContext &n) { return n.result(n.graph.sub(n.tensor(0), n.tensor(1))); }
+LogicalResult onnx_importer::importMul(NodeContext &n) { return n.result(n.graph.mul(n.tensor(0), n.tensor(1))); }
+
+LogicalResult onnx_importer::importDiv(NodeContext &n) {
+  return n.result(n.graph.div(n.tensor(0), n.tensor(1), n.sign(0)));
+}
+
+LogicalResult onnx_importer::importMod(NodeContext &n) {
+  bool truncated = n.integer("fmod", 0) != 0;
+  Value a = n.tensor(0), b = n.tensor(1);
+  Sign sign = n.sign(0);
+  if (!a || !b)
+    return failure();
+  if (isa<FloatType>(elementOf(a)) && !truncated)
+    return n.error() << "wants fmod = 1 for floating point, found 0";
+  return n.result(n.graph.elementwise(elementOf(a), {a, b}, [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    return truncated ? s.rem(v[0], v[1], sign) : s.mod(v[0], v[1], sign);
+  }));
+}
+
+/// The exponent when it is the same everywhere.
+static std::optional<double> constantExponent(Value exponent) {
+  TypedAttr element = GraphBuilder::splatElement(exponent);
+  if (auto real = dyn_cast_or_null<FloatAttr>(element))
+    return real.getValueAsDouble();
+  if (auto integer = dyn_cast_or_null<IntegerAttr>(element))
+    return static_cast<double>(integer.getValue().getSExtValue());
+  return std::nullopt;
+}
+
+static Value realPower(ScalarBuilder &s, Value base, Value exponent, std::optional<double> known) {
+  if (known == 1.0)
+    return base;
+  if (known == 2.0)
+    return s.mul(base, base);
+  if (known == 3.0)
+    return s.mul(s.mul(base, base), base);
+  if (known == -1.0)
+    return s.reciprocal(base);
+  // Not the root for one half: pow(-inf, 0.5) is +inf, sqrt(-inf) NaN.
+  return s.math<math::PowFOp>(base, s.cast(exponent, base.getType()));
+}
+
+LogicalResult onnx_importer::importPow(NodeContext &n) {
+  Value base = n.tensor(0), exponent = n.tensor(1);
+  if (!base || !exponent)
+    return failure();
+  std::optional<double> known = constantExponent(exponent);
+  Type type = elementOf(base);
+  return n.result(n.graph.elementwise(type, {base, exponent}, [&](ScalarBuilder &s, ArrayRef<Value> v) -> Value {
+    if (isa<FloatType>(type))
+      return realPower(s, v[0], v[1], known);
+    if (known == 2.0)
+      return s.mul(v[0], v[0]);
+    if (isa<IntegerType>(v[1].getType()))
+      return s.math<math::IPowIOp>(v[0], s.cast(v[1], type));
+    Type wide = s.builder.getF64Type();
+    return s.cast(s.math<math::PowFOp>(s.cast(v[0], wide), s.cast(v[1], wide)), type);
+  }));
+}
+
+LogicalResult onnx_importer::importMax(NodeContext &n) {
+  return n.result(foldOperands(n, [&](Value a, Value b) { return n.graph.max(a, b, n.sign(0)); }));
+}
+
+LogicalResult onnx_importer::importMin(NodeContext &n) {
+  return n.result(foldOperands(n, [&](Value a, Value b) { return n.graph.min(a, b, n.sign(0)); }));
+}
+
+LogicalResult onnx_importer::importSum(NodeContext &n) {
+  return n.result(foldOperands(n, [&](Value a, Value b) { return n.graph.add(a, b); }));
+}
+
+LogicalResult onnx_importer::importMean(NodeContext &n) {
+  Value sum = foldOperands(n, [&](Value a, Value b) { return n.graph.add(a, b); });
+  if (!sum)
+    return failure();
+  return n.result(n.graph.elementwise(elementOf(sum), sum, [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    return s.div(v[0], s.number(v[0].getType(), n.count()));
+  }));
+}
+
+LogicalResult onnx_importer::importClip(NodeContext &n) {
+  Value x = n.tensor(0);
+  if (Value low = n.optional(1))
+    x = n.graph.max(x, low, n.sign(0));
+  if (Value high = n.optional(2))
+    x = n.graph.min(x, high, n.sign(0));
+  return n.result(x);
+}
+
+LogicalResult onnx_importer::importNeg(NodeContext &n) {
+  return n.result(n.graph.apply(&ScalarBuilder::neg, n.tensor(0)));
+}
+
+LogicalResult onnx_importer::importAbs(NodeContext &n) {
+  if (n.sign(0) == Sign::Unsigned)
+    return n.result(n.tensor(0));
+  return n.result(n.graph.apply(&ScalarBuilder::abs, n.tensor(0)));
+}
+
+LogicalResult onnx_importer::importSign(NodeContext &n) {
+  Value x = n.tensor(0);
+  Sign sign = n.sign(0);
+  if (!x)
+    return failure();
+  return n.result(n.graph.elementwise(elementOf(x), x, [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    Type type = v[0].getType();
+    Value zero = s.number(type, 0);
+    Value negative = s.select(s.compare(Comparison::Less, v[0], zero, sign), s.number(type, -1), v[0]);
+    return s.select(s.compare(Comparison::Greater, v[0], zero, sign), s.number(type, 1), negative);
+  }));
+}
+
+LogicalResult onnx_importer::importReciprocal(NodeContext &n) {
+  return n.result(n.graph.apply(&ScalarBuilder::reciprocal, n.tensor(0)));
+}
+
+//===----------------------------------------------------------------------------===//
+// Casts
+//===----------------------------------------------------------------------------===//
+
+static LogicalResult castTo(NodeContext &n, ElementType wanted) {
+  Type element = typeOf(wanted, n.graph.getContext());
+  if (!element)
+    return n.error() << "wants a number or bool to cast to, found " << onnx_reader::nameOf(wanted)
+                     << ", which is not supported";
+  // From float the sign is the result's, from an integer its own.
+  Sign sign = signOf(isFloat(n.type(0)) ? wanted : n.type(0));
+  Value x = n.tensor(0);
+  return n.result(n.graph.cast(x, element, sign), wanted);
+}
+
+static std::optional<ElementType> targetOf(NodeContext &n) {
+  int64_t number = n.integer("to", 0);
+  std::optional<ElementType> wanted = onnx_reader::elementTypeOf(number);
+  if (!wanted)
+    n.error() << "attribute 'to': wanted the number of an element type, found " << number;
+  return wanted;
+}
+
+LogicalResult onnx_importer::importCast(NodeContext &n) {
+  n.integer("saturate", 1); // Of 8-bit floats only.
+  n.text("round_mode", "up");
+  std::optional<ElementType> wanted = targetOf(n);
+  return wanted ? castTo(n, *wanted) : failure();
+}
+
+LogicalResult onnx_importer::importCastLike(NodeContext &n) {
+  n.integer("saturate", 1);
+  n.text("round_mode", "up");
+  return castTo(n, n.type(1));
+}

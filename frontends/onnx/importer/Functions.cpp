@@ -1,0 +1,148 @@
+//===- Functions.cpp - ONNX's functions of one number ------------------------------===//
+#include "frontends/onnx/importer/NodeContext.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::onnx_importer;
+
+/// The tensor of body(x), element by element.
+static LogicalResult unary(NodeContext &n, llvm::function_ref<Value(ScalarBuilder &, Value)> body) {
+  Value x = n.tensor(0);
+  if (!x)
+    return failure();
+  return n.result(n.graph.elementwise(elementOf(x), x, [&](ScalarBuilder &s, ArrayRef<Value> v) { return body(s, v[0]); }));
+}
+
+template <typename MathOp> static LogicalResult unary(NodeContext &n) {
+  return unary(n, [](ScalarBuilder &s, Value x) { return s.math<MathOp>(x); });
+}
+
+/// positive(x) where x > 0 (or is NaN), negative(x) elsewhere.
+static Value byGreaterZero(ScalarBuilder &s, Value x, Value positive, Value negative) {
+  return s.select(s.compare(Comparison::LessEqual, x, s.number(x.getType(), 0)), negative, positive);
+}
+
+/// exp(x) - 1
+static Value expm1(ScalarBuilder &s, Value x) { return s.math<math::ExpM1Op>(x); }
+
+/// log(1 + exp(x)) without overflow: max(x, 0) + log1p(exp(-|x|))
+static Value softplus(ScalarBuilder &s, Value x) {
+  return s.add(s.relu(x), s.math<math::Log1pOp>(s.exp(s.neg(s.abs(x)))));
+}
+
+LogicalResult onnx_importer::importExp(NodeContext &n) { return unary<math::ExpOp>(n); }
+LogicalResult onnx_importer::importLog(NodeContext &n) { return unary<math::LogOp>(n); }
+LogicalResult onnx_importer::importSqrt(NodeContext &n) { return unary<math::SqrtOp>(n); }
+LogicalResult onnx_importer::importErf(NodeContext &n) { return unary<math::ErfOp>(n); }
+LogicalResult onnx_importer::importTanh(NodeContext &n) { return unary<math::TanhOp>(n); }
+LogicalResult onnx_importer::importSin(NodeContext &n) { return unary<math::SinOp>(n); }
+LogicalResult onnx_importer::importCos(NodeContext &n) { return unary<math::CosOp>(n); }
+LogicalResult onnx_importer::importTan(NodeContext &n) { return unary<math::TanOp>(n); }
+LogicalResult onnx_importer::importAsin(NodeContext &n) { return unary<math::AsinOp>(n); }
+LogicalResult onnx_importer::importAcos(NodeContext &n) { return unary<math::AcosOp>(n); }
+LogicalResult onnx_importer::importAtan(NodeContext &n) { return unary<math::AtanOp>(n); }
+LogicalResult onnx_importer::importSinh(NodeContext &n) { return unary<math::SinhOp>(n); }
+LogicalResult onnx_importer::importCosh(NodeContext &n) { return unary<math::CoshOp>(n); }
+LogicalResult onnx_importer::importAsinh(NodeContext &n) { return unary<math::AsinhOp>(n); }
+LogicalResult onnx_importer::importAcosh(NodeContext &n) { return unary<math::AcoshOp>(n); }
+LogicalResult onnx_importer::importAtanh(NodeContext &n) { return unary<math::AtanhOp>(n); }
+LogicalResult onnx_importer::importFloor(NodeContext &n) { return unary<math::FloorOp>(n); }
+LogicalResult onnx_importer::importCeil(NodeContext &n) { return unary<math::CeilOp>(n); }
+LogicalResult onnx_importer::importRound(NodeContext &n) { return unary<math::RoundEvenOp>(n); }
+
+LogicalResult onnx_importer::importRelu(NodeContext &n) {
+  return n.result(n.graph.apply(&ScalarBuilder::relu, n.tensor(0)));
+}
+
+LogicalResult onnx_importer::importSigmoid(NodeContext &n) {
+  return n.result(n.graph.apply(&ScalarBuilder::sigmoid, n.tensor(0)));
+}
+
+LogicalResult onnx_importer::importLeakyRelu(NodeContext &n) {
+  double alpha = n.real("alpha", 0.01f);
+  return unary(n, [&](ScalarBuilder &s, Value x) {
+    Value scaled = s.mul(x, s.number(x.getType(), alpha));
+    return s.select(s.compare(Comparison::Less, x, s.number(x.getType(), 0)), scaled, x);
+  });
+}
+
+LogicalResult onnx_importer::importPRelu(NodeContext &n) {
+  Value x = n.tensor(0), slope = n.tensor(1);
+  if (!x || !slope)
+    return failure();
+  return n.result(n.graph.elementwise(elementOf(x), {x, slope}, [](ScalarBuilder &s, ArrayRef<Value> v) {
+    return s.select(s.compare(Comparison::Less, v[0], s.number(v[0].getType(), 0)), s.mul(v[0], v[1]), v[0]);
+  }));
+}
+
+LogicalResult onnx_importer::importElu(NodeContext &n) {
+  double alpha = n.real("alpha", 1);
+  return unary(n, [&](ScalarBuilder &s, Value x) {
+    return byGreaterZero(s, x, x, s.mul(s.number(x.getType(), alpha), expm1(s, x)));
+  });
+}
+
+LogicalResult onnx_importer::importCelu(NodeContext &n) {
+  double alpha = n.real("alpha", 1);
+  return unary(n, [&](ScalarBuilder &s, Value x) {
+    Value factor = s.number(x.getType(), alpha);
+    return byGreaterZero(s, x, x, s.mul(factor, expm1(s, s.div(x, factor))));
+  });
+}
+
+LogicalResult onnx_importer::importSelu(NodeContext &n) {
+  double alpha = n.real("alpha", 1.67326319217681884765625), gamma = n.real("gamma", 1.05070102214813232421875);
+  return unary(n, [&](ScalarBuilder &s, Value x) {
+    Value negative = s.mul(s.number(x.getType(), alpha), expm1(s, x));
+    return s.mul(s.number(x.getType(), gamma), byGreaterZero(s, x, x, negative));
+  });
+}
+
+/// alpha x + beta, held between 0 and 1.
+static Value hardSigmoid(ScalarBuilder &s, Value x, double alpha, double beta) {
+  Type type = x.getType();
+  Value line = s.add(s.mul(x, s.number(type, alpha)), s.number(type, beta));
+  return s.max(s.min(line, s.number(type, 1)), s.number(type, 0));
+}
+
+LogicalResult onnx_importer::importHardSigmoid(NodeContext &n) {
+  double alpha = n.real("alpha", 0.2f), beta = n.real("beta", 0.5);
+  return unary(n, [&](ScalarBuilder &s, Value x) { return hardSigmoid(s, x, alpha, beta); });
+}
+
+LogicalResult onnx_importer::importHardSwish(NodeContext &n) {
+  return unary(n, [](ScalarBuilder &s, Value x) { return s.mul(x, hardSigmoid(s, x, 1.0 / 6, 0.5)); });
+}
+
+LogicalResult onnx_importer::importSoftplus(NodeContext &n) { return unary(n, softplus); }
+
+LogicalResult onnx_importer::importSoftsign(NodeContext &n) {
+  return unary(n, [](ScalarBuilder &s, Value x) { return s.div(x, s.add(s.abs(x), s.number(x.getType(), 1))); });
+}
+
+LogicalResult onnx_importer::importThresholdedRelu(NodeContext &n) {
+  double alpha = n.real("alpha", 1);
+  return unary(n, [&](ScalarBuilder &s, Value x) {
+    Value above = s.compare(Comparison::Greater, x, s.number(x.getType(), alpha));
+    return s.select(above, x, s.number(x.getType(), 0));
+  });
+}
+
+LogicalResult onnx_importer::importGelu(NodeContext &n) {
+  std::string approximate = n.text("approximate", "none");
+  if (approximate != "none" && approximate != "tanh")
+    return n.error() << "attribute 'approximate': wanted 'none' or 'tanh', found " << quoted(approximate);
+  auto body = approximate == "none" ? &ScalarBuilder::gelu : &ScalarBuilder::geluTanh;
+  return n.result(n.graph.apply(body, n.tensor(0)));
+}
+
+LogicalResult onnx_importer::importMish(NodeContext &n) {
+  return unary(n, [](ScalarBuilder &s, Value x) { return s.mul(x, s.tanh(softplus(s, x))); });
+}
+
+LogicalResult onnx_importer::importSwish(NodeContext &n) {
+  double alpha = n.real("alpha", 1);
+  return unary(n, [&](ScalarBuilder &s, Value x) {
+    return s.mul(x, s.sigmoid(alpha == 1 ? x : s.mul(x, s.number(x.getType(), alpha))));
+  });
+}

@@ -1,0 +1,267 @@
+//===- GraphImport.cpp - a model's nodes, one after another -------------------------===//
+#include "frontends/onnx/importer/GraphImport.h"
+#include "llvm/ADT/ScopeExit.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::onnx_importer;
+
+static int64_t versionOf(ArrayRef<onnx_reader::OperatorSet> sets) {
+  for (const onnx_reader::OperatorSet &set : sets)
+    if (set.domain.empty())
+      return set.version;
+  return 0;
+}
+
+GraphImport::GraphImport(const onnx_reader::Model &model, GraphBuilder &graph) : model(model), graph(graph) {}
+
+ImportedValue *GraphImport::lookup(StringRef name) {
+  auto it = scope->values.find(name);
+  return it == scope->values.end() ? nullptr : &it->second;
+}
+
+const onnx_reader::Attribute *GraphImport::resolve(const onnx_reader::Attribute *attribute) {
+  if (!attribute)
+    return nullptr;
+  auto *reference = std::get_if<onnx_reader::Attribute::Reference>(&attribute->value);
+  return reference ? scope->attributes.lookup(reference->name) : attribute;
+}
+
+//===----------------------------------------------------------------------------===//
+// Values
+//===----------------------------------------------------------------------------===//
+
+Value GraphImport::materialise(StringRef name, ImportedValue &value) {
+  if (value.tensor || graph.hasFailed())
+    return value.tensor;
+  Type element = onnx_importer::typeOf(value.type, graph.getContext());
+  if (!element) {
+    graph.error() << "value " << quoted(name) << " has elements of " << onnx_reader::nameOf(value.type)
+                  << ", which are not supported";
+    return {};
+  }
+  if (value.sizes && !value.constant)
+    return value.tensor = materialiseSizes(*value.sizes, element);
+  return value.tensor = materialiseConstant(name, *value.constant, element);
+}
+
+/// How far apart neighbours along each dim are, if the tensor is first + sum of stride * index.
+static std::optional<SmallVector<int64_t>> stridesOf(const onnx_reader::Tensor &tensor) {
+  int64_t first = integerAt(tensor, 0), rank = tensor.dims.size();
+  SmallVector<int64_t> strides(rank, 0), steps(rank, 1);
+  for (int64_t d = rank - 1, step = 1; d >= 0; step *= tensor.dims[d--]) {
+    steps[d] = step;
+    if (tensor.dims[d] > 1)
+      strides[d] = integerAt(tensor, step) - first;
+  }
+  for (int64_t i = 0; i < tensor.elementCount; ++i) {
+    int64_t expected = first;
+    for (int64_t d = 0; d < rank; ++d)
+      expected += strides[d] * (i / steps[d] % tensor.dims[d]);
+    if (integerAt(tensor, i) != expected)
+      return std::nullopt;
+  }
+  return strides;
+}
+
+static Shape shapeOfDims(ArrayRef<int64_t> dims) {
+  return llvm::map_to_vector<4>(dims, [](int64_t size) { return Dim(size); });
+}
+
+/// Integers that a formula gives (positions 0, 1, 2, ...; masks that are all true) become
+/// the formula, other constants a weight.
+Value GraphImport::materialiseConstant(StringRef name, const onnx_reader::Tensor &tensor, Type element) {
+  Shape shape = shapeOfDims(tensor.dims);
+  if (tensor.elementCount == 0)
+    return graph.splat(element, 0, shape);
+  if (tensor.elementCount == 1)
+    return graph.splat(elementAt(tensor, 0, element), shape);
+  if (isa<IntegerType>(element))
+    if (auto strides = stridesOf(tensor)) {
+      if (llvm::all_of(*strides, [](int64_t stride) { return stride == 0; }))
+        return graph.splat(elementAt(tensor, 0, element), shape);
+      return graph.map(element, shape, {}, [&](ScalarBuilder &s, ValueRange, ValueRange at) {
+        Value sum = s.index(integerAt(tensor, 0));
+        for (auto [index, stride] : llvm::zip(at, *strides))
+          if (stride != 0)
+            sum = s.add(sum, s.mul(index, s.index(stride)));
+        return s.cast(sum, element);
+      });
+    }
+  auto owner = std::make_shared<Bytes>(tensor.data);
+  return graph.weight(tensor.name.empty() ? name : StringRef(tensor.name), element, tensor.dims, owner->data(), owner);
+}
+
+Value GraphImport::materialiseSizes(const Sizes &sizes, Type element) {
+  return graph.map(element, shapeOfDims(sizes.dims), {}, [&](ScalarBuilder &s, ValueRange, ValueRange at) {
+    // The element at the row-major position of the index, selected from all.
+    Value position = s.index(0);
+    for (auto [index, size] : llvm::zip(at, sizes.dims))
+      position = s.add(s.mul(position, s.index(size)), index);
+    if (sizes.elements.empty())
+      return s.integer(element, 0);
+    Value value = s.size(sizes.elements.back());
+    for (unsigned i = sizes.elements.size() - 1; i-- > 0;)
+      value = s.select(s.compare(Comparison::Equal, position, s.index(i)), s.size(sizes.elements[i]), value);
+    return s.cast(value, element);
+  });
+}
+
+//===----------------------------------------------------------------------------===//
+// Inputs and outputs
+//===----------------------------------------------------------------------------===//
+
+Shape GraphImport::shapeOfInput(const onnx_reader::ValueInfo &input) {
+  Shape shape;
+  for (auto [i, dim] : llvm::enumerate(*input.shape)) {
+    if (dim.size)
+      shape.push_back(Dim(*dim.size));
+    else
+      shape.push_back(graph.symbol(dim.symbol.empty() ? input.name + "." + std::to_string(i) : dim.symbol));
+  }
+  return shape;
+}
+
+LogicalResult GraphImport::declareInputs() {
+  for (const onnx_reader::ValueInfo &input : model.graph.inputs) {
+    if (scope->values.contains(input.name)) // A default, as old files have: the initializer is the value.
+      continue;
+    graph.at(input.name, "input");
+    Type element = input.type ? onnx_importer::typeOf(*input.type, graph.getContext()) : Type();
+    if (!element || !input.shape)
+      return graph.error() << "input " << quoted(input.name) << ": wanted a tensor of numbers or bool of known rank, found "
+                           << (input.kind.empty() ? "no type" : input.kind.c_str())
+                           << (input.type ? " of " + std::string(onnx_reader::nameOf(*input.type)) : std::string())
+                           << (input.shape ? "" : " without a shape");
+    ImportedValue value;
+    value.type = *input.type;
+    value.tensor = graph.input(input.name, element, shapeOfInput(input));
+    if (!value.tensor)
+      return failure();
+    define(input.name, std::move(value));
+  }
+  return mlir::success();
+}
+
+/// True unless what the file says of an output contradicts what it was inferred to be.
+bool GraphImport::agrees(const onnx_reader::ValueInfo &output, const ImportedValue &value) {
+  if (output.type && *output.type != value.type) {
+    graph.error() << "output " << quoted(output.name) << ": the file says " << onnx_reader::nameOf(*output.type)
+                  << ", found " << onnx_reader::nameOf(value.type);
+    return false;
+  }
+  if (!output.shape)
+    return true;
+  Shape found = tenon::shapeOf(value.tensor);
+  bool same = output.shape->size() == found.size();
+  for (size_t i = 0; same && i < found.size(); ++i)
+    if (auto size = (*output.shape)[i].size)
+      same = Dim::isKnownEqual(Dim(*size), found[i], graph.getBounds()).value_or(true);
+  if (!same) {
+    auto texts = llvm::map_range(*output.shape, [](const onnx_reader::Dimension &dim) {
+      return dim.size ? std::to_string(*dim.size) : dim.symbol.empty() ? "?" : dim.symbol;
+    });
+    graph.error() << "output " << quoted(output.name) << ": the file says dims [" << llvm::join(texts, ", ")
+                  << "], found " << toString(found);
+  }
+  return same;
+}
+
+LogicalResult GraphImport::declareOutputs() {
+  for (const onnx_reader::ValueInfo &output : model.graph.outputs) {
+    graph.at(output.name, "output");
+    ImportedValue *value = lookup(output.name);
+    if (!value || !materialise(output.name, *value) || !agrees(output, *value))
+      return failure();
+    graph.output(output.name, value->tensor);
+  }
+  return failure(graph.hasFailed());
+}
+
+//===----------------------------------------------------------------------------===//
+// Nodes
+//===----------------------------------------------------------------------------===//
+
+static const onnx_reader::Function *findFunction(const onnx_reader::Model &model, const onnx_reader::Node &node) {
+  for (const onnx_reader::Function &function : model.functions)
+    if (function.name == node.opType && function.domain == node.domain)
+      return &function;
+  return nullptr;
+}
+
+LogicalResult GraphImport::callFunction(const onnx_reader::Function &function, const onnx_reader::Node &node) {
+  constexpr unsigned maxDepth = 32;
+  if (callDepth == maxDepth)
+    return graph.error() << "wants at most " << maxDepth << " local functions within each other";
+  Scope inner;
+  inner.version = versionOf(function.operatorSets);
+  if (inner.version == 0)
+    inner.version = scope->version;
+  inner.prefix = scope->prefix + (node.name.empty() ? node.opType : node.name) + "/";
+  for (const onnx_reader::Attribute &attribute : function.defaults)
+    inner.attributes[attribute.name] = &attribute;
+  for (const onnx_reader::Attribute &attribute : node.attributes)
+    if (const onnx_reader::Attribute *resolved = resolve(&attribute))
+      inner.attributes[attribute.name] = resolved;
+  for (size_t i = 0; i < std::min(function.inputs.size(), node.inputs.size()); ++i)
+    if (ImportedValue *value = lookup(node.inputs[i]))
+      inner.values[function.inputs[i]] = *value;
+  Scope *outer = scope;
+  scope = &inner;
+  ++callDepth;
+  LogicalResult done = importNodes(function.nodes);
+  --callDepth;
+  scope = outer;
+  if (failed(done))
+    return failure();
+  for (size_t i = 0; i < std::min(function.outputs.size(), node.outputs.size()); ++i)
+    if (inner.values.contains(function.outputs[i]))
+      define(node.outputs[i], inner.values[function.outputs[i]]);
+  return mlir::success();
+}
+
+LogicalResult GraphImport::importNode(const onnx_reader::Node &node) {
+  StringRef name = node.name;
+  if (name.empty() && !node.outputs.empty())
+    name = node.outputs[0];
+  graph.at(scope->prefix + name.str(), node.opType);
+  if (const onnx_reader::Function *function = findFunction(model, node))
+    return callFunction(*function, node);
+  const Operator *op = findOperator(node.opType);
+  NodeContext context(*this, graph, node, scope->version);
+  if (op->sizes)
+    if (std::optional<Sizes> sizes = op->sizes(context);
+        sizes && llvm::all_of(sizes->elements, [](const Dim &element) { return element.isValid(); })) {
+      ElementType type = sizes->type;
+      define(node.outputs[0], {type, {}, std::move(sizes), nullptr});
+      return failure(graph.hasFailed());
+    }
+  if (graph.hasFailed() || failed(op->import(context)))
+    return failure();
+  return context.checkAllRead();
+}
+
+LogicalResult GraphImport::importNodes(ArrayRef<onnx_reader::Node> nodes) {
+  for (const onnx_reader::Node &node : nodes)
+    if (failed(importNode(node))) {
+      if (!graph.hasFailed())
+        graph.error() << "could not be imported";
+      return failure();
+    }
+  return mlir::success();
+}
+
+LogicalResult GraphImport::run() {
+  Scope main;
+  main.version = versionOf(model.operatorSets);
+  scope = &main;
+  auto leave = llvm::make_scope_exit([&] { scope = nullptr; });
+  for (const onnx_reader::Tensor &tensor : model.graph.initializers) {
+    // The model outlives the import: nothing is copied.
+    std::shared_ptr<const onnx_reader::Tensor> constant(std::shared_ptr<void>(), &tensor);
+    define(tensor.name, {tensor.type, {}, sizesOf(tensor), std::move(constant)});
+  }
+  if (failed(declareInputs()) || failed(importNodes(model.graph.nodes)))
+    return failure();
+  return declareOutputs();
+}

@@ -1,0 +1,57 @@
+//===- GraphImport.h - a model's nodes, one after another ---------------------------===//
+//
+// Private to the importer: the names of a graph or function body and what they stand for.
+//
+#ifndef TENON_FRONTENDS_ONNX_IMPORTER_GRAPHIMPORT_H
+#define TENON_FRONTENDS_ONNX_IMPORTER_GRAPHIMPORT_H
+
+#include "frontends/onnx/importer/OperatorTable.h"
+
+namespace tenon::onnx_importer {
+
+class GraphImport {
+public:
+  GraphImport(const onnx_reader::Model &model, GraphBuilder &graph);
+
+  /// The whole main graph into the builder.
+  mlir::LogicalResult run();
+
+  //===--------------------------------------------------------------------------===//
+  // For NodeContext
+  //===--------------------------------------------------------------------------===//
+
+  /// The value of a name in the current scope, null if there is none.
+  ImportedValue *lookup(llvm::StringRef name);
+  void define(llvm::StringRef name, ImportedValue value) { scope->values[name] = std::move(value); }
+  /// The attribute, looked up among the function's where it is a reference.
+  const onnx_reader::Attribute *resolve(const onnx_reader::Attribute *attribute);
+  /// The tensor of a value, made now if it was not needed before.
+  mlir::Value materialise(llvm::StringRef name, ImportedValue &value);
+
+private:
+  /// The names of one graph or one call of a local function.
+  struct Scope {
+    llvm::StringMap<ImportedValue> values;
+    llvm::StringMap<const onnx_reader::Attribute *> attributes;
+    std::string prefix; ///< Of node names, from the calls that led here.
+    int64_t version = 0;
+  };
+
+  mlir::LogicalResult declareInputs();
+  Shape shapeOfInput(const onnx_reader::ValueInfo &input);
+  mlir::LogicalResult importNodes(llvm::ArrayRef<onnx_reader::Node> nodes);
+  mlir::LogicalResult importNode(const onnx_reader::Node &node);
+  mlir::LogicalResult callFunction(const onnx_reader::Function &function, const onnx_reader::Node &node);
+  mlir::LogicalResult declareOutputs();
+  bool agrees(const onnx_reader::ValueInfo &output, const ImportedValue &value);
+  mlir::Value materialiseSizes(const Sizes &sizes, mlir::Type element);
+  mlir::Value materialiseConstant(llvm::StringRef name, const onnx_reader::Tensor &tensor, mlir::Type element);
+
+  const onnx_reader::Model &model;
+  GraphBuilder &graph;
+  Scope *scope = nullptr;
+  unsigned callDepth = 0;
+};
+
+} // namespace tenon::onnx_importer
+#endif

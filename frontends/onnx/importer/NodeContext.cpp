@@ -1,0 +1,199 @@
+//===- NodeContext.cpp - operands, attributes and results of a node -----------------===//
+#include "frontends/onnx/importer/GraphImport.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::onnx_importer;
+
+//===----------------------------------------------------------------------------===//
+// Operands
+//===----------------------------------------------------------------------------===//
+
+ImportedValue *NodeContext::operand(unsigned i) {
+  if (!has(i)) {
+    error() << "wants an input " << i << ", found " << count() << (count() == 1 ? " input" : " inputs");
+    return nullptr;
+  }
+  ImportedValue *value = import.lookup(node.inputs[i]);
+  if (!value)
+    error() << "input " << i << " is " << quoted(node.inputs[i]) << ", which has no value here";
+  return value;
+}
+
+Value NodeContext::tensor(unsigned i) {
+  ImportedValue *value = operand(i);
+  return value ? import.materialise(node.inputs[i], *value) : Value();
+}
+
+SmallVector<Value> NodeContext::tensors() {
+  SmallVector<Value> all;
+  for (unsigned i = 0; i < count(); ++i)
+    all.push_back(tensor(i));
+  return all;
+}
+
+ElementType NodeContext::type(unsigned i) {
+  ImportedValue *value = operand(i);
+  return value ? value->type : ElementType::Float32;
+}
+
+Shape NodeContext::shape(unsigned i) {
+  ImportedValue *value = operand(i);
+  if (!value)
+    return {};
+  if (value->tensor)
+    return shapeOf(value->tensor);
+  ArrayRef<int64_t> dims = value->constant ? ArrayRef<int64_t>(value->constant->dims) : value->sizes->dims;
+  return llvm::map_to_vector<4>(dims, [](int64_t size) { return Dim(size); });
+}
+
+/// A tensor that is one integer throughout.
+static std::optional<Sizes> sizesOfSplat(Value tensor) {
+  auto element = dyn_cast_or_null<IntegerAttr>(GraphBuilder::splatElement(tensor));
+  if (!element)
+    return std::nullopt;
+  Sizes sizes;
+  int64_t count = 1;
+  for (const Dim &dim : shapeOf(tensor)) {
+    if (!dim.isConstant() || *dim.constant() > Sizes::maxElements)
+      return std::nullopt;
+    sizes.dims.push_back(*dim.constant());
+    count *= *dim.constant();
+  }
+  if (count > Sizes::maxElements)
+    return std::nullopt;
+  bool isBool = element.getType().isInteger(1);
+  sizes.elements.assign(count, Dim(isBool ? int64_t(element.getValue().getZExtValue()) : element.getValue().getSExtValue()));
+  return sizes;
+}
+
+std::optional<Sizes> NodeContext::sizes(unsigned i) {
+  ImportedValue *value = has(i) ? import.lookup(node.inputs[i]) : nullptr;
+  if (!value)
+    return std::nullopt;
+  if (value->sizes)
+    return value->sizes;
+  return value->tensor ? sizesOfSplat(value->tensor) : std::nullopt;
+}
+
+std::optional<Sizes> NodeContext::wantSizes(unsigned i, StringRef what) {
+  if (operand(i)) {
+    if (std::optional<Sizes> known = sizes(i))
+      return known;
+    error() << what << " (input " << i << ", " << quoted(node.inputs[i])
+            << "): wanted sizes known from the shapes of the inputs, found computed data";
+  }
+  return std::nullopt;
+}
+
+std::optional<SmallVector<int64_t>> NodeContext::wantConstants(unsigned i, StringRef what) {
+  std::optional<Sizes> known = wantSizes(i, what);
+  if (!known)
+    return std::nullopt;
+  auto constants = known->constants();
+  if (!constants)
+    error() << what << " (input " << i << ", " << quoted(node.inputs[i]) << "): wanted constants, found "
+            << toString(known->elements);
+  return constants;
+}
+
+//===----------------------------------------------------------------------------===//
+// Attributes
+//===----------------------------------------------------------------------------===//
+
+const onnx_reader::Attribute *NodeContext::find(StringRef name) {
+  const onnx_reader::Attribute *attribute = node.attribute(name);
+  if (attribute)
+    read.push_back(attribute->name);
+  return import.resolve(attribute);
+}
+
+template <typename T> const T *NodeContext::typed(StringRef name, StringRef wanted) {
+  const onnx_reader::Attribute *attribute = find(name);
+  if (!attribute)
+    return nullptr;
+  const T *value = std::get_if<T>(&attribute->value);
+  if (!value)
+    error() << "attribute '" << name << "': wanted " << wanted << ", found another type";
+  return value;
+}
+
+int64_t NodeContext::integer(StringRef name, int64_t otherwise) {
+  const int64_t *value = typed<int64_t>(name, "an integer");
+  return value ? *value : otherwise;
+}
+
+double NodeContext::real(StringRef name, double otherwise) {
+  const float *value = typed<float>(name, "a float");
+  return value ? *value : otherwise;
+}
+
+std::string NodeContext::text(StringRef name, StringRef otherwise) {
+  const std::string *value = typed<std::string>(name, "a string");
+  return value ? *value : otherwise.str();
+}
+
+std::optional<SmallVector<int64_t>> NodeContext::integers(StringRef name) {
+  const std::vector<int64_t> *value = typed<std::vector<int64_t>>(name, "a list of integers");
+  if (!value)
+    return std::nullopt;
+  return SmallVector<int64_t>(value->begin(), value->end());
+}
+
+const onnx_reader::Tensor *NodeContext::tensorAttribute(StringRef name) {
+  return typed<onnx_reader::Tensor>(name, "a tensor");
+}
+
+std::optional<SmallVector<int64_t>> NodeContext::axes(unsigned i) {
+  if (hasAttribute("axes"))
+    return integers("axes");
+  return has(i) ? wantConstants(i, "axes") : std::nullopt;
+}
+
+LogicalResult NodeContext::checkAllRead() {
+  for (const onnx_reader::Attribute &attribute : node.attributes)
+    if (!llvm::is_contained(read, attribute.name))
+      return error() << "attribute " << quoted(attribute.name) << " is not one of this operator's in operator set "
+                     << version;
+  return failure(graph.hasFailed());
+}
+
+//===----------------------------------------------------------------------------===//
+// Results
+//===----------------------------------------------------------------------------===//
+
+void NodeContext::define(unsigned i, ImportedValue value) {
+  if (i < node.outputs.size() && !node.outputs[i].empty())
+    import.define(node.outputs[i], std::move(value));
+}
+
+LogicalResult NodeContext::result(Value value, ElementType type) {
+  if (!value || failed(results(value)))
+    return failure();
+  define(0, {type, value, std::nullopt, nullptr});
+  return mlir::success();
+}
+
+LogicalResult NodeContext::results(ValueRange values) {
+  for (unsigned i = values.size(); i < node.outputs.size(); ++i)
+    if (!node.outputs[i].empty())
+      return error() << "output " << i << " (" << quoted(node.outputs[i]) << ") is not supported";
+  for (auto [i, value] : llvm::enumerate(values)) {
+    if (!value)
+      return failure();
+    ElementType type = elementTypeOf(elementOf(value));
+    // Integers of the program carry no sign: a result like its operand has the operand's.
+    if (has(0))
+      if (ImportedValue *first = import.lookup(node.inputs[0]);
+          first && onnx_importer::typeOf(first->type, graph.getContext()) == elementOf(value))
+        type = first->type;
+    define(i, {type, value, std::nullopt, nullptr});
+  }
+  return mlir::success();
+}
+
+LogicalResult NodeContext::result(std::shared_ptr<const onnx_reader::Tensor> constant) {
+  ImportedValue value{constant->type, {}, sizesOf(*constant), std::move(constant)};
+  define(0, std::move(value));
+  return mlir::success();
+}

@@ -1,0 +1,108 @@
+//===- NodeContext.h - one ONNX node being imported -------------------------------===//
+//
+// What an operator's importer sees: the operands as tensors or sizes, the attributes,
+// the builder. A mistake is an error at the node; the importer may go on with the null
+// value it then gets, and reports it by returning `result` of it.
+//
+// An attribute that the importer did not ask for is an error afterwards: it may change
+// what the operator means.
+//
+#ifndef TENON_FRONTENDS_ONNX_IMPORTER_NODECONTEXT_H
+#define TENON_FRONTENDS_ONNX_IMPORTER_NODECONTEXT_H
+
+#include "frontends/builder/GraphBuilder.h"
+#include "frontends/onnx/importer/ImportedValue.h"
+
+namespace tenon::onnx_importer {
+
+class GraphImport;
+
+class NodeContext {
+public:
+  using Value = mlir::Value;
+
+  NodeContext(GraphImport &import, GraphBuilder &graph, const onnx_reader::Node &node, int64_t version)
+      : graph(graph), node(node), version(version), import(import) {}
+
+  GraphBuilder &graph;
+  const onnx_reader::Node &node;
+  const int64_t version; ///< Of the operator set.
+
+  //===--------------------------------------------------------------------------===//
+  // Operands
+  //===--------------------------------------------------------------------------===//
+
+  unsigned count() const { return node.inputs.size(); }
+  /// Present: an input may be left out at the end, or by an empty name.
+  bool has(unsigned i) const { return i < node.inputs.size() && !node.inputs[i].empty(); }
+  /// The operand as a tensor of the program; an error and null if it is missing.
+  Value tensor(unsigned i);
+  /// The same, but null without an error if it is missing.
+  Value optional(unsigned i) { return has(i) ? tensor(i) : Value(); }
+  llvm::SmallVector<Value> tensors();
+  ElementType type(unsigned i);
+  Sign sign(unsigned i) { return signOf(type(i)); }
+  /// The dims, without making a tensor of sizes.
+  Shape shape(unsigned i);
+  /// The operand's elements, if they are known as dim expressions.
+  std::optional<Sizes> sizes(unsigned i);
+  /// The same; else an error.
+  std::optional<Sizes> wantSizes(unsigned i, llvm::StringRef what);
+  /// The same, with elements that are all constant.
+  std::optional<llvm::SmallVector<int64_t>> wantConstants(unsigned i, llvm::StringRef what);
+
+  //===--------------------------------------------------------------------------===//
+  // Attributes
+  //===--------------------------------------------------------------------------===//
+
+  bool hasAttribute(llvm::StringRef name) { return find(name) != nullptr; }
+  int64_t integer(llvm::StringRef name, int64_t otherwise);
+  double real(llvm::StringRef name, double otherwise);
+  std::string text(llvm::StringRef name, llvm::StringRef otherwise);
+  std::optional<llvm::SmallVector<int64_t>> integers(llvm::StringRef name);
+  const onnx_reader::Tensor *tensorAttribute(llvm::StringRef name);
+  const onnx_reader::Attribute *find(llvm::StringRef name);
+  /// Axes as operand `i` or, in older versions, as the attribute; none if neither is there.
+  std::optional<llvm::SmallVector<int64_t>> axes(unsigned i);
+  /// An error if there is an attribute nobody asked for.
+  mlir::LogicalResult checkAllRead();
+
+  //===--------------------------------------------------------------------------===//
+  // Results
+  //===--------------------------------------------------------------------------===//
+
+  mlir::InFlightDiagnostic error() { return graph.error(); }
+  /// Only the first output may be used; the type defaults to what the tensor holds, its
+  /// sign to that of the first operand.
+  mlir::LogicalResult result(Value value) { return results(value); }
+  mlir::LogicalResult result(Value value, ElementType type);
+  mlir::LogicalResult results(mlir::ValueRange values);
+  mlir::LogicalResult result(std::shared_ptr<const onnx_reader::Tensor> constant);
+
+private:
+  ImportedValue *operand(unsigned i);
+  template <typename T> const T *typed(llvm::StringRef name, llvm::StringRef wanted);
+  void define(unsigned i, ImportedValue value);
+
+  GraphImport &import;
+  llvm::SmallVector<llvm::StringRef> read; ///< Attributes asked for.
+};
+
+using Importer = mlir::LogicalResult (*)(NodeContext &);
+using SizesEvaluator = std::optional<Sizes> (*)(NodeContext &);
+
+// The importers and evaluators of the table.
+#define TENON_ONNX_FAMILY(name)
+#define TENON_ONNX_DECLARE_Sizes(name) std::optional<Sizes> sizes##name(NodeContext &n);
+#define TENON_ONNX_DECLARE_NoSizes(name)
+#define TENON_ONNX_OPERATOR(name, since, until, types, sizes, summary)                                                 \
+  mlir::LogicalResult import##name(NodeContext &n);                                                                    \
+  TENON_ONNX_DECLARE_##sizes(name)
+#include "frontends/onnx/importer/OperatorTable.def"
+#undef TENON_ONNX_OPERATOR
+#undef TENON_ONNX_DECLARE_Sizes
+#undef TENON_ONNX_DECLARE_NoSizes
+#undef TENON_ONNX_FAMILY
+
+} // namespace tenon::onnx_importer
+#endif

@@ -1,0 +1,124 @@
+//===- Normalisation.cpp - ONNX's normalisations ---------------------------------------===//
+#include "frontends/onnx/importer/NodeContext.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::onnx_importer;
+
+LogicalResult onnx_importer::importSoftmax(NodeContext &n) {
+  int64_t axis = n.integer("axis", -1);
+  return n.result(n.graph.softmax(n.tensor(0), axis));
+}
+
+LogicalResult onnx_importer::importLogSoftmax(NodeContext &n) {
+  int64_t axis = n.integer("axis", -1);
+  Value x = n.tensor(0);
+  Value shifted = n.graph.sub(x, n.graph.reduce(ReduceKind::Max, x, axis, true));
+  Value sum = n.graph.reduce(ReduceKind::Sum, n.graph.exp(shifted), axis, true);
+  return n.result(n.graph.sub(shifted, n.graph.log(sum)));
+}
+
+/// A parameter in the shape of the last `over` dims, into which ONNX broadcasts it.
+static Value parameter(NodeContext &n, unsigned i, ArrayRef<Dim> dims) {
+  Value value = n.optional(i);
+  if (!value)
+    return {};
+  Shape shape = shapeOf(value);
+  while (shape.size() > dims.size() && shape.front() == Dim(1))
+    shape.erase(shape.begin());
+  std::optional<Shape> common = n.graph.broadcast(shape, dims);
+  if (!common)
+    return {};
+  if (ArrayRef<Dim>(*common) != dims) {
+    n.error() << "input " << i << ": wanted a shape that broadcasts to " << toString(dims) << ", found "
+              << toString(shape);
+    return {};
+  }
+  return n.graph.broadcastTo(n.graph.reshape(value, shape), dims);
+}
+
+static LogicalResult normaliseLast(NodeContext &n, NormKind kind) {
+  int64_t from = n.integer("axis", -1);
+  double epsilon = n.real("epsilon", 1e-5f);
+  int64_t stash = n.integer("stash_type", 1);
+  Value x = n.tensor(0);
+  std::optional<int64_t> axis = x ? n.graph.axis(from, shapeOf(x).size()) : std::nullopt;
+  if (!axis)
+    return failure();
+  if (stash != 1 && stash != int64_t(n.type(0)))
+    return n.error() << "attribute 'stash_type': wanted 1 (float32), found " << stash;
+  Shape shape = shapeOf(x);
+  auto last = ArrayRef<Dim>(shape).drop_front(*axis);
+  Value scale = parameter(n, 1, last), shift = parameter(n, 2, last);
+  return n.result(n.graph.norm(kind, x, scale, shift, last.size(), epsilon));
+}
+
+LogicalResult onnx_importer::importLayerNormalization(NodeContext &n) { return normaliseLast(n, NormKind::Layer); }
+LogicalResult onnx_importer::importRMSNormalization(NodeContext &n) { return normaliseLast(n, NormKind::RMS); }
+
+LogicalResult onnx_importer::importGroupNormalization(NodeContext &n) {
+  int64_t groups = n.integer("num_groups", 0);
+  double epsilon = n.real("epsilon", 1e-5f);
+  n.integer("stash_type", 1);
+  Value x = n.tensor(0);
+  if (!x)
+    return failure();
+  if (groups < 1 || shapeOf(x).size() < 2)
+    return n.error() << "wants a positive num_groups and rank at least 2, found " << groups << " and "
+                     << toString(shapeOf(x));
+  return n.result(n.graph.norm(NormKind::Group, x, n.tensor(1), n.tensor(2), groups, epsilon));
+}
+
+LogicalResult onnx_importer::importInstanceNormalization(NodeContext &n) {
+  double epsilon = n.real("epsilon", 1e-5f);
+  Value x = n.tensor(0);
+  if (!x)
+    return failure();
+  Shape shape = shapeOf(x);
+  if (shape.size() < 2 || !shape[1].isConstant())
+    return n.error() << "wants a known number of channels, found " << toString(shape);
+  // A group for each channel.
+  return n.result(n.graph.norm(NormKind::Group, x, n.tensor(1), n.tensor(2), *shape[1].constant(), epsilon));
+}
+
+LogicalResult onnx_importer::importBatchNormalization(NodeContext &n) {
+  double epsilon = n.real("epsilon", 1e-5f);
+  n.real("momentum", 0.9f);
+  if (n.integer("training_mode", 0) != 0)
+    return n.error() << "attribute 'training_mode': wanted 0, found 1";
+  Value x = n.tensor(0), scale = n.tensor(1), shift = n.tensor(2), mean = n.tensor(3), variance = n.tensor(4);
+  if (!x || !scale || !shift || !mean || !variance)
+    return failure();
+  Shape shape = shapeOf(x);
+  if (shape.size() < 2)
+    return n.error() << "wants a tensor of rank at least 2, found " << toString(shape);
+  for (unsigned i = 1; i < 5; ++i)
+    if (!n.graph.wantEqual(shape[1], countOf(n.shape(i)), "channels of input " + Twine(i)))
+      return failure();
+  auto body = [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    auto channel = [&](unsigned i) { return s.load(t[i], at[1]); };
+    Value root = s.sqrt(s.add(channel(4), s.number(elementOf(x), epsilon)));
+    return s.add(s.mul(s.div(s.sub(s.load(t[0], at), channel(3)), root), channel(1)), channel(2));
+  };
+  return n.result(n.graph.map(elementOf(x), shape, {x, scale, shift, mean, variance}, body));
+}
+
+LogicalResult onnx_importer::importLpNormalization(NodeContext &n) {
+  int64_t axis = n.integer("axis", -1), p = n.integer("p", 2);
+  Value x = n.tensor(0);
+  if (!x)
+    return failure();
+  if (p != 1 && p != 2)
+    return n.error() << "attribute 'p': wanted 1 or 2, found " << p;
+  Value terms = p == 1 ? n.graph.apply(&ScalarBuilder::abs, x) : n.graph.mul(x, x);
+  Value length = n.graph.reduce(ReduceKind::Sum, terms, axis, true);
+  if (p == 2)
+    length = n.graph.sqrt(length);
+  if (!length)
+    return failure();
+  // A row of zeros stays zero.
+  return n.result(n.graph.elementwise(elementOf(x), {x, length}, [](ScalarBuilder &s, ArrayRef<Value> v) {
+    Value zero = s.number(v[1].getType(), 0);
+    return s.select(s.compare(Comparison::Equal, v[1], zero), zero, s.div(v[0], v[1]));
+  }));
+}

@@ -1,0 +1,247 @@
+//===- Window.cpp - ONNX's convolutions and pools ---------------------------------------===//
+//
+// A window operator reads x[b, c, position * stride + offset * dilation - pad]. That index is a
+// map to [batch, positions, channels x window] (im2col; a patch embedding's is the image
+// rearranged, nothing twice); what follows is a matrix product or a reduction.
+//
+#include "frontends/onnx/importer/NodeContext.h"
+
+#include <limits>
+#include <numeric>
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::onnx_importer;
+
+namespace {
+struct Window {
+  SmallVector<int64_t> kernel, strides, dilations;
+  SmallVector<Dim> before; ///< Pads.
+  Shape positions;         ///< Of the result.
+  bool isPadded = false;   ///< Some window reads beyond x.
+};
+} // namespace
+
+/// The result's extent and the pad before, by the pads given or by auto_pad.
+static bool placeWindow(NodeContext &n, Window &w, ArrayRef<Dim> extents, ArrayRef<int64_t> pads,
+                        const std::string &autoPad, bool ceilMode) {
+  size_t rank = extents.size();
+  for (size_t d = 0; d < rank; ++d) {
+    Dim span((w.kernel[d] - 1) * w.dilations[d] + 1), stride(w.strides[d]);
+    Dim before(0), total(0);
+    if (autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER") {
+      Dim count = extents[d].ceilDiv(stride);
+      total = n.graph.simplify(Dim::max(Dim(0), (count - Dim(1)) * stride + span - extents[d]));
+      before = autoPad == "SAME_UPPER" ? total.floorDiv(Dim(2)) : total.ceilDiv(Dim(2));
+    } else if (autoPad == "NOTSET") {
+      before = Dim(pads[d]);
+      total = Dim(pads[d] + pads[d + rank]);
+    } else if (autoPad != "VALID") {
+      n.error() << "attribute 'auto_pad': wanted NOTSET, VALID, SAME_UPPER or SAME_LOWER, found " << quoted(autoPad);
+      return false;
+    }
+    Dim free = extents[d] + total - span;
+    Dim count = (ceilMode ? free.ceilDiv(stride) : free.floorDiv(stride)) + Dim(1);
+    if (ceilMode) // No window starts in the pad after the end.
+      count = Dim::min(count, (extents[d] + before - Dim(1)).floorDiv(stride) + Dim(1));
+    w.before.push_back(n.graph.simplify(before));
+    w.positions.push_back(n.graph.simplify(count));
+    w.isPadded |= total != Dim(0) || ceilMode;
+  }
+  return true;
+}
+
+static std::optional<Window> windowOf(NodeContext &n, ArrayRef<Dim> extents, ArrayRef<int64_t> kernel, bool ceilMode) {
+  size_t rank = extents.size();
+  Window w;
+  w.kernel.assign(kernel.begin(), kernel.end());
+  w.strides = n.integers("strides").value_or(SmallVector<int64_t>(rank, 1));
+  w.dilations = n.integers("dilations").value_or(SmallVector<int64_t>(rank, 1));
+  SmallVector<int64_t> pads = n.integers("pads").value_or(SmallVector<int64_t>(2 * rank, 0));
+  std::string autoPad = n.text("auto_pad", "NOTSET");
+  auto positive = [](int64_t number) { return number > 0; };
+  if (kernel.size() != rank || w.strides.size() != rank || w.dilations.size() != rank || pads.size() != 2 * rank ||
+      !llvm::all_of(kernel, positive) || !llvm::all_of(w.strides, positive) || !llvm::all_of(w.dilations, positive)) {
+    n.error() << "wants a positive kernel, stride and dilation and two pads for each of " << rank << " extents";
+    return std::nullopt;
+  }
+  if (!placeWindow(n, w, extents, pads, autoPad, ceilMode))
+    return std::nullopt;
+  return w;
+}
+
+/// The position in x along extent d, and whether it lies within.
+static Value sourceIndex(ScalarBuilder &s, const Window &w, ArrayRef<Dim> extents, size_t d, Value position, Value offset,
+                         Value &inside) {
+  Value index = s.add(s.mul(position, s.index(w.strides[d])), s.mul(offset, s.index(w.dilations[d])));
+  if (!w.isPadded)
+    return index;
+  index = s.sub(index, s.size(w.before[d]));
+  Value here = s.bitAnd(s.compare(Comparison::GreaterEqual, index, s.index(0)),
+                        s.compare(Comparison::Less, index, s.size(extents[d])));
+  inside = inside ? s.bitAnd(inside, here) : here;
+  return s.select(here, index, s.index(0));
+}
+
+//===----------------------------------------------------------------------------===//
+// Convolution
+//===----------------------------------------------------------------------------===//
+
+/// [batch, group, position, channel of the group, offset], all extents kept apart.
+static Value columns(NodeContext &n, Value x, const Window &w, int64_t groups, int64_t channels) {
+  Shape shape = shapeOf(x);
+  size_t rank = w.kernel.size();
+  auto extents = ArrayRef<Dim>(shape).drop_front(2);
+  Shape to{shape[0], Dim(groups)};
+  llvm::append_range(to, w.positions);
+  to.push_back(Dim(channels));
+  for (int64_t size : w.kernel)
+    to.push_back(Dim(size));
+  return n.graph.map(elementOf(x), to, x, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    Value channel = at[2 + rank];
+    if (groups > 1)
+      channel = s.add(s.mul(at[1], s.index(channels)), channel);
+    SmallVector<Value> source{at[0], channel};
+    Value inside;
+    for (size_t d = 0; d < rank; ++d)
+      source.push_back(sourceIndex(s, w, extents, d, at[2 + d], at[3 + rank + d], inside));
+    Value element = s.load(t[0], source);
+    return inside ? s.select(inside, element, s.number(element.getType(), 0)) : element;
+  });
+}
+
+LogicalResult onnx_importer::importConv(NodeContext &n) {
+  int64_t groups = n.integer("group", 1);
+  auto declared = n.integers("kernel_shape");
+  Value x = n.tensor(0), weight = n.tensor(1), bias = n.optional(2);
+  if (!x || !weight)
+    return failure();
+  Shape shape = shapeOf(x), filters = shapeOf(weight);
+  if (shape.size() < 3 || filters.size() != shape.size() || !llvm::all_of(filters, [](const Dim &d) { return d.isConstant(); }))
+    return n.error() << "wants a tensor of rank at least 3 and filters of the same rank and known size, found "
+                     << toString(shape) << " and " << toString(filters);
+  auto size = [&](size_t d) { return *filters[d].constant(); };
+  SmallVector<int64_t> kernel;
+  for (size_t d = 2; d < filters.size(); ++d)
+    kernel.push_back(size(d));
+  if (declared && *declared != kernel)
+    return n.error() << "attribute 'kernel_shape': wanted the filters' " << toString(filters) << ", found another";
+  if (groups < 1 || size(0) % groups != 0)
+    return n.error() << "attribute 'group': wanted a divisor of the " << size(0) << " filters, found " << groups;
+  if (!n.graph.wantEqual(shape[1], Dim(groups * size(1)), "channels of the input"))
+    return failure();
+  std::optional<Window> w = windowOf(n, ArrayRef<Dim>(shape).drop_front(2), kernel, false);
+  if (!w)
+    return failure();
+
+  // Matrices: columns [batch, (group), positions, depth] and filters [(group), depth, out].
+  int64_t depth = std::accumulate(kernel.begin(), kernel.end(), size(1), std::multiplies<>()), out = size(0) / groups;
+  Dim positions = countOf(w->positions);
+  Value cols = columns(n, x, *w, groups, size(1));
+  Value product;
+  if (groups == 1) {
+    Value matrix = n.graph.transpose(n.graph.reshape(weight, {Dim(out), Dim(depth)}), {1, 0});
+    product = n.graph.contract("b m k, k n -> b m n", n.graph.reshape(cols, {shape[0], positions, Dim(depth)}), matrix);
+  } else {
+    Value matrices = n.graph.transpose(n.graph.reshape(weight, {Dim(groups), Dim(out), Dim(depth)}), {0, 2, 1});
+    product = n.graph.contract("b g m k, g k n -> b m g n",
+                               n.graph.reshape(cols, {shape[0], Dim(groups), positions, Dim(depth)}), matrices);
+    product = n.graph.reshape(product, {shape[0], positions, Dim(size(0))});
+  }
+  if (bias)
+    product = n.graph.add(product, bias);
+  Shape result{shape[0], filters[0]};
+  llvm::append_range(result, w->positions);
+  return n.result(n.graph.reshape(n.graph.transpose(product, {0, 2, 1}), result));
+}
+
+//===----------------------------------------------------------------------------===//
+// Pools
+//===----------------------------------------------------------------------------===//
+
+static LogicalResult globalPool(NodeContext &n, bool isMean) {
+  Value x = n.tensor(0);
+  if (!x)
+    return failure();
+  SmallVector<int64_t> extents = llvm::to_vector(llvm::seq<int64_t>(2, shapeOf(x).size()));
+  return n.result(isMean ? n.graph.mean(x, extents, true) : n.graph.reduce(ReduceKind::Max, x, extents, true));
+}
+
+LogicalResult onnx_importer::importGlobalAveragePool(NodeContext &n) { return globalPool(n, true); }
+LogicalResult onnx_importer::importGlobalMaxPool(NodeContext &n) { return globalPool(n, false); }
+
+namespace {
+struct Pool {
+  Value x;
+  Window window;
+  SmallVector<int64_t> offsets; ///< The dims of `patches` that one window holds.
+
+  /// body(element, inside) at [batch, channel, positions..., offsets...]; `inside` is null where
+  /// every window lies within x.
+  Value patches(NodeContext &n, llvm::function_ref<Value(ScalarBuilder &, Value, Value)> body) const {
+    Shape shape = shapeOf(x), to{shape[0], shape[1]};
+    size_t rank = window.kernel.size();
+    llvm::append_range(to, window.positions);
+    for (int64_t size : window.kernel)
+      to.push_back(Dim(size));
+    return n.graph.map(elementOf(x), to, x, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+      SmallVector<Value> source{at[0], at[1]};
+      Value inside;
+      for (size_t d = 0; d < rank; ++d)
+        source.push_back(sourceIndex(s, window, ArrayRef<Dim>(shape).drop_front(2), d, at[2 + d], at[2 + rank + d], inside));
+      return body(s, s.load(t[0], source), inside);
+    });
+  }
+};
+} // namespace
+
+static std::optional<Pool> poolOf(NodeContext &n) {
+  bool ceilMode = n.integer("ceil_mode", 0) != 0;
+  auto kernel = n.integers("kernel_shape");
+  Value x = n.tensor(0);
+  if (!x)
+    return std::nullopt;
+  Shape shape = shapeOf(x);
+  if (!kernel || shape.size() < 3) {
+    n.error() << "wants kernel_shape and a tensor of rank at least 3, found " << toString(shape);
+    return std::nullopt;
+  }
+  std::optional<Window> w = windowOf(n, ArrayRef<Dim>(shape).drop_front(2), *kernel, ceilMode);
+  if (!w)
+    return std::nullopt;
+  SmallVector<int64_t> offsets = llvm::to_vector(llvm::seq<int64_t>(shape.size(), shape.size() + kernel->size()));
+  return Pool{x, std::move(*w), std::move(offsets)};
+}
+
+LogicalResult onnx_importer::importMaxPool(NodeContext &n) {
+  n.integer("storage_order", 0); // Of the indices, which are not supported.
+  std::optional<Pool> pool = poolOf(n);
+  if (!pool)
+    return failure();
+  if (!isFloat(n.type(0)))
+    return n.error() << "wants floating-point elements, found " << onnx_reader::nameOf(n.type(0));
+  Value patches = pool->patches(n, [](ScalarBuilder &s, Value element, Value inside) {
+    Value least = s.number(element.getType(), -std::numeric_limits<double>::infinity());
+    return inside ? s.select(inside, element, least) : element;
+  });
+  return n.result(n.graph.reduce(ReduceKind::Max, patches, pool->offsets, false));
+}
+
+LogicalResult onnx_importer::importAveragePool(NodeContext &n) {
+  bool countPads = n.integer("count_include_pad", 0) != 0;
+  std::optional<Pool> pool = poolOf(n);
+  if (!pool)
+    return failure();
+  if (countPads && n.integer("ceil_mode", 0) != 0)
+    return n.error() << "count_include_pad together with ceil_mode is not supported";
+  Value patches = pool->patches(n, [](ScalarBuilder &s, Value element, Value inside) {
+    return inside ? s.select(inside, element, s.number(element.getType(), 0)) : element;
+  });
+  if (countPads || !pool->window.isPadded)
+    return n.result(n.graph.mean(patches, pool->offsets, false));
+  Value inside = pool->patches(n, [](ScalarBuilder &s, Value element, Value inside) {
+    return s.select(inside, s.number(element.getType(), 1), s.number(element.getType(), 0));
+  });
+  return n.result(n.graph.div(n.graph.reduce(ReduceKind::Sum, patches, pool->offsets, false),
+                              n.graph.reduce(ReduceKind::Sum, inside, pool->offsets, false)));
+}
