@@ -38,6 +38,8 @@ namespace {
 
 /// Keys of one step: scores of a tile stay in L1 between the two products.
 constexpr int64_t keyTile = 64;
+/// Groups of queries that take a tile of keys in, one after another, while it is in cache.
+constexpr int64_t groupsPerTile = 4;
 
 /// What weight regions may be here: select(p is NaN, 0, p).
 bool isNaNGuard(Region &weight) {
@@ -71,9 +73,10 @@ public:
     ModuleOp module = scope.function.function()->getParentOfType<ModuleOp>();
     scoreTile.emplace(TileFunction::get(module, tile, {key.row, 16, width}));
     valueTile.emplace(TileFunction::get(module, tile, {1, width, width, value.row}));
-    queryBlocks = scope.dim(sizes.queries.ceilDiv(Dim(width)), loc);
+    Dim blocks = sizes.queries.ceilDiv(Dim(width * groupsPerTile));
+    queryBlocks = scope.dim(blocks, loc);
     emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value number) { emitTile(number); });
-    return KernelGrid{sizes.batch * sizes.heads * sizes.queries.ceilDiv(Dim(width)), Dim(4 * scratchFloats)};
+    return KernelGrid{sizes.batch * sizes.heads * blocks, Dim(4 * scratchFloats)};
   }
 
 private:
@@ -122,11 +125,15 @@ private:
   }
 
   void carveScratch() {
-    queriesAt = carve(depth * width);
     scoresAt = carve(keyTile * width);
+    // The state of the first group; the others' follow.
+    int64_t states = scratchFloats;
+    queriesAt = carve(depth * width);
     outputAt = carve(llvm::alignTo(valueDepth, lanes) * width);
     maximumAt = carve(width);
     sumAt = carve(width);
+    stateFloats = scratchFloats - states;
+    carve(stateFloats * (groupsPerTile - 1));
     scratch = scope.function.scratch(builder, loc, builder.getF32Type(), index(0));
   }
 
@@ -183,22 +190,40 @@ private:
     query.start = startOf(query, batch, head);
     key.start = startOf(key, batch, keyHead);
     value.start = startOf(value, batch, keyHead);
-    firstQuery = times(block, width);
-    queryCount = scope.minimum(index(width), scope.sub(scope.dim(sizes.queries, loc), firstQuery, loc), loc);
-    // Whole panels: lanes past the last query work on copies of it.
-    Value panels = builder.createOrFold<arith::DivUIOp>(loc, plus(queryCount, index(15)), index(16));
-    columns = times(panels, 16);
-    packQueries();
-    initialise();
+    Value first = times(block, width * groupsPerTile);
+    Value left = scope.sub(scope.dim(sizes.queries, loc), first, loc);
+    Value groups = scope.minimum(builder.createOrFold<arith::DivUIOp>(loc, plus(width - 1, left), index(width)),
+                                 index(groupsPerTile), loc);
+    auto forEachGroup = [&](llvm::function_ref<void()> body) {
+      emitLoop(scope, loc, index(0), groups, [&](Value group) {
+        enterGroup(first, group);
+        body();
+      });
+    };
+    forEachGroup([&] {
+      packQueries();
+      initialise();
+    });
     Value keys = scope.dim(sizes.keys, loc);
     auto loop = scf::ForOp::create(builder, loc, index(0), keys, index(keyTile));
     {
       OpBuilder::InsertionGuard guard(builder);
       builder.setInsertionPointToStart(loop.getBody());
-      emitStep(loop.getInductionVar(), scope.minimum(index(keyTile), scope.sub(keys, loop.getInductionVar(), loc), loc),
-               panels);
+      Value firstKey = loop.getInductionVar();
+      Value count = scope.minimum(index(keyTile), scope.sub(keys, firstKey, loc), loc);
+      forEachGroup([&] { emitStep(firstKey, count); });
     }
-    finish();
+    forEachGroup([&] { finish(); });
+  }
+
+  /// What follows is about one group of at most `width` queries of the tile.
+  void enterGroup(Value first, Value group) {
+    firstQuery = plus(first, times(group, width));
+    queryCount = scope.minimum(index(width), scope.sub(scope.dim(sizes.queries, loc), firstQuery, loc), loc);
+    // Whole panels: lanes past the last query work on copies of it.
+    panels = builder.createOrFold<arith::DivUIOp>(loc, plus(queryCount, index(15)), index(16));
+    columns = times(panels, 16);
+    state = times(group, stateFloats);
   }
 
   Value queryRow(Value column) {
@@ -213,7 +238,7 @@ private:
     forEachVector([&](Value column) {
       Value panel = builder.createOrFold<arith::DivUIOp>(loc, column, index(16));
       Value inPanel = builder.createOrFold<arith::RemUIOp>(loc, column, index(16));
-      Value to = plus(plus(queriesAt, times(panel, depth * 16)), inPanel);
+      Value to = plus(plus(plus(queriesAt, state), times(panel, depth * 16)), inPanel);
       SmallVector<Value> rows;
       for (unsigned lane = 0; lane < lanes; ++lane)
         rows.push_back(queryRow(plus(lane, column)));
@@ -240,10 +265,10 @@ private:
 
   void initialise() {
     forEachVector([&](Value column) {
-      store(minusInfinity(), plus(maximumAt, column));
-      store(constant(0), plus(sumAt, column));
+      store(minusInfinity(), plus(plus(maximumAt, state), column));
+      store(constant(0), plus(plus(sumAt, state), column));
       emitLoop(scope, loc, index(0), index(valueDepth),
-               [&](Value d) { store(constant(0), plus(plus(outputAt, times(d, width)), column)); });
+               [&](Value d) { store(constant(0), plus(plus(plus(outputAt, state), times(d, width)), column)); });
     });
   }
 
@@ -252,7 +277,7 @@ private:
   //===--------------------------------------------------------------------------===//
 
   void multiplyTiles(TileFunction &family, Value rows, TileFunction::Arguments x,
-                     llvm::function_ref<Value(Value row)> aOffset, int64_t cAt) {
+                     llvm::function_ref<Value(Value row)> aOffset, Value cAt) {
     RowSplit split = RowSplit::create(builder, loc, rows, tile.rows);
     emitLoop(scope, loc, index(0), split.count, [&](Value number) {
       Value row = split.firstRowOf(builder, loc, number);
@@ -264,18 +289,18 @@ private:
     });
   }
 
-  void emitStep(Value firstKey, Value count, Value panels) {
+  void emitStep(Value firstKey, Value count) {
     Value no = arith::ConstantIntOp::create(builder, loc, 0, 1), yes = arith::ConstantIntOp::create(builder, loc, 1, 1);
     TileFunction::Arguments scores;
     scores.a = key.memory;
     scores.b = scratch;
-    scores.bOffset = index(queriesAt);
+    scores.bOffset = plus(queriesAt, state);
     scores.panelStride = index(depth * 16);
     scores.panels = panels;
     scores.k = index(depth);
     scores.accumulate = no;
     multiplyTiles(*scoreTile, count, scores,
-                  [&](Value row) { return plus(key.start, times(plus(firstKey, row), key.row)); }, scoresAt);
+                  [&](Value row) { return plus(key.start, times(plus(firstKey, row), key.row)); }, index(scoresAt));
     forEachVector([&](Value column) {
       if (isSoftmax())
         updateSoftmax(firstKey, count, column);
@@ -291,7 +316,8 @@ private:
     values.k = count;
     values.accumulate = yes;
     Value start = plus(value.start, times(firstKey, value.row));
-    multiplyTiles(*valueTile, index(valueDepth), values, [&](Value row) { return plus(start, row); }, outputAt);
+    multiplyTiles(*valueTile, index(valueDepth), values, [&](Value row) { return plus(start, row); },
+                  plus(outputAt, state));
   }
 
   /// A loop over the keys of the tile that carries one vector.
@@ -327,7 +353,7 @@ private:
     // With the uniform rule a dead key has the least finite score: it vanishes beside
     // any live key, and keys that are all dead weigh the same.
     Value dead = op.getEmpty() == EmptyRow::Uniform ? constant(-std::numeric_limits<float>::max()) : minusInfinity();
-    Value before = load(plus(maximumAt, column));
+    Value before = load(plus(plus(maximumAt, state), column));
     Value maximum = overKeys(count, before, [&](Value j, Value carried) {
       Value score = scoreOf(j, firstKey, column, dead);
       store(score, scoreOffset(j, column));
@@ -342,22 +368,22 @@ private:
       return Value(arith::AddFOp::create(builder, loc, carried, weight));
     });
     Value factor = exponential(subtract(before, shift));
-    Value scaled = multiply(load(plus(sumAt, column)), factor);
-    store(arith::AddFOp::create(builder, loc, scaled, sum), plus(sumAt, column));
-    store(maximum, plus(maximumAt, column));
+    Value scaled = multiply(load(plus(plus(sumAt, state), column)), factor);
+    store(arith::AddFOp::create(builder, loc, scaled, sum), plus(plus(sumAt, state), column));
+    store(maximum, plus(plus(maximumAt, state), column));
     emitLoop(scope, loc, index(0), index(valueDepth), [&](Value d) {
-      Value at = plus(plus(outputAt, times(d, width)), column);
+      Value at = plus(plus(plus(outputAt, state), times(d, width)), column);
       store(multiply(load(at), factor), at);
     });
   }
 
   void updateSum(Value firstKey, Value count, Value column) {
-    Value sum = overKeys(count, load(plus(sumAt, column)), [&](Value j, Value carried) {
+    Value sum = overKeys(count, load(plus(plus(sumAt, state), column)), [&](Value j, Value carried) {
       Value weight = scoreOf(j, firstKey, column, constant(0));
       store(weight, scoreOffset(j, column));
       return Value(arith::AddFOp::create(builder, loc, carried, weight));
     });
-    store(sum, plus(sumAt, column));
+    store(sum, plus(plus(sumAt, state), column));
   }
 
   //===--------------------------------------------------------------------------===//
@@ -366,7 +392,7 @@ private:
 
   /// What O^T is multiplied with, and whether a query's result is replaced by zero.
   std::pair<Value, Value> normaliser(Value column) {
-    Value sum = load(plus(sumAt, column));
+    Value sum = load(plus(plus(sumAt, state), column));
     if (op.getNormaliser() == Normaliser::None)
       return {constant(1), Value()};
     Value factor = arith::DivFOp::create(builder, loc, constant(1), sum);
@@ -384,7 +410,7 @@ private:
     forEachVector([&](Value column) {
       auto [factor, isZero] = normaliser(column);
       auto finished = [&, factor = factor, isZero = isZero](Value d) -> Value {
-        Value output = multiply(load(plus(plus(outputAt, times(d, width)), column)), factor);
+        Value output = multiply(load(plus(plus(plus(outputAt, state), times(d, width)), column)), factor);
         return isZero ? Value(arith::SelectOp::create(builder, loc, isZero, constant(0), output)) : output;
       };
       auto loop = scf::ForOp::create(builder, loc, index(0), index(llvm::alignTo(valueDepth, lanes)), index(lanes));
@@ -447,14 +473,14 @@ private:
   View query, key, value;
   AttentionLayout resultLayout;
   std::string layoutError;
-  int64_t depth = 0, valueDepth = 0, width = 0, scratchFloats = 0;
+  int64_t depth = 0, valueDepth = 0, width = 0, scratchFloats = 0, stateFloats = 0;
   int64_t queriesAt = 0, scoresAt = 0, outputAt = 0, maximumAt = 0, sumAt = 0;
   unsigned lanes = 0;
   RegisterTile tile;
   std::optional<TileFunction> scoreTile, valueTile;
   Value scratch, queryBlocks;
   // Of the tile being emitted.
-  Value batch, head, firstQuery, queryCount, columns;
+  Value batch, head, firstQuery, queryCount, panels, columns, state;
 };
 } // namespace
 
