@@ -138,9 +138,10 @@ Value GraphBuilder::mean(Value x, Axes over, bool keepDims) {
   Value sum = reduce(ReduceKind::Sum, x, over, keepDims);
   if (!sum)
     return {};
+  Shape shape = shapeOf(x);
   Dim count(1);
-  for (int64_t axis : *axes(over, shapeOf(x).size()))
-    count *= shapeOf(x)[axis];
+  for (int64_t axis : over)
+    count *= shape[axis < 0 ? axis + shape.size() : axis];
   return elementwise(elementOf(sum), sum, [&](ScalarBuilder &s, ArrayRef<Value> v) {
     return s.div(v[0], s.cast(s.size(count), v[0].getType()));
   });

@@ -58,7 +58,7 @@ static std::optional<Equation> parseEquation(NodeContext &n, std::string text) {
         equation.result += c;
   auto isPlain = [](StringRef letters) { return llvm::all_of(letters, llvm::isAlpha) && !hasRepeatedLetter(letters); };
   if (!llvm::all_of(equation.operands, isPlain) || !isPlain(equation.result) || equation.operands.size() > 2) {
-    n.error() << "attribute 'equation': wanted one or two operands of distinct letters, found " << quoted(text);
+    n.error() << "attribute 'equation': wanted one or two operands of distinct letters, found " << quote(text);
     return std::nullopt;
   }
   return equation;

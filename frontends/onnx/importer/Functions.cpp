@@ -131,7 +131,7 @@ LogicalResult onnx_importer::importThresholdedRelu(NodeContext &n) {
 LogicalResult onnx_importer::importGelu(NodeContext &n) {
   std::string approximate = n.text("approximate", "none");
   if (approximate != "none" && approximate != "tanh")
-    return n.error() << "attribute 'approximate': wanted 'none' or 'tanh', found " << quoted(approximate);
+    return n.error() << "attribute 'approximate': wanted 'none' or 'tanh', found " << quote(approximate);
   auto body = approximate == "none" ? &ScalarBuilder::gelu : &ScalarBuilder::geluTanh;
   return n.result(n.graph.apply(body, n.tensor(0)));
 }

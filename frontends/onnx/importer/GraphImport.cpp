@@ -1,6 +1,5 @@
 //===- GraphImport.cpp - a model's nodes, one after another -------------------------===//
 #include "frontends/onnx/importer/GraphImport.h"
-#include "llvm/ADT/ScopeExit.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -36,7 +35,7 @@ Value GraphImport::materialise(StringRef name, ImportedValue &value) {
     return value.tensor;
   Type element = onnx_importer::typeOf(value.type, graph.getContext());
   if (!element) {
-    graph.error() << "value " << quoted(name) << " has elements of " << onnx_reader::nameOf(value.type)
+    graph.error() << "value " << quote(name) << " has elements of " << onnx_reader::nameOf(value.type)
                   << ", which are not supported";
     return {};
   }
@@ -129,7 +128,7 @@ LogicalResult GraphImport::declareInputs() {
     graph.at(input.name, "input");
     Type element = input.type ? onnx_importer::typeOf(*input.type, graph.getContext()) : Type();
     if (!element || !input.shape)
-      return graph.error() << "input " << quoted(input.name) << ": wanted a tensor of numbers or bool of known rank, found "
+      return graph.error() << "input " << quote(input.name) << ": wanted a tensor of numbers or bool of known rank, found "
                            << (input.kind.empty() ? "no type" : input.kind.c_str())
                            << (input.type ? " of " + std::string(onnx_reader::nameOf(*input.type)) : std::string())
                            << (input.shape ? "" : " without a shape");
@@ -146,7 +145,7 @@ LogicalResult GraphImport::declareInputs() {
 /// True unless what the file says of an output contradicts what it was inferred to be.
 bool GraphImport::agrees(const onnx_reader::ValueInfo &output, const ImportedValue &value) {
   if (output.type && *output.type != value.type) {
-    graph.error() << "output " << quoted(output.name) << ": the file says " << onnx_reader::nameOf(*output.type)
+    graph.error() << "output " << quote(output.name) << ": the file says " << onnx_reader::nameOf(*output.type)
                   << ", found " << onnx_reader::nameOf(value.type);
     return false;
   }
@@ -161,7 +160,7 @@ bool GraphImport::agrees(const onnx_reader::ValueInfo &output, const ImportedVal
     auto texts = llvm::map_range(*output.shape, [](const onnx_reader::Dimension &dim) {
       return dim.size ? std::to_string(*dim.size) : dim.symbol.empty() ? "?" : dim.symbol;
     });
-    graph.error() << "output " << quoted(output.name) << ": the file says dims [" << llvm::join(texts, ", ")
+    graph.error() << "output " << quote(output.name) << ": the file says dims [" << llvm::join(texts, ", ")
                   << "], found " << toString(found);
   }
   return same;
@@ -255,7 +254,6 @@ LogicalResult GraphImport::run() {
   Scope main;
   main.version = versionOf(model.operatorSets);
   scope = &main;
-  auto leave = llvm::make_scope_exit([&] { scope = nullptr; });
   for (const onnx_reader::Tensor &tensor : model.graph.initializers) {
     // The model outlives the import: nothing is copied.
     std::shared_ptr<const onnx_reader::Tensor> constant(std::shared_ptr<void>(), &tensor);

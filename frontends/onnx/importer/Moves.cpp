@@ -168,7 +168,7 @@ static Value paddedIndex(ScalarBuilder &s, StringRef mode, Value at, const Dim &
 LogicalResult onnx_importer::importPad(NodeContext &n) {
   std::string mode = n.text("mode", "constant");
   if (mode != "constant" && mode != "reflect" && mode != "edge" && mode != "wrap")
-    return n.error() << "attribute 'mode': wanted constant, reflect, edge or wrap, found " << quoted(mode);
+    return n.error() << "attribute 'mode': wanted constant, reflect, edge or wrap, found " << quote(mode);
   Value x = n.tensor(0);
   std::optional<Padding> padding = x ? paddingOf(n, shapeOf(x).size()) : std::nullopt;
   if (!padding)
@@ -244,7 +244,7 @@ LogicalResult onnx_importer::importDepthToSpace(NodeContext &n) {
   Shape shape = shapeOf(x);
   if (shape.size() != 4 || block < 1 || (mode != "DCR" && mode != "CRD"))
     return n.error() << "wants 4 dimensions, a positive blocksize and mode DCR or CRD, found " << toString(shape)
-                     << ", " << block << ", " << quoted(mode);
+                     << ", " << block << ", " << quote(mode);
   Dim b(block), depth = shape[1].floorDiv(b * b);
   bool depthFirst = mode == "CRD";
   Value blocks = n.graph.reshape(x, depthFirst ? Shape{shape[0], depth, b, b, shape[2], shape[3]}

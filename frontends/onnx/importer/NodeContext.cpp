@@ -16,7 +16,7 @@ ImportedValue *NodeContext::operand(unsigned i) {
   }
   ImportedValue *value = import.lookup(node.inputs[i]);
   if (!value)
-    error() << "input " << i << " is " << quoted(node.inputs[i]) << ", which has no value here";
+    error() << "input " << i << " is " << quote(node.inputs[i]) << ", which has no value here";
   return value;
 }
 
@@ -80,7 +80,7 @@ std::optional<Sizes> NodeContext::wantSizes(unsigned i, StringRef what) {
   if (operand(i)) {
     if (std::optional<Sizes> known = sizes(i))
       return known;
-    error() << what << " (input " << i << ", " << quoted(node.inputs[i])
+    error() << what << " (input " << i << ", " << quote(node.inputs[i])
             << "): wanted sizes known from the shapes of the inputs, found computed data";
   }
   return std::nullopt;
@@ -92,7 +92,7 @@ std::optional<SmallVector<int64_t>> NodeContext::wantConstants(unsigned i, Strin
     return std::nullopt;
   auto constants = known->constants();
   if (!constants)
-    error() << what << " (input " << i << ", " << quoted(node.inputs[i]) << "): wanted constants, found "
+    error() << what << " (input " << i << ", " << quote(node.inputs[i]) << "): wanted constants, found "
             << toString(known->elements);
   return constants;
 }
@@ -153,7 +153,7 @@ std::optional<SmallVector<int64_t>> NodeContext::axes(unsigned i) {
 LogicalResult NodeContext::checkAllRead() {
   for (const onnx_reader::Attribute &attribute : node.attributes)
     if (!llvm::is_contained(read, attribute.name))
-      return error() << "attribute " << quoted(attribute.name) << " is not one of this operator's in operator set "
+      return error() << "attribute " << quote(attribute.name) << " is not one of this operator's in operator set "
                      << version;
   return failure(graph.hasFailed());
 }
@@ -177,7 +177,7 @@ LogicalResult NodeContext::result(Value value, ElementType type) {
 LogicalResult NodeContext::results(ValueRange values) {
   for (unsigned i = values.size(); i < node.outputs.size(); ++i)
     if (!node.outputs[i].empty())
-      return error() << "output " << i << " (" << quoted(node.outputs[i]) << ") is not supported";
+      return error() << "output " << i << " (" << quote(node.outputs[i]) << ") is not supported";
   for (auto [i, value] : llvm::enumerate(values)) {
     if (!value)
       return failure();

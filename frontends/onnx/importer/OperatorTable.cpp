@@ -121,7 +121,7 @@ LogicalResult onnx_importer::checkSupport(const onnx_reader::Model &model, MLIRC
   diagnostic << model.file << ": " << nodes << (nodes == 1 ? " node" : " nodes") << " of " << refusals.size()
              << (refusals.size() == 1 ? " kind" : " kinds") << " cannot be imported";
   for (auto &[opType, reason, names] : refusals) {
-    auto quotedNames = llvm::map_range(names, [](const std::string &name) { return quoted(name); });
+    auto quotedNames = llvm::map_range(names, [](const std::string &name) { return quote(name); });
     diagnostic.attachNote(loc) << opType << ": " << reason << "; " << names.size()
                                << (names.size() == 1 ? " node: " : " nodes: ") << llvm::join(quotedNames, ", ");
   }

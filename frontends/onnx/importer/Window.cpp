@@ -37,7 +37,7 @@ static bool placeWindow(NodeContext &n, Window &w, ArrayRef<Dim> extents, ArrayR
       before = Dim(pads[d]);
       total = Dim(pads[d] + pads[d + rank]);
     } else if (autoPad != "VALID") {
-      n.error() << "attribute 'auto_pad': wanted NOTSET, VALID, SAME_UPPER or SAME_LOWER, found " << quoted(autoPad);
+      n.error() << "attribute 'auto_pad': wanted NOTSET, VALID, SAME_UPPER or SAME_LOWER, found " << quote(autoPad);
       return false;
     }
     Dim free = extents[d] + total - span;
