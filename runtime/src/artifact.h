@@ -79,7 +79,7 @@ struct Tables {
 
 class Artifact {
 public:
-  /// Steps 2 to 4; `threads` of them compare checksums.
+  /// Steps 2 to 4; `threads` threads compare checksums, 0: as many as CPUs.
   Status open(unsigned threads);
 
   Bytes bytes;

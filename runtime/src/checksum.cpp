@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "runtime/src/checksum.h"
+#include "runtime/src/cpu.h"
 #include "runtime/src/thread.h"
 
 #define XXH_INLINE_ALL
@@ -30,6 +31,9 @@ Status compareChecksums(const Bytes &bytes, uint64_t checksumStart, unsigned thr
   if (XXH3_64bits(stored.data(), chunks * sizeof(uint64_t)) != stored.back())
     return failure(TENON_BAD_ARTIFACT, "%s: damaged: its list of checksums does not match its own checksum", name);
 
+  // Asking the system for its CPUs takes longer than one chunk.
+  if (chunks > 1 && threads == 0)
+    threads = hostThreads();
   std::atomic<uint64_t> next{0};
   std::atomic<uint64_t> firstBad{chunks};
   runOnThreads(std::min<uint64_t>(threads, chunks), [&] {

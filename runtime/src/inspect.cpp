@@ -358,7 +358,7 @@ static tenon_status *give(const std::string &content, char **out) {
 }
 
 static tenon_status *describe(Artifact &artifact, tenon_text_format format, char **out) {
-  if (Status failed = artifact.open(hostThreads()))
+  if (Status failed = artifact.open(0))
     return failed.release();
   Description description(artifact);
   return give(format == TENON_JSON ? description.json() : description.plain(), out);

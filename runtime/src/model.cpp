@@ -154,7 +154,7 @@ void Loader::describeEntries() {
 }
 
 Status Loader::run() {
-  if (Status failed = model.artifact.open(options.threads ? options.threads : hostThreads()))
+  if (Status failed = model.artifact.open(options.threads))
     return failed;
   if (Status failed = chooseLevel())
     return failed;
