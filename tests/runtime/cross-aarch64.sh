@@ -8,7 +8,7 @@ cross=$1 native=$2 write=$3 image=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$write" "$work/add.tenon" "$image" 183
+"$write" "$work/add.tenon" y "$image" 183
 qemu-aarch64 "$cross" "$work/add.tenon" --random --shape x=40 --threads 2 --output-dir "$work/out"
 [ -s "$work/out/y.npy" ] || { echo "no output"; exit 1; }
 

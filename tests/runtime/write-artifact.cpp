@@ -4,8 +4,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// write-artifact FILE [IMAGE MACHINE]: writes main(x: [N]) = x + w, with code
-// for this machine, or for another one from an image of kernels.c.
+// write-artifact FILE [OUTPUT [IMAGE MACHINE]]: writes main(x: [N]) = x + w,
+// w = 0, 1, 2 .., with an output of that name (y), with code for this machine,
+// or for another one from an image of kernels.c.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,11 +19,13 @@ using namespace tenon;
 using namespace tenon::test;
 
 int main(int count, char **words) {
-  if (count != 2 && count != 4)
-    return std::fprintf(stderr, "usage: write-artifact FILE [IMAGE MACHINE]\n"), 2;
+  if (count != 2 && count != 3 && count != 5)
+    return std::fprintf(stderr, "usage: write-artifact FILE [OUTPUT [IMAGE MACHINE]]\n"), 2;
   TestProgram program = addProgram();
-  if (count == 4)
-    program.levels = {program.level("other", {}, 0, readImage(words[2]), uint32_t(std::atoi(words[3])))};
+  if (count > 2)
+    program.entries[0].outputs[0].name = words[2];
+  if (count == 5)
+    program.levels = {program.level("other", {}, 0, readImage(words[3]), uint32_t(std::atoi(words[4])))};
   auto failed = program.builder().writeFile(words[1], 2);
   if (failed)
     std::fprintf(stderr, "%s\n", failed->c_str());
