@@ -2,7 +2,7 @@
 r"""Export the real-size benchmark models to ONNX, with inputs and float64 outputs.
 
     python3 -m venv torchenv
-    torchenv/bin/pip install torch==2.13.0 transformers==5.23.0 onnx==1.23.2 onnxscript==0.7.2 \
+    torchenv/bin/pip install torch==2.13.0 transformers==5.23.0 onnx==1.23.1 onnxscript==0.7.2 \
         safetensors==0.8.0 numpy==2.4.6
     torchenv/bin/python benchmarks/export.py --minilm build/deps/minilm --out models
 

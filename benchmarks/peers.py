@@ -4,7 +4,8 @@
     build/venv/bin/pip install onnxruntime==1.31.1 openvino==2026.4.1
     build/venv/bin/python benchmarks/peers.py --models DIR [--with-torch PYTHON]
 
-DIR is what benchmarks/export.py wrote. Each engine runs in a process of its
+DIR is what benchmarks/export.py wrote; Tenon's artifacts are compiled from the
+same ONNX files by build/release/bin/tenon. Each engine runs in a process of its
 own and is stopped (SIGSTOP) while another has its turn, so nothing spins beside
 a measurement. Turns go round in rotating order; the machine's FMA peak and read
 rates are measured between them. Outputs are compared with PyTorch's float64
@@ -135,11 +136,20 @@ def compare(worker, case, folder):
     return errors
 
 
+def compiled(model, options):
+    """The model's artifact, compiled again when the compiler or the model is newer."""
+    artifact, source = options.artifacts / f"{model}.tenon", options.models / f"{model}.onnx"
+    compiler = ROOT / "build" / "release" / "bin" / "tenon"
+    newest = max(f.stat().st_mtime for f in (compiler, source))
+    if not artifact.exists() or artifact.stat().st_mtime < newest:
+        options.artifacts.mkdir(parents=True, exist_ok=True)
+        subprocess.run([compiler, "compile", source, "-o", artifact], check=True)
+    return artifact
+
+
 def start(engine, model, case, threads, options):
     python = options.with_torch if engine == "torch.compile" else sys.executable
-    file = options.models / f"{model}.{'tenon' if engine == 'tenon' else 'onnx'}"
-    if engine == "tenon" and options.artifacts:
-        file = options.artifacts / f"{model}.tenon"
+    file = compiled(model, options) if engine == "tenon" else options.models / f"{model}.onnx"
     return Worker(engine, file, case, threads, python)
 
 
@@ -233,7 +243,8 @@ def table(result):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=pathlib.Path, required=True, help="what export.py wrote")
-    parser.add_argument("--artifacts", type=pathlib.Path, help="folder of MODEL.tenon (default: --models)")
+    parser.add_argument("--artifacts", type=pathlib.Path, default=ROOT / "build" / "artifacts",
+                        help="where compiled models go (default: build/artifacts)")
     parser.add_argument("--with-torch", metavar="PYTHON", help="a Python with export.py's environment")
     parser.add_argument("--without", nargs="*", default=[], help="engines to leave out")
     parser.add_argument("--cases", nargs="*", help="such as minilm/1x128 (default: all)")

@@ -125,7 +125,13 @@ def sentence_transformers():
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling, indent=2) + "\n")
     model = export.SentenceEmbedding(bert)
     for case, inputs in text_cases(40).items():
-        export.write_case(model, inputs, folder / case)
+        write_embeddings(model, inputs, folder / case)
+
+
+def write_embeddings(model, inputs, folder):
+    """A sentence-transformers model has one output; the hidden states stay inside."""
+    export.write_case(model, inputs, folder)
+    (folder / "outputs" / "last_hidden_state.npy").unlink()
 
 
 def minilm(folder):
@@ -137,8 +143,7 @@ def minilm(folder):
     names = ["input_ids", "attention_mask", "token_type_ids"]
     inputs = {n: np.asarray(tokens[n], dtype=np.int64) for n in names}
     model = export.SentenceEmbedding(BertModel.from_pretrained(folder, add_pooling_layer=False))
-    export.write_case(model, inputs, HERE / "minilm" / "sentences")
-    (HERE / "minilm" / "sentences" / "outputs" / "last_hidden_state.npy").unlink()
+    write_embeddings(model, inputs, HERE / "minilm" / "sentences")
 
 
 def main():
