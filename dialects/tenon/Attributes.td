@@ -52,8 +52,9 @@ def Tenon_SourceAttr : Tenon_Attr<"Source", "source"> {
 def Tenon_RandomAttr : Tenon_Attr<"Random", "random"> {
   let summary = "Reproducible pseudo-random elements, for tests and benchmarks";
   let description = [{
-    `#tenon.random<7, 0.05>`: element n is uniform in [-scale, scale), taken from
-    the n-th output of SplitMix64 seeded with the first parameter.
+    `#tenon.random<7, 0.05>`: element n is uniform in [-scale, scale). The upper 53 bits
+    of the n-th output of SplitMix64 seeded with the first parameter are a number u in
+    [0, 1); the element is scale · (2u - 1), rounded to the element type.
   }];
   let parameters = (ins "uint64_t":$seed, "::mlir::FloatAttr":$scale);
   let hasCustomAssemblyFormat = 1;
@@ -69,13 +70,16 @@ def Tenon_RecipeAttr : Tenon_Attr<"Recipe", "recipe"> {
     | recipe | parameters | result |
     |---|---|---|
     | `concat` | `axis` | the inputs one after another along `axis` |
-    | `transpose` | `permutation` | result dim i is input dim permutation[i] |
+    | `transpose` | `permutation`, as `array<i64: 1, 0>` | result dim i is input dim permutation[i] |
     | `reshape` |  | same elements, other dims |
     | `slice` | `axis`, `begin` | from `begin` along `axis` |
-    | `cast` |  | to the result's element type, rounding to nearest even |
+    | `cast` |  | to the result's element type: to a float rounding to nearest even, to an integer towards zero, saturating |
     | `scale` | `factor` | every element times a constant |
     | `multiply`, `add` |  | element-wise, NumPy broadcast |
     | `panels` | `width` | `[K, N]` to `[ceil(N / width), K, width]`, missing columns zero |
+
+    Arithmetic is done in float64 and rounded once to the declared type of each weight; integers wrap.
+    Only `cast` changes the element type.
   }];
   let parameters = (ins StringRefParameter<>:$kind, ArrayRefParameter<"::mlir::FlatSymbolRefAttr">:$inputs,
                         "::mlir::DictionaryAttr":$params);

@@ -36,10 +36,12 @@ void SymbolOp::print(OpAsmPrinter &printer) {
 }
 
 LogicalResult SymbolOp::verify() {
-  if (getMin() < 0 || getMax() < getMin())
-    return emitOpError("wants bounds 0 <= min <= max, found [") << getMin() << ", " << getMax() << "]";
-  if (getDivisor() < 1)
-    return emitOpError("wants a positive divisor, found ") << getDivisor();
+  // The generated accessors are unsigned.
+  int64_t min = getMin(), max = getMax(), divisor = getDivisor();
+  if (min < 0 || max < min)
+    return emitOpError("wants bounds 0 <= min <= max, found [") << min << ", " << max << "]";
+  if (divisor < 1)
+    return emitOpError("wants a positive divisor, found ") << divisor;
   return success();
 }
 

@@ -239,8 +239,9 @@ LogicalResult ReduceOp::verify() {
 
 LogicalResult SoftmaxOp::verify() {
   int64_t rank = cast<RankedTensorType>(getInput().getType()).getRank();
-  if (int64_t(getOver()) < 0 || int64_t(getOver()) >= rank)
-    return emitOpError("is over dimension ") << getOver() << " of a tensor of rank " << rank;
+  int64_t over = getOver();
+  if (over < 0 || over >= rank)
+    return emitOpError("is over dimension ") << over << " of a tensor of rank " << rank;
   if (!isa<FloatType>(elementOf(getInput())))
     return emitOpError("wants floating-point elements, found ") << elementOf(getInput());
   return success();

@@ -1,0 +1,135 @@
+// What a module declares: symbols, dims, weights, kernels. One fault in each program.
+// RUN: tenon-opt %s --verify-diagnostics --split-input-file
+
+// Bounds in the wrong order.
+// expected-error @+1 {{wants bounds 0 <= min <= max, found [8, 4]}}
+tenon.symbol @S in [8, 4]
+
+// -----
+// A negative size.
+// expected-error @+1 {{wants bounds 0 <= min <= max, found [-1, 4]}}
+tenon.symbol @S in [-1, 4]
+
+// -----
+// Divisible by nothing.
+// expected-error @+1 {{wants a positive divisor, found 0}}
+tenon.symbol @S in [0, 4] divisible by 0
+
+// -----
+// A dim expression cut off.
+// expected-error @+1 {{in dim expression 'S +'}}
+func.func private @f(tensor<?xf32, #tenon.dims<[S +]>>)
+
+// -----
+// Dims without their brackets.
+// expected-error @+1 {{wanted #tenon.dims<[expression, ...]>, found 'S'}}
+func.func private @f(tensor<?xf32, #tenon.dims<S>>)
+
+// -----
+// Fewer dims than dimensions.
+// expected-error @+1 {{the type has 2 dimensions, its dims [S] are 1}}
+func.func private @f(tensor<?x4xf32, #tenon.dims<[S]>>)
+
+// -----
+// A constant for a dynamic dimension.
+// expected-error @+1 {{dimension 0 is dynamic, its dim expression is the constant 4}}
+func.func private @f(tensor<?xf32, #tenon.dims<[4]>>)
+
+// -----
+// A static size that its expression contradicts.
+// expected-error @+1 {{dimension 1 is 4, its dim expression is 5}}
+func.func private @f(tensor<?x4xf32, #tenon.dims<[S, 5]>>)
+
+// -----
+// An attribute tenon does not have.
+// expected-error @+1 {{unknown tenon attribute 'magic'}}
+func.func private @f() attributes {a = #tenon.magic<3>}
+
+// -----
+// A weight that is a string.
+// expected-error @+1 {{wants a source, a recipe, a random or dense elements as its value, found "bytes"}}
+tenon.weight @w : tensor<2xf32> = "bytes"
+
+// -----
+// Elements of another type.
+// expected-error @+1 {{is a 'tensor<2xf32>', its elements are a 'tensor<2xf64>'}}
+tenon.weight @w : tensor<2xf32> = dense<[1.0, 2.0]> : tensor<2xf64>
+
+// -----
+// Too many bytes for the IR: 129 elements of 8 bytes.
+// expected-error @+1 {{holds 1032 bytes in the IR, at most 1024 may stand there: use #tenon.source}}
+tenon.weight @w : tensor<129xi64> = dense<[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127, 128]> : tensor<129xi64>
+
+// -----
+// A weight nobody declares.
+func.func @f() -> tensor<2xf32> {
+  // expected-error @+1 {{reads @w, which no tenon.weight declares}}
+  %w = tenon.get @w : tensor<2xf32>
+  return %w : tensor<2xf32>
+}
+
+// -----
+// A weight read as another type.
+tenon.weight @w : tensor<2xf32> = dense<1.0> : tensor<2xf32>
+func.func @f() -> tensor<3xf32> {
+  // expected-error @+1 {{reads @w as 'tensor<3xf32>', it is declared as 'tensor<2xf32>'}}
+  %w = tenon.get @w : tensor<3xf32>
+  return %w : tensor<3xf32>
+}
+
+// -----
+// A kernel nobody declares.
+func.func @f(%x: tensor<2xf32>) -> tensor<2xf32> {
+  // expected-error @+1 {{runs @k, which no tenon.kernel declares}}
+  %y = tenon.dispatch @k(%x) : (tensor<2xf32>) -> tensor<2xf32> dims #tenon.dims<[]>
+  return %y : tensor<2xf32>
+}
+
+// -----
+// Fewer dims than the kernel reads.
+tenon.kernel @k(%x: tensor<?xf32, #tenon.dims<[d1]>>) -> tensor<?xf32, #tenon.dims<[d1]>> {
+  tenon.return %x : tensor<?xf32, #tenon.dims<[d1]>>
+}
+func.func @f(%x: tensor<?xf32, #tenon.dims<[S]>>) -> tensor<?xf32, #tenon.dims<[S]>> {
+  // expected-error @+1 {{passes 1 dims, the kernel reads 2}}
+  %y = tenon.dispatch @k(%x) : (tensor<?xf32, #tenon.dims<[S]>>) -> tensor<?xf32, #tenon.dims<[S]>> dims #tenon.dims<[S]>
+  return %y : tensor<?xf32, #tenon.dims<[S]>>
+}
+
+// -----
+// Fewer operands than the kernel has.
+tenon.kernel @k(%x: tensor<2xf32>, %y: tensor<2xf32>) -> tensor<2xf32> {
+  tenon.return %x : tensor<2xf32>
+}
+func.func @f(%x: tensor<2xf32>) -> tensor<2xf32> {
+  // expected-error @+1 {{has 1 operands, the kernel has 2}}
+  %y = tenon.dispatch @k(%x) : (tensor<2xf32>) -> tensor<2xf32> dims #tenon.dims<[]>
+  return %y : tensor<2xf32>
+}
+
+// -----
+// A dim passed that does not give the operand's type.
+tenon.kernel @k(%x: tensor<?xf32, #tenon.dims<[d0]>>) -> tensor<?xf32, #tenon.dims<[d0]>> {
+  tenon.return %x : tensor<?xf32, #tenon.dims<[d0]>>
+}
+func.func @f(%x: tensor<?xf32, #tenon.dims<[S]>>) -> tensor<?xf32, #tenon.dims<[S]>> {
+  // expected-error @+1 {{operand 0 is 'tensor<?xf32, #tenon.dims<[S]>>', the kernel wants 'tensor<?xf32, #tenon.dims<[2 * S]>>'}}
+  %y = tenon.dispatch @k(%x) : (tensor<?xf32, #tenon.dims<[S]>>) -> tensor<?xf32, #tenon.dims<[S]>> dims #tenon.dims<[2 * S]>
+  return %y : tensor<?xf32, #tenon.dims<[S]>>
+}
+
+// -----
+// A result of another type.
+tenon.kernel @k(%x: tensor<2xf32>) -> tensor<2xf32> {
+  tenon.return %x : tensor<2xf32>
+}
+func.func @f(%x: tensor<2xf32>) -> tensor<3xf32> {
+  // expected-error @+1 {{result 0 is 'tensor<3xf32>', the kernel wants 'tensor<2xf32>'}}
+  %y = tenon.dispatch @k(%x) : (tensor<2xf32>) -> tensor<3xf32> dims #tenon.dims<[]>
+  return %y : tensor<3xf32>
+}
+
+// -----
+// A negative divisor.
+// expected-error @+1 {{wants a positive divisor, found -4}}
+tenon.symbol @S in [0, 4] divisible by -4
