@@ -111,7 +111,7 @@ Value GraphBuilder::transposedWeight(Value x, Axes permutation) {
     return known;
   auto type = cast<RankedTensorType>(x.getType());
   auto sizes = llvm::map_to_vector(permutation, [&](int64_t axis) { return type.getDimSize(axis); });
-  auto parameter = builder.getNamedAttr("permutation", builder.getI64ArrayAttr(permutation));
+  auto parameter = builder.getNamedAttr("permutation", builder.getDenseI64ArrayAttr(permutation));
   return known = recipe(name, "transpose", x, type.getElementType(), sizes, parameter);
 }
 
