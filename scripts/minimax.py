@@ -111,12 +111,6 @@ def gaussian_half(u):
     return mpmath.erf(x / mpmath.sqrt(2)) / (2 * x)
 
 
-def tanh_gelu_half(u):
-    """tanh(sqrt(2/pi) (x + 0.044715 x^3)) / (2 x) as a function of u = x^2."""
-    x = mpmath.sqrt(u)
-    return mpmath.tanh(mpmath.sqrt(2 / mpmath.pi) * (x + mpf("0.044715") * x**3)) / (2 * x)
-
-
 class Centring:
     """y = slope * v + offset takes [lo, hi] to about [-1, 1]; slope and offset are f32, so the code's map is exact."""
 
@@ -131,11 +125,11 @@ class Centring:
         return (y - self.offset) / self.slope
 
 
-def gelu_problem(function, clamp, degree):
+def gelu_problem(clamp, degree):
     """(Phi(x) - 1/2) / x in y, centred x^2; absolute error of Phi."""
     centring = Centring(0, mpf(clamp) ** 2)
     square = lambda y: centring.argument(y) + mpf(2) ** -80
-    return Problem(lambda y: function(square(y)), centring.lo, centring.hi, range(degree + 1),
+    return Problem(lambda y: gaussian_half(square(y)), centring.lo, centring.hi, range(degree + 1),
                    weight=lambda y: mpmath.sqrt(square(y)))
 
 
@@ -223,8 +217,7 @@ PROBLEMS = {
     "erfSmall": lambda: erf_small_problem(1, 6),
     "erfLarge": lambda: erf_large_problem(1, "3.92", 14),
     "erfcx": lambda: erfcx_problem("0.75", "10.1", 2, 9),
-    "gelu": lambda: gelu_problem(gaussian_half, "5.3", 14),
-    "geluTanh": lambda: gelu_problem(tanh_gelu_half, "4.9", 16),
+    "gelu": lambda: gelu_problem("5.3", 14),
     "sin": lambda: odd_problem(mpmath.sin, third("-0.5"), "0.81", 3),
     "cos": lambda: cos_problem(2),
     "atan": lambda: odd_problem(mpmath.atan, third(-1), 1, 8),

@@ -4,6 +4,7 @@
 // By default 4 million arguments a function, spread over all exponents;
 // TENON_TEST_ALL=1 tries all 2^32 (minutes each), and TENON_MATH=Exp,Erf names some.
 
+#include "ElementwiseKernel.h"
 #include "MathContracts.h"
 
 #include <cstdlib>
@@ -14,11 +15,7 @@
 #include "compiler/codegen/Codegen.h"
 #include "compiler/levels/Level.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/MLIRContext.h"
-#include "passes/lowering/KernelFunction.h"
 #include "passes/lowering/VectorMath.h"
 #include "tests/compiler/codegen/LoadedImage.h"
 
@@ -34,41 +31,6 @@ const MathFunctionInfo &infoOf(StringRef name) {
     if (info.name == name)
       return info;
   llvm_unreachable("no such function");
-}
-
-/// Appends the kernel out[i] = f(in0[i], ...) over tiles of kernelLanes
-/// elements, computed on vectors of `shape` elements (empty: scalars).
-void addKernel(ModuleOp module, const MathFunctionInfo &info, Type element, ArrayRef<int64_t> shape,
-               StringRef name) {
-  OpBuilder builder(module.getContext());
-  Location loc = builder.getUnknownLoc();
-  SmallVector<Type> operands(info.arity + 1, element);
-  KernelFunction kernel = KernelFunction::create(builder, loc, module, name, operands, 0);
-  int64_t elements = ShapedType::getNumElements(shape);
-  Value step = arith::ConstantIndexOp::create(builder, loc, elements);
-  Value lanes = arith::ConstantIndexOp::create(builder, loc, kernelLanes);
-  Value begin = arith::MulIOp::create(builder, loc, kernel.firstTile(), lanes);
-  Value end = arith::MulIOp::create(builder, loc, kernel.lastTile(), lanes);
-  auto body = [&](OpBuilder &b, Location, Value i, ValueRange) {
-    auto flat = VectorType::get(elements, element);
-    SmallVector<Value> args;
-    for (unsigned k = 0; k < info.arity; ++k) {
-      Value x = shape.empty() ? Value(memref::LoadOp::create(b, loc, kernel.operand(k), i))
-                              : Value(vector::LoadOp::create(b, loc, flat, kernel.operand(k), i));
-      if (shape.size() > 1)
-        x = vector::ShapeCastOp::create(b, loc, VectorType::get(shape, element), x);
-      args.push_back(x);
-    }
-    Value y = emitMath(b, loc, info.function, args);
-    if (shape.size() > 1)
-      y = vector::ShapeCastOp::create(b, loc, flat, y);
-    if (shape.empty())
-      memref::StoreOp::create(b, loc, y, kernel.operand(info.arity), i);
-    else
-      vector::StoreOp::create(b, loc, y, kernel.operand(info.arity), i);
-    scf::YieldOp::create(b, loc);
-  };
-  scf::ForOp::create(builder, loc, begin, end, step, ValueRange(), body);
 }
 
 class VectorMathTest : public ::testing::Test {
@@ -93,7 +55,7 @@ protected:
   std::unique_ptr<LoadedImage> loadAll() {
     OwningOpRef<ModuleOp> module = emptyModule();
     for (const MathFunctionInfo &info : allMathFunctions())
-      addKernel(*module, info, Float32Type::get(&context), {kernelLanes}, info.name);
+      addElementwiseKernel(*module, info, Float32Type::get(&context), {kernelLanes}, info.name);
     return load(*module);
   }
 
@@ -231,7 +193,7 @@ TEST_F(VectorMathTest, EveryShapeGivesTheSameBits) {
   for (const std::vector<int64_t> &shape : shapes) {
     OwningOpRef<ModuleOp> module = emptyModule();
     for (const MathFunctionInfo &info : allMathFunctions())
-      addKernel(*module, info, Float32Type::get(&context), shape, info.name);
+      addElementwiseKernel(*module, info, Float32Type::get(&context), shape, info.name);
     auto image = load(*module);
     ASSERT_TRUE(image);
     for (const MathFunctionInfo &info : allMathFunctions()) {
@@ -255,8 +217,8 @@ TEST_F(VectorMathTest, NoCallsOnAnyLevel) {
     for (Type element : elements) {
       OwningOpRef<ModuleOp> module = emptyModule();
       for (const MathFunctionInfo &info : allMathFunctions()) {
-        addKernel(*module, info, element, {level.lanes()}, (info.name + "Vector").str());
-        addKernel(*module, info, element, {}, (info.name + "Scalar").str());
+        addElementwiseKernel(*module, info, element, {level.lanes()}, (info.name + "Vector").str());
+        addElementwiseKernel(*module, info, element, {}, (info.name + "Scalar").str());
       }
       EXPECT_TRUE(succeeded(compileKernels(*module, level))) << level.name.str();
     }
