@@ -120,7 +120,10 @@ def ExpandMath : Pass<"tenon-expand-math", "::mlir::func::FuncOp"> {
 
     Each function's error bound is stated in VectorMath.h and tested over all
     floats. `math.fma`, `sqrt`, `absf`, `copysign`, `floor`, `ceil`, `trunc` and
-    `roundeven` stay. f16 and bf16 are computed in f32.
+    `roundeven` stay. f16 and bf16 are computed in f32; conversions between f32
+    and bf16 become integer arithmetic. GELU (both forms), SiLU and
+    the logistic function are recognised in spelled-out form and emitted as one
+    function each, which halves their cost.
 
     Runs when kernels are functions over vectors of register size: earlier, the
     expansion would only be more to rewrite.

@@ -1,6 +1,7 @@
 // ExpandMath: math operations that would become calls, to straight-line code.
 // Linear in the operations; each is replaced where it stands.
 
+#include "passes/lowering/RaiseActivations.h"
 #include "passes/lowering/VectorMath.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -85,6 +86,24 @@ static Value emitIntegerPower(OpBuilder &builder, math::FPowIOp op) {
   return emitMath(builder, op.getLoc(), MathFunction::Pow, {op.getLhs(), exponent});
 }
 
+/// A conversion from `from` to `to`, scalars or vectors.
+static bool converts(Operation *op, bool (Type::*from)() const, bool (Type::*to)() const) {
+  return (getElementTypeOrSelf(op->getOperand(0).getType()).*from)() &&
+         (getElementTypeOrSelf(op->getResult(0).getType()).*to)();
+}
+
+static bool truncatesToBFloat16(Operation *op) {
+  return isa<arith::TruncFOp>(op) && converts(op, &Type::isF32, &Type::isBF16);
+}
+
+static bool extendsFromBFloat16(Operation *op) {
+  return isa<arith::ExtFOp>(op) && converts(op, &Type::isBF16, &Type::isF32);
+}
+
+static bool becomesCall(Operation *op) {
+  return isa<math::SincosOp, math::FPowIOp>(op) || truncatesToBFloat16(op) || extendsFromBFloat16(op) || functionOf(op);
+}
+
 static LogicalResult expandOne(Operation *op) {
   OpBuilder builder(op);
   if (auto sincos = dyn_cast<math::SincosOp>(op))
@@ -94,6 +113,10 @@ static LogicalResult expandOne(Operation *op) {
     value = emitConstantPower(builder, power);
   if (auto power = dyn_cast<math::FPowIOp>(op))
     value = emitIntegerPower(builder, power);
+  else if (isa<arith::TruncFOp>(op))
+    value = emitTruncationToBFloat16(builder, op->getLoc(), op->getOperand(0));
+  else if (isa<arith::ExtFOp>(op))
+    value = emitExtensionFromBFloat16(builder, op->getLoc(), op->getOperand(0));
   else if (!value)
     value = emitMath(builder, op->getLoc(), *functionOf(op), op->getOperands());
   if (!value)
@@ -103,9 +126,10 @@ static LogicalResult expandOne(Operation *op) {
 }
 
 LogicalResult expandMath(Operation *root) {
+  raiseActivations(root);
   SmallVector<Operation *> calls;
   root->walk([&](Operation *op) {
-    if (isa<math::SincosOp, math::FPowIOp>(op) || functionOf(op))
+    if (becomesCall(op))
       calls.push_back(op);
   });
   for (Operation *op : calls) {

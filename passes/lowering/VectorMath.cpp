@@ -43,8 +43,29 @@ Value emitMath(OpBuilder &builder, Location loc, MathFunction function, ValueRan
     return Value();
   MathBuilder narrow(builder, loc, type), m = narrow.as(builder.getF32Type());
   for (Value &value : values)
-    value = m.extend(value);
-  return narrow.truncate(emitSingle(m, function, values));
+    value = element.isBF16() ? emitExtensionFromBFloat16(builder, loc, value) : m.extend(value);
+  Value result = emitSingle(m, function, values);
+  return element.isBF16() ? emitTruncationToBFloat16(builder, loc, result) : narrow.truncate(result);
+}
+
+Value emitExtensionFromBFloat16(OpBuilder &builder, Location loc, Value value) {
+  MathBuilder narrow(builder, loc, value.getType());
+  MathBuilder m = narrow.as(builder.getF32Type());
+  return m.fromBits(m.shiftLeft(m.extendBits(narrow.toBits(value)), 16));
+}
+
+// Adding 0x7fff, and the lowest bit that stays, carries into it exactly when
+// rounding to nearest even does. NaN must not round to infinity: it is made
+// quiet instead.
+Value emitTruncationToBFloat16(OpBuilder &builder, Location loc, Value value) {
+  MathBuilder m(builder, loc, value.getType());
+  MathBuilder narrow = m.as(builder.getBF16Type());
+  Value bits = m.toBits(value);
+  Value lowest = m.intAnd(m.shiftRight(bits, 16), m.bits(1));
+  Value rounded = m.intAdd(m.intAdd(bits, m.bits(0x7fff)), lowest);
+  Value quiet = m.intOr(bits, m.bits(0x400000));
+  Value chosen = m.shiftRight(m.select(m.isNan(value), quiet, rounded), 16);
+  return narrow.fromBits(narrow.truncateBits(chosen));
 }
 
 } // namespace tenon

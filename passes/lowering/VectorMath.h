@@ -47,8 +47,17 @@ llvm::ArrayRef<MathFunctionInfo> allMathFunctions();
 /// the result. Null if the element type is not one this function is made for.
 mlir::Value emitMath(mlir::OpBuilder &builder, mlir::Location loc, MathFunction function, mlir::ValueRange args);
 
-/// Replaces every math operation under `root` that would become a call, on
-/// scalars and vectors; those that are one instruction stay. An operation on a
+/// An f32 scalar or vector rounded to bf16, to nearest even, denormals kept, by
+/// integer arithmetic: most CPU levels have no instruction and would call.
+mlir::Value emitTruncationToBFloat16(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value);
+
+/// The other direction, exact. Written as a shift so that LLVM does not see a
+/// conversion, move operations to bf16 before it, and call to get back.
+mlir::Value emitExtensionFromBFloat16(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value);
+
+/// Raises spelled-out activations (RaiseActivations.h), then replaces every math
+/// operation under `root` that would become a call, on scalars and vectors, and
+/// conversions between f32 and bf16; those that are one instruction stay. An operation on a
 /// type without an expansion is an error at its location.
 mlir::LogicalResult expandMath(mlir::Operation *root);
 

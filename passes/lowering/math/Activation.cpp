@@ -18,10 +18,10 @@ static constexpr double tanhPolynomial[] = {-0x1.55554ap-2, 0x1.110cf0p-3, -0x1.
 
 // (Phi(x) - 1/2) / x in y = slope x^2 - 1, |x| <= 5.3; absolute error of Phi 2^-25.5 ("gelu").
 static constexpr double geluSlope = 0x1.23a250p-4;
-static constexpr double geluPolynomial[] = {
-    0x1.11301ep-3,  -0x1.1075acp-4, 0x1.9392bcp-5, -0x1.445196p-5, 0x1.06c946p-5,
-    -0x1.9e6676p-6, 0x1.3623e0p-6,  -0x1.b09f6cp-7, 0x1.211fbcp-7, -0x1.7d8a36p-8,
-    0x1.9b0e0cp-9,  -0x1.250d02p-10, 0x1.812b1cp-11, -0x1.8d4db0p-11, 0x1.27c36cp-12};
+static constexpr double geluPolynomial[] = {0x1.11301ep-3,  -0x1.1075acp-4,  0x1.9392bcp-5, -0x1.445196p-5,
+                                            0x1.06c946p-5,  -0x1.9e6676p-6,  0x1.3623e0p-6, -0x1.b09f6cp-7,
+                                            0x1.211fbcp-7,  -0x1.7d8a36p-8,  0x1.9b0e0cp-9, -0x1.250d02p-10,
+                                            0x1.812b1cp-11, -0x1.8d4db0p-11, 0x1.27c36cp-12};
 
 // 2 sqrt(2/pi) and 0.044715 times it.
 static constexpr double geluTanhLinear = 0x1.988454p+0, geluTanhCubic = 0x1.2444f2p-4;

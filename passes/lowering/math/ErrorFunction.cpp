@@ -14,16 +14,16 @@ static constexpr double erfSmallPolynomial[] = {0x1.06eba8p-3, -0x1.81273ep-2,  
 // erf(t) = P(y), 1 <= t <= 3.92, y = fma(t, slope, offset) in [-1, 1], absolute error 2^-26.9
 // ("erfLarge"). At 3.92 it evaluates to 1.
 static constexpr double erfClamp = 3.92, erfSlope = 0x1.5eaf58p-1, erfOffset = -0x1.af57acp+0;
-static constexpr double erfLargePolynomial[] = {
-    0x1.ffbe06p-1,  0x1.fc5266p-9,  -0x1.c86b22p-7,  0x1.f55276p-6, -0x1.710a6ap-5,
-    0x1.719bc8p-5,  -0x1.d1fb90p-6, 0x1.a76dfap-8,   0x1.e0b354p-8, -0x1.2635b2p-7,
-    0x1.b73628p-9,  0x1.95c3cep-10, -0x1.ac4050p-10, 0x1.9c7120p-16, 0x1.ce9baep-13};
+static constexpr double erfLargePolynomial[] = {0x1.ffbe06p-1,   0x1.fc5266p-9,  -0x1.c86b22p-7, 0x1.f55276p-6,
+                                                -0x1.710a6ap-5,  0x1.719bc8p-5,  -0x1.d1fb90p-6, 0x1.a76dfap-8,
+                                                0x1.e0b354p-8,   -0x1.2635b2p-7, 0x1.b73628p-9,  0x1.95c3cep-10,
+                                                -0x1.ac4050p-10, 0x1.9c7120p-16, 0x1.ce9baep-13};
 
 // exp(a^2) erfc(a) = t P(y), t = 1 / (a + 2), 3/4 <= a <= 10.1, y = fma(t, slope, offset) in [-1, 1],
 // relative error 2^-26.5 ("erfcx").
 static constexpr double erfcxSlope = 0x1.c78788p+2, erfcxOffset = -0x1.969696p+0;
-static constexpr double erfcxPolynomial[] = {0x1.e6e0c0p-1,   0x1.69ab00p-2,   0x1.58859ap-4,   0x1.04f144p-7,
-                                             -0x1.caed66p-10, -0x1.e3cc8ep-12, 0x1.31683ap-14,  0x1.a2f448p-16,
+static constexpr double erfcxPolynomial[] = {0x1.e6e0c0p-1,   0x1.69ab00p-2,   0x1.58859ap-4,  0x1.04f144p-7,
+                                             -0x1.caed66p-10, -0x1.e3cc8ep-12, 0x1.31683ap-14, 0x1.a2f448p-16,
                                              -0x1.7f35e4p-18, -0x1.8fa500p-20};
 
 static Value erfOfSmall(const MathBuilder &m, Value x) {

@@ -12,8 +12,9 @@ using namespace mlir;
 namespace tenon {
 
 // -1/2 and P of log(1 + f) = f + f^2 (-1/2 + f P(f)), relative error 2^-27.4 ("log1p").
-static constexpr double log1pPolynomial[] = {-0.5,           0x1.555554p-2, -0x1.000226p-2, 0x1.99a01cp-3, -0x1.54728ap-3,
-                                             0x1.22d92ep-3, -0x1.0d8242p-3, 0x1.055ec6p-3,  -0x1.38c9dep-4};
+static constexpr double log1pPolynomial[] = {-0.5,           0x1.555554p-2,  -0x1.000226p-2,
+                                             0x1.99a01cp-3,  -0x1.54728ap-3, 0x1.22d92ep-3,
+                                             -0x1.0d8242p-3, 0x1.055ec6p-3,  -0x1.38c9dep-4};
 
 static constexpr double log2OfELow = 0x1.4ae0c0p-26;
 static constexpr double log10OfE = 0x1.bcb7b2p-2, log10OfELow = -0x1.5b235ep-27;
@@ -46,9 +47,7 @@ static Decomposed decomposeAny(const MathBuilder &m, Value x) {
 }
 
 /// log(1 + f) - f.
-static Value log1pTail(const MathBuilder &m, Value f) {
-  return m.mul(m.mul(f, f), m.polynomial(f, log1pPolynomial));
-}
+static Value log1pTail(const MathBuilder &m, Value f) { return m.mul(m.mul(f, f), m.polynomial(f, log1pPolynomial)); }
 
 /// n ln 2 + log(1 + f).
 static Value naturalLog(const MathBuilder &m, Value n, Value f) {

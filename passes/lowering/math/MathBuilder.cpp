@@ -75,6 +75,7 @@ Value MathBuilder::fromBits(Value a) const { return arith::BitcastOp::create(bui
 Value MathBuilder::intAdd(Value a, Value b) const { return arith::AddIOp::create(builder, loc, a, b); }
 Value MathBuilder::intSub(Value a, Value b) const { return arith::SubIOp::create(builder, loc, a, b); }
 Value MathBuilder::intAnd(Value a, Value b) const { return arith::AndIOp::create(builder, loc, a, b); }
+Value MathBuilder::intOr(Value a, Value b) const { return arith::OrIOp::create(builder, loc, a, b); }
 Value MathBuilder::intXor(Value a, Value b) const { return arith::XOrIOp::create(builder, loc, a, b); }
 Value MathBuilder::shiftLeft(Value a, int64_t count) const {
   return arith::ShLIOp::create(builder, loc, a, bits(count));
@@ -93,6 +94,7 @@ Value MathBuilder::floatToInt(Value a) const { return arith::FPToSIOp::create(bu
 
 Value MathBuilder::extend(Value a) const { return arith::ExtFOp::create(builder, loc, floatType, a); }
 Value MathBuilder::truncate(Value a) const { return arith::TruncFOp::create(builder, loc, floatType, a); }
+Value MathBuilder::extendBits(Value a) const { return arith::ExtUIOp::create(builder, loc, intType, a); }
 Value MathBuilder::truncateBits(Value a) const { return arith::TruncIOp::create(builder, loc, intType, a); }
 
 Value MathBuilder::polynomial(Value x, ArrayRef<double> coefficients) const {

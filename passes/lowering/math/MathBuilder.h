@@ -70,6 +70,7 @@ public:
   mlir::Value intAdd(mlir::Value a, mlir::Value b) const;
   mlir::Value intSub(mlir::Value a, mlir::Value b) const;
   mlir::Value intAnd(mlir::Value a, mlir::Value b) const;
+  mlir::Value intOr(mlir::Value a, mlir::Value b) const;
   mlir::Value intXor(mlir::Value a, mlir::Value b) const;
   mlir::Value shiftLeft(mlir::Value a, int64_t count) const;
   mlir::Value shiftRight(mlir::Value a, int64_t count) const; // logical
@@ -82,6 +83,7 @@ public:
   mlir::Value extend(mlir::Value a) const;   // to this builder's float type
   mlir::Value truncate(mlir::Value a) const; // to this builder's float type
   mlir::Value truncateBits(mlir::Value a) const;
+  mlir::Value extendBits(mlir::Value a) const; // with zeros
 
   /// c0 + c1 x + c2 x^2 + ..., Horner, one fma a degree.
   mlir::Value polynomial(mlir::Value x, llvm::ArrayRef<double> coefficients) const;

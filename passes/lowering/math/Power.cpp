@@ -8,17 +8,33 @@ using namespace mlir;
 namespace tenon {
 
 // log(1 + f) = f + f^2 (-1/2 + f P(f)), 1 + f between sqrt(1/2) and sqrt(2), relative error 2^-46 ("log1pDouble").
-static constexpr double log1pPolynomial[] = {
-    -0.5,
-    0x1.555555555f381p-2, -0x1.fffffffcfe560p-3, 0x1.9999998009880p-3, -0x1.555557324a5fdp-3, 0x1.2492540777879p-3,
-    -0x1.ffff32e12fd2fp-4, 0x1.c7181818a4c23p-4, -0x1.99ad43f1230e3p-4, 0x1.74d1f3cb1ae56p-4, -0x1.548b305857945p-4,
-    0x1.348dc40918ab8p-4, -0x1.24c6accae7af1p-4, 0x1.3e0fea753634cp-4, -0x1.32d6c8ac5fdcdp-4, 0x1.2adc9bd905367p-5};
+static constexpr double log1pPolynomial[] = {-0.5,
+                                             0x1.555555555f381p-2,
+                                             -0x1.fffffffcfe560p-3,
+                                             0x1.9999998009880p-3,
+                                             -0x1.555557324a5fdp-3,
+                                             0x1.2492540777879p-3,
+                                             -0x1.ffff32e12fd2fp-4,
+                                             0x1.c7181818a4c23p-4,
+                                             -0x1.99ad43f1230e3p-4,
+                                             0x1.74d1f3cb1ae56p-4,
+                                             -0x1.548b305857945p-4,
+                                             0x1.348dc40918ab8p-4,
+                                             -0x1.24c6accae7af1p-4,
+                                             0x1.3e0fea753634cp-4,
+                                             -0x1.32d6c8ac5fdcdp-4,
+                                             0x1.2adc9bd905367p-5};
 
 // 2^r = 1 + r P(r), |r| <= 1/2, relative error 2^-40 ("exp2Double").
 static constexpr double exp2Polynomial[] = {1.0,
-                                            0x1.62e42fef89cc8p-1, 0x1.ebfbdff8ee107p-3, 0x1.c6b08dcee2338p-5,
-                                            0x1.3b2ab5ed45fcbp-7, 0x1.5d874cf456492p-10, 0x1.430aa8abc6c5ep-13,
-                                            0x1.00d860069853bp-16, 0x1.61c4e59524487p-20};
+                                            0x1.62e42fef89cc8p-1,
+                                            0x1.ebfbdff8ee107p-3,
+                                            0x1.c6b08dcee2338p-5,
+                                            0x1.3b2ab5ed45fcbp-7,
+                                            0x1.5d874cf456492p-10,
+                                            0x1.430aa8abc6c5ep-13,
+                                            0x1.00d860069853bp-16,
+                                            0x1.61c4e59524487p-20};
 
 static constexpr double log2OfE = 0x1.71547652b82fep+0;
 static constexpr int64_t sqrtHalfBits = 0x3fe6a09e667f3bcd;

@@ -13,8 +13,9 @@ static constexpr double sinPolynomial[] = {-0x1.555556p-3, 0x1.11116ep-7, -0x1.a
 static constexpr double cosPolynomial[] = {1.0, -0.5, 0x1.555548p-5, -0x1.6c0aecp-10, 0x1.998d66p-16};
 
 // atan(x) = x + x^3 P(x^2), |x| <= 1, relative error 2^-28.5 ("atan").
-static constexpr double atanPolynomial[] = {-0x1.55553ep-2, 0x1.9991e6p-3,  -0x1.2420b6p-3, 0x1.c08f64p-4, -0x1.58155cp-4,
-                                            0x1.da5ebep-5,  -0x1.fdfbc4p-6, 0x1.64c134p-7,  -0x1.d496bap-10};
+static constexpr double atanPolynomial[] = {-0x1.55553ep-2, 0x1.9991e6p-3,  -0x1.2420b6p-3,
+                                            0x1.c08f64p-4,  -0x1.58155cp-4, 0x1.da5ebep-5,
+                                            -0x1.fdfbc4p-6, 0x1.64c134p-7,  -0x1.d496bap-10};
 
 // asin(x) = x + x^3 P(x^2), |x| <= 1/2, relative error 2^-27.6 ("asin").
 static constexpr double asinPolynomial[] = {0x1.5555c8p-3, 0x1.330204p-4, 0x1.747bbap-5, 0x1.8c3e2ap-6, 0x1.595c8cp-5};

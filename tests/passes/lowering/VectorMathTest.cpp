@@ -15,7 +15,9 @@
 #include "compiler/codegen/Codegen.h"
 #include "compiler/levels/Level.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/MLIRContext.h"
+#include "passes/lowering/KernelFunction.h"
 #include "passes/lowering/VectorMath.h"
 #include "tests/compiler/codegen/LoadedImage.h"
 
@@ -77,16 +79,41 @@ Sweep defaultSweep() {
   return {0, (uint64_t(1) << 32) / 1021, 1021};
 }
 
-const float specialValues[] = {0.0f,     -0.0f,    1.0f,      -1.0f,     0.5f,      -0.5f,          2.0f,
-                               -2.0f,    3.0f,     -3.0f,     HUGE_VALF, -HUGE_VALF, NAN,           0x1p-149f,
-                               -0x1p-149f, 0x1p-126f, -0x1p-126f, 0x1.fffffep127f, -0x1.fffffep127f, 88.722839f, 88.72284f,
-                               -87.33655f, -103.97208f, -103.97209f, 128.0f, -149.0f, -150.0f, 1e5f, 1.5707964f};
+const float specialValues[] = {0.0f,
+                               -0.0f,
+                               1.0f,
+                               -1.0f,
+                               0.5f,
+                               -0.5f,
+                               2.0f,
+                               -2.0f,
+                               3.0f,
+                               -3.0f,
+                               HUGE_VALF,
+                               -HUGE_VALF,
+                               NAN,
+                               0x1p-149f,
+                               -0x1p-149f,
+                               0x1p-126f,
+                               -0x1p-126f,
+                               0x1.fffffep127f,
+                               -0x1.fffffep127f,
+                               88.722839f,
+                               88.72284f,
+                               -87.33655f,
+                               -103.97208f,
+                               -103.97209f,
+                               128.0f,
+                               -149.0f,
+                               -150.0f,
+                               1e5f,
+                               1.5707964f};
 
 void report(const char *name, const WorstError &worst, double promised) {
   std::cout << "  " << name << ": " << worst.ulp << " ulp at " << std::hexfloat << worst.x << std::defaultfloat
-            << " (promised " << promised << ")\n";
-  EXPECT_LE(worst.ulp, promised) << name << "(" << worst.x << ", " << worst.other << ") = " << worst.got
-                                 << ", wanted " << worst.wanted;
+            << " (promised " << promised << ")" << std::endl;
+  EXPECT_LE(worst.ulp, promised) << name << "(" << worst.x << ", " << worst.other << ") = " << worst.got << ", wanted "
+                                 << worst.wanted;
 }
 
 TEST_F(VectorMathTest, ErrorBounds) {
@@ -211,10 +238,12 @@ TEST_F(VectorMathTest, EveryShapeGivesTheSameBits) {
 }
 
 // compileKernels refuses code that would import anything.
-TEST_F(VectorMathTest, NoCallsOnAnyLevel) {
-  Type elements[] = {Float32Type::get(&context), Float16Type::get(&context)};
-  for (const Level &level : allLevels())
+TEST_F(VectorMathTest, NoCallsWhateverTheVectors) {
+  Type elements[] = {Float32Type::get(&context), Float16Type::get(&context), BFloat16Type::get(&context)};
+  const char *levels[] = {"x86-64-v3", "x86-64-v4", "aarch64"};
+  for (const char *name : levels)
     for (Type element : elements) {
+      const Level &level = *findLevel(name);
       OwningOpRef<ModuleOp> module = emptyModule();
       for (const MathFunctionInfo &info : allMathFunctions()) {
         addElementwiseKernel(*module, info, element, {level.lanes()}, (info.name + "Vector").str());
@@ -222,6 +251,27 @@ TEST_F(VectorMathTest, NoCallsOnAnyLevel) {
       }
       EXPECT_TRUE(succeeded(compileKernels(*module, level))) << level.name.str();
     }
+}
+
+TEST_F(VectorMathTest, TruncationToBFloat16Rounds) {
+  OwningOpRef<ModuleOp> module = emptyModule();
+  OpBuilder builder(&context);
+  Location loc = builder.getUnknownLoc();
+  Type f32 = builder.getF32Type(), bf16 = builder.getBF16Type();
+  KernelFunction kernel = KernelFunction::create(builder, loc, *module, "truncate", {f32, bf16}, 0);
+  Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
+  Value x = vector::LoadOp::create(builder, loc, VectorType::get(8, f32), kernel.operand(0), zero);
+  vector::StoreOp::create(builder, loc, emitTruncationToBFloat16(builder, loc, x), kernel.operand(1), zero);
+  auto image = load(*module);
+  float from[] = {1.0f,       floatOfBits(0x3f808000), floatOfBits(0x3f818000), floatOfBits(0x3f808001),
+                  -HUGE_VALF, floatOfBits(0x7f800001), 0x1.fffffep127f,         floatOfBits(0x00018001)};
+  uint16_t wanted[] = {0x3f80, 0x3f80, 0x3f82, 0x3f81, 0xff80, 0x7fc0, 0x7f80, 0x0002}, got[8] = {};
+  void *operands[] = {from, got};
+  uint32_t faults = 0;
+  tenon_kernel_args args = {operands, nullptr, nullptr, &faults};
+  image->find<MathKernel>("truncate")(&args, 0, 1);
+  for (int i = 0; i < 8; ++i)
+    EXPECT_EQ(got[i], wanted[i]) << i;
 }
 
 TEST_F(VectorMathTest, OtherTypesAreRefused) {

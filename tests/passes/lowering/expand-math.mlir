@@ -17,9 +17,11 @@ func.func @exp(%x: vector<16xf32>) -> vector<16xf32> {
 // CHECK: arith.extf {{.*}} : f16 to f32
 // CHECK-NOT: math.tanh
 // CHECK: arith.truncf {{.*}} : f32 to f16
-// CHECK: arith.extf {{.*}} : vector<8xbf16> to vector<8xf32>
+// CHECK: arith.bitcast {{.*}} : vector<8xbf16> to vector<8xi16>
+// CHECK-NOT: arith.extf
 // CHECK-NOT: math.erf
-// CHECK: arith.truncf {{.*}} : vector<8xf32> to vector<8xbf16>
+// CHECK-NOT: arith.truncf
+// CHECK: arith.bitcast {{.*}} : vector<8xi16> to vector<8xbf16>
 func.func @narrow(%x: f16, %v: vector<8xbf16>) -> (f16, vector<8xbf16>) {
   %y = math.tanh %x : f16
   %w = math.erf %v : vector<8xbf16>
