@@ -105,7 +105,8 @@ static void kernelShare(const Work &work, uint32_t worker, uint32_t first, uint3
   work.kernel(&arguments, first, last);
 }
 
-static void doShare(void *pointer, uint32_t worker) {
+/// Share `worker` of the tiles, on whatever thread.
+static void doShare(void *pointer, uint32_t worker, uint32_t thread) {
   const Work &work = *static_cast<const Work *>(pointer);
   uint32_t first = uint32_t(uint64_t(work.tiles) * worker / work.workers);
   uint32_t last = uint32_t(uint64_t(work.tiles) * (worker + 1) / work.workers);
@@ -119,20 +120,23 @@ static void doShare(void *pointer, uint32_t worker) {
   else
     copyShare(work, first, last);
   if (trace)
-    trace->add(worker,
+    trace->add(thread,
                {work.name, work.context.entry.model->string(work.command.source), last - first, start, traceClock()});
 }
+
+/// An executor's task: its threads have no numbers, so its tasks stand for them.
+static void doTask(void *pointer, uint32_t index) { doShare(pointer, index, index); }
 
 //===- Commands -----------------------------------------------------------===//
 
 void CommandRunner::share(Work &work) {
   work.workers = std::min(context.workers, work.tiles);
   if (work.workers <= 1)
-    doShare(&work, 0);
+    doShare(&work, 0, 0);
   else if (context.executor)
-    context.executor->parallel_for(context.executor->user, work.workers, doShare, &work);
+    context.executor->parallel_for(context.executor->user, work.workers, doTask, &work);
   else
-    context.pool->run(doShare, &work);
+    context.pool->run(doShare, &work, work.workers);
 }
 
 Status CommandRunner::collectFaults(const CommandRecord &command) {

@@ -59,7 +59,7 @@ template <typename Done> static bool spinUntil(uint64_t nanoseconds, Done done) 
   }
 }
 
-Pool::Pool(uint32_t threads) {
+Pool::Pool(uint32_t threads) : claims(threads) {
   spinNanoseconds = threads <= hostThreads() ? 60'000 : 0;
   for (uint32_t worker = 1; worker < threads; ++worker) {
     workers.push_back(std::make_unique<Thread>());
@@ -78,18 +78,17 @@ Pool::~Pool() {
 }
 
 void Pool::wake() {
-  if (sleepers.load() == 0)
+  if (sleepers.load() == 0 || sleepers.exchange(0) == 0)
     return;
   bell.fetch_add(1);
   futexWake(bell);
 }
 
 void Pool::sleep(uint32_t seen) {
-  sleepers.fetch_add(1);
+  sleepers.store(1);
   uint32_t rung = bell.load();
   if (epoch.load() == seen)
     futexWait(bell, rung);
-  sleepers.fetch_sub(1);
 }
 
 uint32_t Pool::await(uint32_t seen) {
@@ -100,35 +99,53 @@ uint32_t Pool::await(uint32_t seen) {
   return current;
 }
 
+/// Does shares of the current epoch until none is left, its own first.
+void Pool::takeShares(uint32_t current, uint32_t thread) {
+  for (uint32_t i = 0; i < claims.size(); ++i) {
+    uint32_t index = uint32_t((thread + i) % claims.size());
+    uint32_t before = current - 1;
+    std::atomic<uint32_t> &claim = claims[index].epoch;
+    if (claim.load(std::memory_order_relaxed) != before ||
+        !claim.compare_exchange_strong(before, current, std::memory_order_acq_rel))
+      continue;
+    const uint32_t all = count; // after the last share the leader may go on
+    share(context, index, thread);
+    if (finished.fetch_add(1) + 1 == all && leaderSleeps.load())
+      futexWake(finished);
+  }
+}
+
 void Pool::work(uint32_t worker) {
   for (uint32_t seen = 0;;) {
     seen = await(seen);
     if (stopping)
       return;
-    share(context, worker);
-    if (pending.fetch_sub(1) == 1 && leaderSleeps.load())
-      futexWake(pending);
+    takeShares(seen, worker);
   }
 }
 
 void Pool::awaitFinish() {
-  auto finished = [&] { return pending.load(std::memory_order_acquire) == 0; };
-  while (!spinUntil(spinNanoseconds, finished)) {
+  auto allFinished = [&] { return finished.load(std::memory_order_acquire) == count; };
+  while (!spinUntil(spinNanoseconds, allFinished)) {
     leaderSleeps.store(1);
-    uint32_t left = pending.load();
-    if (left)
-      futexWait(pending, left);
+    uint32_t done = finished.load();
+    if (done != count)
+      futexWait(finished, done);
     leaderSleeps.store(0);
   }
 }
 
-void Pool::run(Share newShare, void *newContext) {
+void Pool::run(Share newShare, void *newContext, uint32_t newCount) {
   share = newShare;
   context = newContext;
-  pending.store(uint32_t(workers.size()), std::memory_order_relaxed);
-  epoch.fetch_add(1); // publishes the three above
+  count = newCount;
+  finished.store(0, std::memory_order_relaxed);
+  const uint32_t next = epoch.load(std::memory_order_relaxed) + 1;
+  for (size_t unused = count; unused < claims.size(); ++unused)
+    claims[unused].epoch.store(next, std::memory_order_relaxed);
+  epoch.store(next); // publishes all above
   wake();
-  share(context, 0);
+  takeShares(next, 0);
   awaitFinish();
 }
 

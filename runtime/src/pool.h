@@ -5,21 +5,32 @@
 //===----------------------------------------------------------------------===//
 //
 // One thread, the leader, walks the command table; for each dispatch it calls
-// `run`, and every worker does its share. Between two dispatches of a run a
-// worker has nothing to do for a microsecond or so, and waking a sleeper takes
-// fifty: so it spins first and sleeps only when nothing came for that long. An
-// idle pool uses no CPU.
+// `run`, and the work is done in shares, one per thread. A thread takes its own
+// share first (its caches know it from the dispatch before) and then whatever
+// others have not begun; the leader waits only for shares that were begun. So a
+// worker that is asleep, or that the system keeps from running, holds nobody
+// up, and results do not depend on who did what.
+//
+// Between two dispatches of a run a worker has nothing to do for a microsecond
+// or so, and waking a sleeper takes fifty: so it spins first and sleeps only
+// when nothing came for that long. An idle pool uses no CPU.
 //
 // Words shared between threads:
 //
-//   epoch     counts dispatches; a worker that sees it change takes its share
-//   pending   workers that have not finished the current one
+//   epoch     counts dispatches; a worker that sees it change looks for shares
+//   claims    per share, the last epoch in which it was taken. Taking share i
+//             of epoch e is to change claims[i] from e-1 to e. Every claim moves
+//             in every epoch, so a late worker, still looking for shares of an
+//             older epoch, finds none; and who has taken one keeps its epoch
+//             from ending, so it may read what the leader published.
+//   finished  shares done in this epoch
 //   bell      what sleepers sleep on (futex); changes when they are to wake
-//   sleepers  how many may be asleep: no system call when nobody is
+//   sleepers  1 if anybody may be asleep whom the bell has not rung for since:
+//             no system call otherwise
 //
-// A sleeper counts itself in `sleepers` before it looks at `epoch` a last time,
-// and the leader changes `epoch` before it looks at `sleepers`; so either the
-// worker sees the work or the leader sees the sleeper.
+// A sleeper sets `sleepers` before it looks at `epoch` a last time, and the
+// leader changes `epoch` before it looks at `sleepers`; so either the worker
+// sees the work or the leader sees the sleeper.
 //
 //===----------------------------------------------------------------------===//
 
@@ -37,7 +48,8 @@ namespace tenon {
 
 class Pool {
 public:
-  using Share = void (*)(void *context, uint32_t worker);
+  /// Does share `index` on thread `thread`, 0 being the leader.
+  using Share = void (*)(void *context, uint32_t index, uint32_t thread);
 
   /// Starts `threads - 1` workers, fewer if the system refuses.
   explicit Pool(uint32_t threads);
@@ -45,15 +57,19 @@ public:
 
   uint32_t threads() const { return uint32_t(workers.size()) + 1; }
 
-  /// Calls share(context, w) for each w < threads(), on its own thread, 0 on the
-  /// caller's, and returns when all are done.
-  void run(Share share, void *context);
+  /// Does shares 0 .. count-1, at most threads(), and returns when all are done.
+  void run(Share share, void *context, uint32_t count);
 
   /// Wakes sleepers, who will spin for a while: a run is about to begin.
   void wake();
 
 private:
+  struct alignas(64) Claim {
+    std::atomic<uint32_t> epoch{0};
+  };
+
   void work(uint32_t worker);
+  void takeShares(uint32_t current, uint32_t thread);
   /// Waits for another epoch than `seen` and returns it.
   uint32_t await(uint32_t seen);
   void sleep(uint32_t seen);
@@ -63,13 +79,15 @@ private:
   alignas(cacheLine) std::atomic<uint32_t> epoch{0};
   Share share = nullptr;
   void *context = nullptr;
+  uint32_t count = 0;
   std::atomic<bool> stopping{false};
-  alignas(cacheLine) std::atomic<uint32_t> pending{0};
+  alignas(cacheLine) std::atomic<uint32_t> finished{0};
   std::atomic<uint32_t> leaderSleeps{0};
   alignas(cacheLine) std::atomic<uint32_t> bell{0};
   std::atomic<uint32_t> sleepers{0};
   /// Spinning while there are more threads than CPUs keeps the others from working.
   uint64_t spinNanoseconds;
+  std::vector<Claim> claims; ///< one per thread
   std::vector<std::unique_ptr<Thread>> workers;
 };
 

@@ -62,7 +62,16 @@ TEST(Hooks, traceHookSeesEveryCommand) {
 
 TEST(Hooks, traceFileHasOneLanePerThread) {
   Model model = load(addProgram().bytes());
-  Session session = makeSession(model, 2);
+  tenon_executor inTurn = {nullptr, 2, [](void *, uint32_t count, void (*task)(void *, uint32_t), void *context) {
+                             for (uint32_t i = 0; i < count; ++i)
+                               task(context, i);
+                           }};
+  tenon_session_options options{};
+  options.struct_bytes = sizeof(options);
+  options.executor = &inTurn;
+  tenon_session *made = nullptr;
+  ASSERT_EQ("ok", message(tenon_session_create(model.get(), &options, &made)));
+  Session session(made);
   ASSERT_EQ("ok", bindFloats(session, entryOf(model), 0, {64}, zeros.data()));
   ASSERT_EQ("ok", message(tenon_session_start_trace(session.get(), 1)));
   ASSERT_EQ("ok", run(session, entryOf(model)));
