@@ -250,8 +250,7 @@ private:
     for (auto [source, keys] : llvm::zip(sources, row))
       for (auto [j, key] : llvm::enumerate(keys))
         if (key.live)
-          sum = round(sum +
-                      round(key.weight * source.values.floats[source.value.at(b, h / source.groupSize, j, d)]));
+          sum = round(sum + round(key.weight * source.values.floats[source.value.at(b, h / source.groupSize, j, d)]));
     return sum;
   }
 

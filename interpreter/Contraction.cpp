@@ -208,7 +208,8 @@ llvm::Expected<Array> evaluateContract(ContractOp op, Operands operands, const E
   const Array &rhs = op.getPanels() ? unpacked : *operands[1];
 
   IndexSpace space;
-  for (auto [names, shape] : {std::pair(&spec->lhs, &lhs.shape), {&spec->rhs, &rhs.shape}, {&spec->result, &result->shape}})
+  for (auto [names, shape] :
+       {std::pair(&spec->lhs, &lhs.shape), {&spec->rhs, &rhs.shape}, {&spec->result, &result->shape}})
     if (llvm::Error error = space.bind(op, *names, *shape))
       return error;
   multiplyIn(*accumulate, evaluation.arithmetic == Arithmetic::Plain, *spec, space, lhs, rhs, *result);

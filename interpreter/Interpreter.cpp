@@ -200,7 +200,8 @@ static llvm::Error checkBounds(ModuleOp module, const DimValues &dims) {
     int64_t value = it->second;
     if (value < int64_t(symbol.getMin()) || value > int64_t(symbol.getMax()))
       return errorAt(symbol, it->first + " is " + llvm::Twine(value) + ", wanted a value in [" +
-                                 llvm::Twine(int64_t(symbol.getMin())) + ", " + llvm::Twine(int64_t(symbol.getMax())) + "]");
+                                 llvm::Twine(int64_t(symbol.getMin())) + ", " + llvm::Twine(int64_t(symbol.getMax())) +
+                                 "]");
     if (value % int64_t(symbol.getDivisor()) != 0)
       return errorAt(symbol, it->first + " is " + llvm::Twine(value) + ", wanted a multiple of " +
                                  llvm::Twine(int64_t(symbol.getDivisor())));

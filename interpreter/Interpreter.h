@@ -13,7 +13,8 @@
 //   | Arithmetic | floats | for |
 //   |---|---|---|
 //   | `Float64` | every value a double, never rounded to its declared type | the truth |
-//   | `Plain` | rounded to the declared type after every operation, sums from left to right in the accumulate type | how far from the truth an honest kernel may be |
+//   | `Plain` | rounded to the declared type after every operation, sums from left to right in the accumulate type |
+//   how far from the truth an honest kernel may be |
 //
 // Integers have their type's width and wrap around in both.
 //
@@ -27,9 +28,9 @@
 
 #include "dialects/tenon/WeightStore.h"
 #include "interpreter/Array.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/Error.h"
-#include "mlir/IR/BuiltinOps.h"
 
 #include <functional>
 #include <map>

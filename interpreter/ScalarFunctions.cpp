@@ -167,21 +167,20 @@ constexpr auto never = [](auto, auto) { return false; };
 Function comparison(arith::CmpFPredicate predicate) {
   // In the order of the enumeration, which is LLVM's.
   static const Function functions[] = {
-      compareOrdered<never, false>,        compareOrdered<equal, false>,    compareOrdered<greater, false>,
-      compareOrdered<greaterEqual, false>, compareOrdered<less, false>,     compareOrdered<lessEqual, false>,
-      compareOrdered<notEqual, false>,     compareOrdered<always, false>,   compareOrdered<equal, true>,
+      compareOrdered<never, false>,        compareOrdered<equal, false>,       compareOrdered<greater, false>,
+      compareOrdered<greaterEqual, false>, compareOrdered<less, false>,        compareOrdered<lessEqual, false>,
+      compareOrdered<notEqual, false>,     compareOrdered<always, false>,      compareOrdered<equal, true>,
       compareOrdered<greater, true>,       compareOrdered<greaterEqual, true>, compareOrdered<less, true>,
-      compareOrdered<lessEqual, true>,     compareOrdered<notEqual, true>,  compareOrdered<never, true>,
+      compareOrdered<lessEqual, true>,     compareOrdered<notEqual, true>,     compareOrdered<never, true>,
       compareOrdered<always, true>};
   return functions[size_t(predicate)];
 }
 
 Function comparison(arith::CmpIPredicate predicate) {
   static const Function functions[] = {
-      signedInteger<equal>,        signedInteger<notEqual>,       signedInteger<less>,
-      signedInteger<lessEqual>,    signedInteger<greater>,        signedInteger<greaterEqual>,
-      unsignedInteger<less>,       unsignedInteger<lessEqual>,    unsignedInteger<greater>,
-      unsignedInteger<greaterEqual>};
+      signedInteger<equal>,     signedInteger<notEqual>,      signedInteger<less>,   signedInteger<lessEqual>,
+      signedInteger<greater>,   signedInteger<greaterEqual>,  unsignedInteger<less>, unsignedInteger<lessEqual>,
+      unsignedInteger<greater>, unsignedInteger<greaterEqual>};
   return functions[size_t(predicate)];
 }
 
@@ -271,9 +270,8 @@ const llvm::StringMap<Function> &table() {
       {"math.ctpop", unaryInteger<[](I a, unsigned width) { return I(std::popcount(unsignedOf(a, width))); }>},
       {"math.ctlz",
        unaryInteger<[](I a, unsigned width) { return I(std::countl_zero(unsignedOf(a, width))) - 64 + I(width); }>},
-      {"math.cttz", unaryInteger<[](I a, unsigned width) {
-         return std::min(I(std::countr_zero(unsignedOf(a, width))), I(width));
-       }>},
+      {"math.cttz",
+       unaryInteger<[](I a, unsigned width) { return std::min(I(std::countr_zero(unsignedOf(a, width))), I(width)); }>},
       // Between types.
       {"arith.select", select},
       {"arith.extf", copy},

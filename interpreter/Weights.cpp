@@ -196,9 +196,7 @@ private:
       return error("from " + llvm::Twine(*begin) + " along axis " + llvm::Twine(*axis) + " of " +
                    toString(input.shape) + " does not give " + toString(result.shape));
     std::vector<int64_t> strides = stridesOf(input.shape);
-    move(input, [&](const std::vector<int64_t> &index) {
-      return offsetAt(index, strides) + *begin * strides[*axis];
-    });
+    move(input, [&](const std::vector<int64_t> &index) { return offsetAt(index, strides) + *begin * strides[*axis]; });
     return llvm::Error::success();
   }
 

@@ -70,7 +70,8 @@ llvm::Expected<Array> readNpy(llvm::StringRef path) {
     return failure(path, "wanted a .npy file, found none of its signature");
   bool wide = bytes[6] >= 2;
   size_t begin = wide ? 12 : 10;
-  size_t length = wide ? llvm::support::endian::read32le(bytes.data() + 8) : llvm::support::endian::read16le(bytes.data() + 8);
+  size_t length =
+      wide ? llvm::support::endian::read32le(bytes.data() + 8) : llvm::support::endian::read16le(bytes.data() + 8);
   if (length > bytes.size() - begin)
     return failure(path, "is cut off in its header");
   llvm::StringRef header = bytes.substr(begin, length);

@@ -21,15 +21,15 @@
 #include "compiler/tools/Npy.h"
 #include "dialects/tenon/Tenon.h"
 #include "interpreter/Interpreter.h"
-#include "passes/Passes.h"
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/SourceMgr.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/Passes.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SourceMgr.h"
 
 #include <cmath>
 #include <random>
@@ -155,7 +155,8 @@ llvm::Expected<DType> elementType(Type type) {
 void fillRandom(Array &array, std::mt19937_64 &random, const Options &options) {
   for (double &value : array.floats)
     value = roundTo(array.dtype, double(random() >> 11) * 0x1p-52 - 1);
-  int64_t low = array.dtype == DType::Bool ? 0 : options.intLow, high = array.dtype == DType::Bool ? 1 : options.intHigh;
+  int64_t low = array.dtype == DType::Bool ? 0 : options.intLow,
+          high = array.dtype == DType::Bool ? 1 : options.intHigh;
   for (int64_t &value : array.integers)
     value = low + int64_t(random() % uint64_t(high - low + 1));
 }
@@ -338,7 +339,8 @@ private:
 
   /// With inputs from files the shapes decide, and only what --dim says is imposed.
   DimValues dimsToImpose(const DimValues &dims) {
-    bool fromFiles = llvm::any_of(options.inputs, [](auto &input) { return StringRef(input.second).ends_with(".npy"); });
+    bool fromFiles =
+        llvm::any_of(options.inputs, [](auto &input) { return StringRef(input.second).ends_with(".npy"); });
     return fromFiles ? DimValues(options.dims.begin(), options.dims.end()) : dims;
   }
 

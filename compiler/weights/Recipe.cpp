@@ -117,13 +117,13 @@ struct WeightRecipe::Node {
   Element element{Element::Float, 32};
   StridedView::Sizes shape;
   std::vector<std::shared_ptr<const Node>> inputs;
-  const void *data = nullptr;        ///< Bytes, Splat
-  std::vector<uint8_t> owned;        ///< what `data` points to, if it is not in a mapped file
-  uint64_t seed = 0;                 ///< Random
-  double factor = 1;                 ///< Scale, Random
-  int64_t axis = 0, begin = 0;       ///< Concat, Slice
-  int64_t width = 0;                 ///< Panels
-  std::vector<int64_t> permutation;  ///< Transpose
+  const void *data = nullptr;       ///< Bytes, Splat
+  std::vector<uint8_t> owned;       ///< what `data` points to, if it is not in a mapped file
+  uint64_t seed = 0;                ///< Random
+  double factor = 1;                ///< Scale, Random
+  int64_t axis = 0, begin = 0;      ///< Concat, Slice
+  int64_t width = 0;                ///< Panels
+  std::vector<int64_t> permutation; ///< Transpose
 
   int64_t count() const;
   size_t bytes() const { return size_t(count()) * element.bytes(); }
@@ -320,7 +320,8 @@ std::optional<Element> elementOfType(Type type) {
     return Element{Element::BFloat16, 16};
   if (type.isF16() || type.isF32() || type.isF64())
     return Element{Element::Float, type.getIntOrFloatBitWidth()};
-  if (auto integer = dyn_cast<IntegerType>(type); integer && llvm::is_contained({1u, 8u, 16u, 32u, 64u}, integer.getWidth()))
+  if (auto integer = dyn_cast<IntegerType>(type);
+      integer && llvm::is_contained({1u, 8u, 16u, 32u, 64u}, integer.getWidth()))
     return Element{integer.isUnsigned() || integer.getWidth() == 1 ? Element::Unsigned : Element::Signed,
                    integer.getWidth()};
   return std::nullopt;
@@ -367,11 +368,12 @@ private:
       return fail(op, "wanted elements of 16, 32 or 64-bit floats, or integers of 1, 8, 16, 32 or 64 bits");
     built.node->element = *element;
     built.node->shape = type.getShape().vec();
-    llvm::Error error = llvm::TypeSwitch<Attribute, llvm::Error>(op.getValue())
-                            .Case<SourceAttr>([&](auto value) { return buildSource(op, value, built); })
-                            .Case<RandomAttr>([&](auto value) { return buildRandom(op, value, built); })
-                            .Case<RecipeAttr>([&](auto value) { return buildRecipe(op, value, built); })
-                            .Default([&](Attribute value) { return buildDense(cast<DenseElementsAttr>(value), built); });
+    llvm::Error error =
+        llvm::TypeSwitch<Attribute, llvm::Error>(op.getValue())
+            .Case<SourceAttr>([&](auto value) { return buildSource(op, value, built); })
+            .Case<RandomAttr>([&](auto value) { return buildRandom(op, value, built); })
+            .Case<RecipeAttr>([&](auto value) { return buildRecipe(op, value, built); })
+            .Default([&](Attribute value) { return buildDense(cast<DenseElementsAttr>(value), built); });
     if (error)
       return error;
     return built;
@@ -495,7 +497,8 @@ private:
     case Node::Add:
       return broadcastProblem(node);
     default:
-      return node.inputs[0]->count() == node.count() && (node.kind == Node::Reshape || node.inputs[0]->shape == node.shape)
+      return node.inputs[0]->count() == node.count() &&
+                     (node.kind == Node::Reshape || node.inputs[0]->shape == node.shape)
                  ? ""
                  : turns(node);
     }
@@ -529,16 +532,15 @@ private:
                textOf(node.shape);
       size += input->shape[node.axis];
     }
-    return size == node.shape[node.axis] ? ""
-                                         : "gives " + std::to_string(size) + " along axis " +
-                                               std::to_string(node.axis) + ", wanted " +
-                                               std::to_string(node.shape[node.axis]);
+    return size == node.shape[node.axis]
+               ? ""
+               : "gives " + std::to_string(size) + " along axis " + std::to_string(node.axis) + ", wanted " +
+                     std::to_string(node.shape[node.axis]);
   }
 
   static std::string sliceProblem(const Node &node) {
     const Node &input = *node.inputs[0];
-    if (!agreesExceptAxis(node, input) || node.begin < 0 ||
-        node.begin > input.shape[node.axis] - node.shape[node.axis])
+    if (!agreesExceptAxis(node, input) || node.begin < 0 || node.begin > input.shape[node.axis] - node.shape[node.axis])
       return "from " + std::to_string(node.begin) + " along axis " + std::to_string(node.axis) + " of " +
              textOf(input.shape) + " does not give " + textOf(node.shape);
     return "";

@@ -62,8 +62,8 @@ public:
 
 private:
   struct Box {
-    const uint8_t *data;          ///< The element at `begin`.
-    Sizes begin, size, stride;    ///< Strides in elements of the memory read.
+    const uint8_t *data;       ///< The element at `begin`.
+    Sizes begin, size, stride; ///< Strides in elements of the memory read.
   };
 
   bool isContiguous() const;

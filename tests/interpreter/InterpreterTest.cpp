@@ -1,8 +1,8 @@
 //===- InterpreterTest.cpp - inputs, dims, rounding, and sizes nobody likes -----------------===//
 #include "interpreter/Interpreter.h"
 #include "dialects/tenon/Tenon.h"
-#include "llvm/Support/FormatVariadic.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #include <cmath>
 #include <gtest/gtest.h>
@@ -140,15 +140,18 @@ TEST_F(InterpreterTest, RefusesWrongInputs) {
 }
 
 TEST_F(InterpreterTest, SymbolsMayBeGivenButNotContradicted) {
-  const char *flat = R"(func.func @main(%x: tensor<?xf32, #tenon.dims<[B * S]>>) -> tensor<?xf32, #tenon.dims<[B * S]>> {
+  const char *flat =
+      R"(func.func @main(%x: tensor<?xf32, #tenon.dims<[B * S]>>) -> tensor<?xf32, #tenon.dims<[B * S]>> {
     return %x : tensor<?xf32, #tenon.dims<[B * S]>>
   })";
   Array x = Array::zeros(DType::F32, {6});
-  EXPECT_EQ(errorOf(flat, {x}), "-:1:1: func.func: input 0, dimension 0: no input determines the symbols of B * S, found size 6");
+  EXPECT_EQ(errorOf(flat, {x}),
+            "-:1:1: func.func: input 0, dimension 0: no input determines the symbols of B * S, found size 6");
   EXPECT_EQ(errorOf(flat, {x}, {{"B", 2}}), "no error") << "S follows from B";
   EXPECT_EQ(errorOf(flat, {x}, {{"B", 4}}),
             "-:1:1: func.func: input 0, dimension 0: no input determines the symbols of B * S, found size 6");
-  EXPECT_EQ(errorOf(flat, {x}, {{"B", 2}, {"S", 2}}), "-:1:1: func.func: input 0, dimension 0: wanted B * S = 4, found 6");
+  EXPECT_EQ(errorOf(flat, {x}, {{"B", 2}, {"S", 2}}),
+            "-:1:1: func.func: input 0, dimension 0: wanted B * S = 4, found 6");
 }
 
 TEST_F(InterpreterTest, NamesTheFunctionThatIsMissing) {
@@ -160,7 +163,8 @@ TEST_F(InterpreterTest, ObserverSeesEveryValueOfTheEntry) {
     %p = tenon.softmax %x over 1 : tensor<2x3xf32>
     %s = tenon.reduce sum %p over [1] : tensor<2x3xf32> -> tensor<2xf32>
     return %s : tensor<2xf32>
-  })", &context);
+  })",
+                                       &context);
   Interpreter interpreter(*module, store);
   std::vector<std::string> seen;
   interpreter.observe([&](Value value, const Array &array) { seen.push_back(toString(array.shape)); });
@@ -176,7 +180,8 @@ TEST_F(InterpreterTest, DivisionByZeroIsAnErrorThatNamesTheOperation) {
       tenon.yield %q : index
     }
     return %r : tensor<2xindex>
-  })", ParserConfig(&context, /*verifyAfterParse=*/false));
+  })",
+                                       ParserConfig(&context, /*verifyAfterParse=*/false));
   auto outputs = Interpreter(*module, store).run("main", {});
   ASSERT_FALSE(outputs);
   EXPECT_EQ(llvm::toString(outputs.takeError()),
@@ -187,7 +192,8 @@ TEST_F(InterpreterTest, DivisionByZeroIsAnErrorThatNamesTheOperation) {
 // Contractions against four nested loops
 //===----------------------------------------------------------------------------===//
 
-std::vector<double> product(const Array &a, const Array &b, int64_t batch, int64_t m, int64_t n, int64_t k, bool plain) {
+std::vector<double> product(const Array &a, const Array &b, int64_t batch, int64_t m, int64_t n, int64_t k,
+                            bool plain) {
   std::vector<double> result;
   for (int64_t at = 0; at < batch; ++at)
     for (int64_t i = 0; i < m; ++i)
@@ -211,10 +217,14 @@ TEST_F(InterpreterTest, ContractionsOfOddSizes) {
       for (int64_t k : {1, 2, 17, 127}) {
         int64_t batch = m == 3 ? 3 : 1;
         Array a = randomArray(DType::F32, {batch, m, k}, m), b = randomArray(DType::F32, {k, batch, n}, n);
-        std::string text = llvm::formatv(R"(func.func @main(%a: tensor<{0}x{1}x{3}xf32>, %b: tensor<{3}x{0}x{2}xf32>) -> tensor<{0}x{1}x{2}xf32> {{
+        std::string text =
+            llvm::formatv(
+                R"(func.func @main(%a: tensor<{0}x{1}x{3}xf32>, %b: tensor<{3}x{0}x{2}xf32>) -> tensor<{0}x{1}x{2}xf32> {{
           %r = tenon.contract "b m k, k b n -> b m n" %a, %b : (tensor<{0}x{1}x{3}xf32>, tensor<{3}x{0}x{2}xf32>) -> tensor<{0}x{1}x{2}xf32>
           return %r : tensor<{0}x{1}x{2}xf32>
-        })", batch, m, n, k).str();
+        })",
+                batch, m, n, k)
+                .str();
         EXPECT_EQ(run(text, {a, b})[0].floats, product(a, b, batch, m, n, k, false));
         EXPECT_EQ(run(text, {a, b}, Arithmetic::Plain)[0].floats, product(a, b, batch, m, n, k, true));
       }
@@ -228,7 +238,8 @@ TEST_F(InterpreterTest, AttentionIsProductSoftmaxProduct) {
   for (int64_t batch : {1, 2})
     for (int64_t queries : {1, 3, 17})
       for (int64_t keys : {1, 2, 33}) {
-        Array q = randomArray(DType::F32, {batch, queries, 4, 5}, queries), k = randomArray(DType::F32, {batch, 2, keys, 5}, keys),
+        Array q = randomArray(DType::F32, {batch, queries, 4, 5}, queries),
+              k = randomArray(DType::F32, {batch, 2, keys, 5}, keys),
               v = randomArray(DType::F32, {batch, 2, keys, 3}, 9);
         // In the parts the four query heads are two groups (g) of two (r).
         std::string text = llvm::formatv(R"(
@@ -243,7 +254,9 @@ TEST_F(InterpreterTest, AttentionIsProductSoftmaxProduct) {
             %w = tenon.contract "b i g r j, b g j d -> b i g r d" %p, %v
                : (tensor<{0}x{1}x2x2x{2}xf32>, tensor<{0}x2x{2}x3xf32>) -> tensor<{0}x{1}x2x2x3xf32>
             return %o, %w : tensor<{0}x{1}x4x3xf32>, tensor<{0}x{1}x2x2x3xf32>
-          })", batch, queries, keys).str();
+          })",
+                                         batch, queries, keys)
+                               .str();
         auto outputs = run(text, {q, k, v});
         ASSERT_EQ(outputs.size(), 2u);
         EXPECT_EQ(outputs[0].floats, outputs[1].floats);
@@ -253,14 +266,17 @@ TEST_F(InterpreterTest, AttentionIsProductSoftmaxProduct) {
 }
 
 TEST_F(InterpreterTest, NaNAndInfinityPassThroughAttention) {
-  Array q = Array::zeros(DType::F32, {2, 1}), k = Array::zeros(DType::F32, {2, 1}), v = Array::zeros(DType::F32, {2, 1});
+  Array q = Array::zeros(DType::F32, {2, 1}), k = Array::zeros(DType::F32, {2, 1}),
+        v = Array::zeros(DType::F32, {2, 1});
   q.floats = {1, NAN};
   v.floats = {1, HUGE_VAL};
-  auto outputs = run(R"(func.func @main(%q: tensor<2x1xf32>, %k: tensor<2x1xf32>, %v: tensor<2x1xf32>) -> tensor<2x1xf32> {
+  auto outputs =
+      run(R"(func.func @main(%q: tensor<2x1xf32>, %k: tensor<2x1xf32>, %v: tensor<2x1xf32>) -> tensor<2x1xf32> {
     %o = tenon.attention %q, (%k), (%v) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"]
        : (tensor<2x1xf32>, tensor<2x1xf32>, tensor<2x1xf32>) -> tensor<2x1xf32>
     return %o : tensor<2x1xf32>
-  })", {q, k, v});
+  })",
+          {q, k, v});
   EXPECT_EQ(outputs[0].floats[0], HUGE_VAL);
   EXPECT_TRUE(std::isnan(outputs[0].floats[1]));
 }

@@ -1,9 +1,9 @@
 //===- RecipeTest.cpp - recipes against the interpreter, bit for bit -----------------------===//
-#include "compiler/weights/Elements.h"
 #include "compiler/weights/Recipe.h"
+#include "compiler/weights/Elements.h"
 #include "interpreter/Interpreter.h"
-#include "llvm/Support/FormatVariadic.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #include <gtest/gtest.h>
 #include <random>
@@ -92,7 +92,9 @@ TEST_F(RecipeTest, MovesOfOddMatrices) {
         tenon.weight @tp : tensor<{3}x{1}x16xf32> = #tenon.recipe<panels [@t] {{width = 16}>
         tenon.weight @pt : tensor<{0}x{2}x16xf32> = #tenon.recipe<transpose [@p] {{permutation = array<i64: 1, 0, 2>}>
         tenon.weight @flat : tensor<{4}xf32> = #tenon.recipe<reshape [@t]>
-      )", rows, columns, (columns + 15) / 16, (rows + 15) / 16, rows * columns).str());
+      )",
+                                        rows, columns, (columns + 15) / 16, (rows + 15) / 16, rows * columns)
+                              .str());
 }
 
 // The merged projection: three weights of [N, C], transposed, joined and packed, at
@@ -107,7 +109,9 @@ TEST_F(RecipeTest, TransposeConcatPanels) {
       tenon.weight @t : tensor<5x{1}xf32> = #tenon.recipe<transpose [@all] {{permutation = array<i64: 1, 0>}>
       tenon.weight @p : tensor<{2}x5x16xf32> = #tenon.recipe<panels [@t] {{width = 16}>
       tenon.weight @part : tensor<5x{0}xf32> = #tenon.recipe<slice [@t] {{axis = 1, begin = {3}}>
-    )", size, 3 * size, (3 * size + 15) / 16, size - size / 2).str());
+    )",
+                                      size, 3 * size, (3 * size + 15) / 16, size - size / 2)
+                            .str());
 }
 
 TEST_F(RecipeTest, HigherRanks) {
@@ -139,7 +143,9 @@ TEST_F(RecipeTest, ArithmeticRoundsOnceToTheDeclaredType) {
       tenon.weight @brain : tensor<37x19xbf16> = #tenon.recipe<cast [@product]>
       tenon.weight @integer : tensor<37x19xi8> = #tenon.recipe<cast [@a]>
       tenon.weight @packed : tensor<2x37x16x{0}> = #tenon.recipe<panels [@product] {{width = 16}>
-    )", type).str());
+    )",
+                                      type)
+                            .str());
 }
 
 TEST_F(RecipeTest, DenseAndIntegers) {
@@ -198,12 +204,16 @@ TEST_F(RecipeTest, ErrorsNameTheWeightTheWantedAndTheFound) {
   EXPECT_EQ(errorOf("tenon.weight @w : tensor<2xf32> = #tenon.recipe<knead [@w]>", "w"),
             "-:1:1: @w: 'knead' is not a kind of recipe");
   const std::string matrix = "tenon.weight @m : tensor<4x6xf32> = #tenon.source<\"f\", 0>\n";
-  EXPECT_EQ(errorOf(matrix + "tenon.weight @w : tensor<2x6xf32> = #tenon.recipe<slice [@m] {axis = 0, begin = 3}>", "w"),
-            "-:2:1: @w: recipe slice from 3 along axis 0 of [4, 6] does not give [2, 6]");
+  EXPECT_EQ(
+      errorOf(matrix + "tenon.weight @w : tensor<2x6xf32> = #tenon.recipe<slice [@m] {axis = 0, begin = 3}>", "w"),
+      "-:2:1: @w: recipe slice from 3 along axis 0 of [4, 6] does not give [2, 6]");
   EXPECT_EQ(errorOf(matrix + "tenon.weight @w : tensor<8x6xf32> = #tenon.recipe<concat [@m] {axis = 0}>", "w"),
             "-:2:1: @w: recipe concat gives 4 along axis 0, wanted 8");
-  EXPECT_EQ(errorOf(matrix + "tenon.weight @w : tensor<6x4xf32> = #tenon.recipe<transpose [@m] {permutation = array<i64: 0, 1>}>", "w"),
-            "-:2:1: @w: recipe transpose turns [4, 6] into [6, 4] by [0, 1]");
+  EXPECT_EQ(
+      errorOf(matrix +
+                  "tenon.weight @w : tensor<6x4xf32> = #tenon.recipe<transpose [@m] {permutation = array<i64: 0, 1>}>",
+              "w"),
+      "-:2:1: @w: recipe transpose turns [4, 6] into [6, 4] by [0, 1]");
   EXPECT_EQ(errorOf(matrix + "tenon.weight @w : tensor<1x4x4xf32> = #tenon.recipe<panels [@m] {width = 4}>", "w"),
             "-:2:1: @w: recipe panels turns [4, 6] into [1, 4, 4], wanted [2, 4, 4]");
   EXPECT_EQ(errorOf(matrix + "tenon.weight @w : tensor<4x6xf64> = #tenon.recipe<scale [@m] {factor = 2.0}>", "w"),
