@@ -2,7 +2,6 @@
 #include "interpreter/Interpreter.h"
 #include "interpreter/Evaluation.h"
 #include "interpreter/RegionProgram.h"
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
