@@ -39,6 +39,7 @@ def _library():
     lib.tenon_version.restype = ctypes.c_char_p
     lib.tenon_status_message.restype = ctypes.c_char_p
     lib.tenon_status_message.argtypes = [pointer]
+    lib.tenon_status_free.argtypes, lib.tenon_status_free.restype = [pointer], None
     lib.tenon_model_entry.restype = pointer
     lib.tenon_model_entry.argtypes = [pointer, size]
     lib.tenon_entry_output_count.restype = size
@@ -67,7 +68,9 @@ def version():
 
 def _check(status):
     if status:
-        raise RuntimeError(LIB.tenon_status_message(status).decode())
+        message = LIB.tenon_status_message(status).decode()
+        LIB.tenon_status_free(status)
+        raise RuntimeError(message)
 
 
 class Bound:
