@@ -67,7 +67,7 @@ static bool runLinker(const std::string &input, const std::string &output, std::
   // lazy binding), no name of a file or a build left in the bytes.
   const char *arguments[] = {"ld.lld",        "-shared",       "-Bsymbolic",    "-z",
                              "norelro",       "-z",            "rodynamic",     "-z",
-                             "separate-code", "--hash-style=gnu", "--build-id=none", "--strip-all",
+                             "noseparate-code", "--hash-style=gnu", "--build-id=none", "--strip-all",
                              "--gc-sections", "--threads=1",   "--no-undefined", "-o",
                              output.c_str(),  input.c_str()};
   static std::mutex oneLinker;

@@ -46,6 +46,7 @@ protected:
       GTEST_SKIP() << "this machine does not run " << GetParam();
     blocking.kSlab = 32;
     blocking.rowBlock = 20;
+    blocking.panelGroup = 3;
     auto image = compilePlainProduct(*level, blocking);
     ASSERT_TRUE(succeeded(image));
     loaded = std::make_unique<LoadedImage>(image->bytes);
@@ -104,7 +105,7 @@ TEST_P(PackedProductTest, NothingToDo) {
 }
 
 TEST_P(PackedProductTest, AnyRangeOfTiles) {
-  int64_t m = 70, n = 150, k = 70;
+  int64_t m = 70, n = 200, k = 70;
   std::vector<float> a = randomFloats(m * k, 1), b = randomFloats(k * n, 2);
   std::vector<float> whole = run(a, b, m, n, k);
   EXPECT_EQ(run(a, b, m, n, k, {1}), whole);
