@@ -1,11 +1,12 @@
 //===- tenon-import.cpp - what a front end makes of a model ------------------------===//
 //
-//     tenon-import model.onnx           the imported module, as text
+//     tenon-import model.onnx           the imported module, as text; or a Hugging Face folder
 //     tenon-import --onnx-support       docs/onnx-support.md
 //
 #include "dialects/tenon/Tenon.h"
+#include "frontends/huggingface/importer/Import.h"
 #include "frontends/onnx/importer/Import.h"
-#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
 
 int main(int argc, char **argv) {
   if (argc == 2 && llvm::StringRef(argv[1]) == "--onnx-support") {
@@ -14,13 +15,15 @@ int main(int argc, char **argv) {
   }
   bool withLocations = argc == 3 && llvm::StringRef(argv[2]) == "--locations";
   if (argc != 2 && !withLocations) {
-    llvm::errs() << "usage: tenon-import MODEL.onnx [--locations] | --onnx-support\n";
+    llvm::errs() << "usage: tenon-import MODEL [--locations] | --onnx-support\n";
     return 2;
   }
   mlir::MLIRContext context;
   context.loadDialect<tenon::TenonDialect>();
   tenon::WeightStore weights;
-  mlir::OwningOpRef<mlir::ModuleOp> module = tenon::importOnnx(argv[1], context, weights);
+  mlir::OwningOpRef<mlir::ModuleOp> module = llvm::sys::fs::is_directory(argv[1])
+                                                 ? tenon::importHuggingFace(argv[1], context, weights)
+                                                 : tenon::importOnnx(argv[1], context, weights);
   if (!module)
     return 1;
   mlir::OpPrintingFlags flags;

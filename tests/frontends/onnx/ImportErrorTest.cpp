@@ -1,0 +1,158 @@
+//===- ImportErrorTest.cpp - wrong ONNX models, each named by its fault ---------------===//
+#include "dialects/tenon/Tenon.h"
+#include "frontends/onnx/importer/Import.h"
+#include "llvm/Support/raw_ostream.h"
+#include "tests/frontends/onnx/ModelBytes.h"
+
+using namespace tenon;
+using onnx_reader::addModel;
+
+namespace {
+
+/// The first error of importing the model, as "location: message" and its notes, a line each.
+std::string errorOf(const ::onnx::ModelProto &model) {
+  mlir::MLIRContext context;
+  WeightStore weights;
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
+    out << diagnostic.getLocation() << ": " << diagnostic << "\n";
+    for (mlir::Diagnostic &note : diagnostic.getNotes())
+      out << "  " << note << "\n";
+  });
+  std::string bytes = model.SerializeAsString();
+  auto module = importOnnx(Bytes::own({bytes.begin(), bytes.end()}), "m.onnx", std::nullopt, context, weights);
+  EXPECT_EQ(bool(module), text.empty());
+  return text.empty() ? "no error" : text;
+}
+
+::onnx::NodeProto &node(::onnx::ModelProto &model) { return *model.mutable_graph()->mutable_node(0); }
+
+/// The one node as `type` of the input x alone.
+::onnx::ModelProto unaryModel(const std::string &type) {
+  ::onnx::ModelProto model = addModel();
+  node(model).set_op_type(type);
+  node(model).mutable_input()->RemoveLast();
+  return model;
+}
+
+void setInteger(::onnx::NodeProto &node, const std::string &name, int64_t value) {
+  ::onnx::AttributeProto &attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(::onnx::AttributeProto::INT);
+  attribute.set_i(value);
+}
+
+TEST(OnnxImportError, None) { EXPECT_EQ(errorOf(addModel()), "no error"); }
+
+TEST(OnnxImportError, UnsupportedOperatorsAreGroupedWithTheirNodes) {
+  ::onnx::ModelProto model = addModel();
+  for (const char *name : {"first", "second"}) {
+    ::onnx::NodeProto &extra = *model.mutable_graph()->add_node();
+    extra.set_name(name);
+    extra.set_op_type("NonMaxSuppression");
+    extra.add_output(std::string("unused ") + name);
+  }
+  ::onnx::NodeProto &foreign = *model.mutable_graph()->add_node();
+  foreign.set_op_type("FusedMatMul");
+  foreign.set_domain("com.microsoft");
+  foreign.add_output("unused");
+  EXPECT_EQ(errorOf(model), "loc(unknown): m.onnx: 3 nodes of 2 kinds cannot be imported\n"
+                            "  NonMaxSuppression: not supported; 2 nodes: 'first', 'second'\n"
+                            "  FusedMatMul: operators of the domain 'com.microsoft' are not supported; 1 node: "
+                            "'unused'\n");
+}
+
+TEST(OnnxImportError, OperatorNewerThanTheModel) {
+  ::onnx::ModelProto model = unaryModel("Gelu");
+  EXPECT_EQ(errorOf(model), "loc(unknown): m.onnx: 1 node of 1 kind cannot be imported\n"
+                            "  Gelu: wanted operator set 20 or newer, found 18; 1 node: 'add'\n");
+}
+
+TEST(OnnxImportError, OperatorSetOutOfRange) {
+  ::onnx::ModelProto model = addModel();
+  model.mutable_opset_import(0)->set_version(9);
+  EXPECT_EQ(errorOf(model), "loc(unknown): m.onnx: wanted an operator set from 13 to 25, found 9\n");
+}
+
+TEST(OnnxImportError, DimensionsThatContradict) {
+  ::onnx::ModelProto model = addModel();
+  model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim(1)->set_dim_value(4);
+  EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Add\")): broadcast of [batch, 4] with [3]: wanted 4, found 3\n");
+}
+
+TEST(OnnxImportError, OutputThatContradicts) {
+  ::onnx::ModelProto model = addModel();
+  onnx_reader::setValue(*model.mutable_graph()->mutable_output(0), "y", {"batch", "5"});
+  EXPECT_EQ(errorOf(model), "loc(\"y\"(\"output\")): output 'y': the file says dims [batch, 5], found [batch, 3]\n");
+}
+
+TEST(OnnxImportError, OutputOfAnotherType) {
+  ::onnx::ModelProto model = addModel();
+  model.mutable_graph()->mutable_output(0)->mutable_type()->mutable_tensor_type()->set_elem_type(
+      ::onnx::TensorProto::DOUBLE);
+  EXPECT_EQ(errorOf(model), "loc(\"y\"(\"output\")): output 'y': the file says float64, found float32\n");
+}
+
+TEST(OnnxImportError, MissingInput) {
+  ::onnx::ModelProto model = unaryModel("Add");
+  EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Add\")): wants an input 1, found 1 input\n");
+}
+
+TEST(OnnxImportError, MixedElementTypes) {
+  ::onnx::ModelProto model = addModel();
+  model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->set_elem_type(
+      ::onnx::TensorProto::INT64);
+  EXPECT_EQ(errorOf(model),
+            "loc(\"add\"(\"Add\")): wants operands of one element type, found 'i64' and 'f32'\n");
+}
+
+TEST(OnnxImportError, InputOfStrings) {
+  ::onnx::ModelProto model = addModel();
+  model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->set_elem_type(
+      ::onnx::TensorProto::STRING);
+  EXPECT_EQ(errorOf(model), "loc(\"x\"(\"input\")): input 'x': wanted a tensor of numbers or bool of known rank, found "
+                            "tensor of string\n");
+}
+
+TEST(OnnxImportError, AxisOutOfRange) {
+  ::onnx::ModelProto model = unaryModel("Softmax");
+  setInteger(node(model), "axis", 2);
+  EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Softmax\")): wanted an axis from -2 to 1, found 2\n");
+}
+
+TEST(OnnxImportError, AttributeOfAnotherType) {
+  ::onnx::ModelProto model = unaryModel("LeakyRelu");
+  setInteger(node(model), "alpha", 1);
+  EXPECT_EQ(errorOf(model), "loc(\"add\"(\"LeakyRelu\")): attribute 'alpha': wanted a float, found another type\n");
+}
+
+TEST(OnnxImportError, UnknownAttribute) {
+  ::onnx::ModelProto model = unaryModel("Relu");
+  setInteger(node(model), "slope", 1);
+  EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Relu\")): attribute 'slope' is not one of this operator's in operator set "
+                            "18\n");
+}
+
+TEST(OnnxImportError, ShapeFromData) {
+  ::onnx::ModelProto model = addModel();
+  node(model).set_op_type("Reshape");
+  onnx_reader::setValue(*model.mutable_graph()->add_input(), "s", {"2"});
+  model.mutable_graph()->mutable_input(1)->mutable_type()->mutable_tensor_type()->set_elem_type(
+      ::onnx::TensorProto::INT64);
+  node(model).set_input(1, "s");
+  EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Reshape\")): shape (input 1, 's'): wanted sizes known from the shapes of the "
+                            "inputs, found computed data\n");
+}
+
+TEST(OnnxImportError, ElementsThatDoNotFitAShape) {
+  ::onnx::ModelProto model = addModel();
+  node(model).set_op_type("Reshape");
+  int64_t shape[] = {2, 5};
+  addInitializer(model, "s", ::onnx::TensorProto::INT64, {2}).set_raw_data(shape, sizeof(shape));
+  onnx_reader::setValue(*model.mutable_graph()->mutable_input(0), "x", {"3", "3"});
+  node(model).set_input(1, "s");
+  EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Reshape\")): elements of [3, 3] as [2, 5]: wanted 9, found 10\n");
+}
+
+} // namespace
