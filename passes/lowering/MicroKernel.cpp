@@ -47,9 +47,14 @@ public:
   }
 
 private:
-  /// A tall tile's step is long enough to hide the loop around it, and unrolled
-  /// LLVM's scheduler spills; a low one would be mostly loop.
-  unsigned kUnroll() const { return height * vectors >= 12 ? 1 : 4; }
+  /// A tall tile's step is long enough to hide the loop around it, and unrolled by
+  /// four LLVM's scheduler spills; a low one would be mostly loop. With 16
+  /// registers even a tall tile is 12 multiply-adds among 27 instructions.
+  unsigned kUnroll() const {
+    if (2 * height <= tile.rows)
+      return 4;
+    return tile.registers > 16 ? 1 : 2;
+  }
 
   Value columnOffset(OpBuilder &builder, Value base, unsigned vector) const {
     IndexMath index{builder, loc};
@@ -126,10 +131,9 @@ private:
           SmallVector<Value> sums(carried);
           Value aAt = index.add(a.offset, index.mul(k, index.value(a.kStride)));
           Value bAt = index.add(b.offset, index.mul(k, index.value(b.kStride)));
-          for (unsigned u = 0; u < unroll; ++u) {
-            fetchAhead(inner, index.add(k, u));
+          fetchAhead(inner, k);
+          for (unsigned u = 0; u < unroll; ++u)
             multiplyAdd(inner, index.step(aAt, u, a.kStride), index.step(bAt, u, b.kStride), sums);
-          }
           scf::YieldOp::create(inner, loc, sums);
         });
     return SmallVector<Value>(loop.getResults());

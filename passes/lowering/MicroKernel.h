@@ -62,9 +62,9 @@ struct TileOutput {
   mlir::OpFoldResult rowStride;
 };
 
-/// Memory another tile will read soon: while this one runs, step k asks for the
-/// line of element offset + p * panelStride + k * kStep of `base`, for each of
-/// its panels p. Addresses beyond the end do no harm.
+/// Memory another tile will read soon: while this one runs, every turn of its
+/// loop asks for the line of element offset + p * panelStride + k * kStep of
+/// `base`, for each of its panels p. Addresses beyond the end do no harm.
 struct TilePrefetch {
   mlir::Value base;                       // memref<?xf32>; null: nothing to ask for
   mlir::Value offset, panelStride, kStep; // index
@@ -118,8 +118,8 @@ public:
     mlir::Value panels;     // any number; best a multiple of tile.panelsAt(height)
     mlir::Value k;          // length of the sums
     mlir::Value accumulate; // i1: add to C instead of overwriting it
-    /// Panels of B the next call reads, fetched during this one: step k of panel p
-    /// asks for nextOffset + p * panelStride + k * nextStep.
+    /// Panels of B the next call reads, fetched during this one: at step k,
+    /// elements nextOffset + p * panelStride + k * nextStep.
     mlir::Value nextOffset, nextStep;
   };
   void call(mlir::OpBuilder &builder, mlir::Location loc, const Arguments &arguments) const;
