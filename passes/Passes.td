@@ -38,10 +38,214 @@ def ComposeMaps : Pass<"tenon-compose-maps", "::mlir::ModuleOp"> {
     ```
 
     A producer is composed when evaluating it again costs nothing to speak of (index
-    arithmetic, loads, selects, one rounding of arithmetic), or when this is
-    its only use and it is evaluated at most once per element it has. So masks and index tables
-    vanish into their users while an expensive table is computed once.
+    arithmetic, a transpose, a broadcast, a mask: `isFreeToRepeat`), or when this is
+    its only reader and it is evaluated at most once per element it has. So masks and index tables
+    vanish into their users, a residual sum read twice is computed once, and
+    bias, activation and residual of one contraction become one map.
+
+    Arithmetic is not composed into a map that only moves elements: that one is to vanish into
+    the contraction or attention that reads it.
   }];
+}
+
+def FoldMaps : Pass<"tenon-fold-maps", "::mlir::ModuleOp"> {
+  let summary = "Decide index arithmetic by the ranges of indices; remove maps that compute nothing";
+  let description = [{
+    Index `%i` of a map whose result has extent S in that dimension satisfies 0 <= %i < S. With the
+    module's bounds of S that decides most of what exporters compute with indices:
+
+    ```mlir
+    %m = tenon.map %x = %a at %b, %i : (tensor<?x8xf32, #tenon.dims<[B, 8]>>) -> tensor<?x8xf32, #tenon.dims<[B, 8]>> {
+      %c0 = arith.constant 0 : index
+      %c8 = arith.constant 8 : index
+      %negative = arith.cmpi slt, %i, %c0 : index
+      %wrapped = arith.addi %i, %c8 : index
+      %index = arith.select %negative, %wrapped, %i : index
+      %0 = tenon.load %x[%b, %index] : tensor<?x8xf32, #tenon.dims<[B, 8]>>
+      tenon.yield %0 : f32
+    }
+    ```
+    is `%a`. Comparisons, minima, maxima, quotients and remainders of indices are decided this way, `arith`'s own
+    folds follow, loads of constants with equal elements become the constant, division by a power of two a
+    product. A map that loads every element where it stands in row-major order is a `tenon.reshape`.
+
+    Comparisons that involve loaded integers are left alone: data may sit at the ends of i64, where
+    sums wrap.
+  }];
+}
+
+def ReshapeThroughMaps : Pass<"tenon-reshape-through-maps", "::mlir::ModuleOp"> {
+  let summary = "Let a map load from the tensor behind a reshape";
+  let description = [{
+    Maps compose with maps only; a reshape between two of them stops that. Element
+    (i, j, …) of a reshape is element number i·… + j·… + … of its operand, whose indices are
+    quotients and remainders of that number: exact for any pair of shapes.
+
+    ```mlir
+    %u = tenon.reshape %mask : tensor<?x?xi1, #tenon.dims<[B, S]>> -> tensor<?x1x1x?xi1, #tenon.dims<[B, 1, 1, S]>>
+    ... tenon.load %u[%b, %c0, %c0, %j]
+    ```
+    becomes
+    ```mlir
+    ... tenon.load %mask[%b, %j]
+    ```
+
+    Done where only dimensions of size 1 come or go, and where the reshape's operand is a map that is
+    free to evaluate again, which then composes. Elsewhere the reshape stays: it costs nothing, and the
+    quotients would.
+  }];
+}
+//===----------------------------------------------------------------------------===//
+// fusion/
+//===----------------------------------------------------------------------------===//
+
+def FuseContractionOperands : Pass<"tenon-fuse-contraction-operands", "::mlir::ModuleOp"> {
+  let summary = "Let contractions read and write through transposes, broadcasts and scalings";
+  let description = [{
+    A contraction names its indices, so a permuted operand is the same operand with its words in another
+    order, and a reshape that splits a dimension gives the parts words of their own:
+
+    ```mlir
+    %r = tenon.reshape %x : [B, S, 384] -> [B, S, 12, 32]
+    %t = tenon.map ... at %b, %h, %s, %d { %e = load %r[%b, %s, %h, %d]; mulf %e, 0.5 }
+    %y = tenon.contract "b h m k, b h k n -> b h m n" %t, %k
+    ```
+    becomes
+    ```mlir
+    %y' = tenon.contract "b m h k, b h k n -> b h m n" %r, %k
+    %y  = tenon.map ... { mulf load %y'[...], 0.5 }
+    ```
+
+    Exact but for the scale, which is exact in real arithmetic: it is applied to the sum instead of each summand.
+    A transpose of the result reorders the result's words. Slices stay: a contraction has no offsets.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def MergeProjections : Pass<"tenon-merge-projections", "::mlir::ModuleOp"> {
+  let summary = "Make products of one operand with several weights one product";
+  let description = [{
+    ```mlir
+    %q = tenon.contract "b s k, k n -> b s n" %x, %wq      // and a map that adds %bq
+    %k = tenon.contract "b s k, k n -> b s n" %x, %wk      // and a map that adds %bk
+    ```
+    becomes
+    ```mlir
+    tenon.weight @wqk = #tenon.recipe<concat [@wq, @wk] {axis = 1}>
+    %all = tenon.contract "b s k, k n -> b s n" %x, %wqk   // and one map that adds the concatenated bias
+    %q = tenon.map ... load %all[%b, %s, %n]
+    %k = tenon.map ... load %all[%b, %s, %n + 384]
+    ```
+    Every element of the results is the same sum as before. Attention reads the slices in place ("b n 1 h d").
+
+    Done for equal shapes, where each product's one reader adds a bias per column, or where all readers only
+    move elements; products with arithmetic of their own after them keep it as their epilogue. Runs before
+    RaiseAttention, and no ComposeMaps between: that would put the bias back behind the slices.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+//===----------------------------------------------------------------------------===//
+// attention/
+//===----------------------------------------------------------------------------===//
+
+def RaiseAttention : Pass<"tenon-raise-attention", "::mlir::ModuleOp"> {
+  let summary = "Recognise attention by what a softmax and the contractions around it compute";
+  let description = [{
+    From a `tenon.softmax` outward: every contraction its operand is computed from by maps and reshapes is a
+    candidate for the product of queries and keys; the one contraction its result goes into by maps
+    and reshapes is the product with the values. With the index expressions of all maps and reshapes between:
+
+    | found | becomes |
+    |---|---|
+    | element (b, h, i, j) of the softmax's operand as a function of one element of the product | the score region |
+    | element of the second contraction's operand as a function of one of the softmax | the weight region |
+    | tensors loaded on the way (masks, biases) | captures, loaded at their own indices, never at N x N |
+    | transposes, reshapes, slices and expansions of key heads before Q, K, V | layouts, and the head count of the keys |
+    | constant factors of Q and K | one factor of the score |
+
+    ```mlir
+    %s = tenon.contract "b h m k, b h k n -> b h m n" %qt, %kt
+    %m = tenon.map ... { load %s[%b, %h, %i, %j] + (load %mask[%b, %j] != 0 ? 0.0 : -3.4e38) }
+    %p = tenon.softmax %m over 3
+    %o = tenon.contract "b h m k, b h k n -> b h m n" %p, %vt
+    ```
+    becomes
+    ```mlir
+    %a = tenon.attention %q, (%k), (%v) captures (%mask) normalise softmax empty zero
+           layout ["b n h d", "b n h d", "b n h d", "b n h d"] : …
+      score (%x, %b, %h, %i, %j, %mask) { … }
+    ```
+    and a map which gives the result the order the contraction had; a transpose that follows cancels it.
+
+    Must not fire, and does not: a softmax whose result or whose scores are read by anything else (returned
+    probabilities), without a product before it (a router's gate) or behind it, whose product sums over something other
+    than the softmax's dimension, or between whose contractions elements are mixed (a sum, a norm).
+    Exact in real arithmetic; a constant factor is applied to the product instead of its operands.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+//===----------------------------------------------------------------------------===//
+// layout/
+//===----------------------------------------------------------------------------===//
+
+def FlattenContractions : Pass<"tenon-flatten-contractions", "::mlir::ModuleOp"> {
+  let summary = "A product with a weight is a matrix product of rows";
+  let description = [{
+    ```mlir
+    %y = tenon.contract "b s k, n k -> b s n" %x, %w : … -> tensor<?x?x96xf32, #tenon.dims<[B, S, 96]>>
+    ```
+    becomes
+    ```mlir
+    tenon.weight @w.transpose : tensor<384x96xf32> = #tenon.recipe<transpose [@w] {permutation = array<i64: 1, 0>}>
+    %r = tenon.reshape %x : … -> tensor<?x384xf32, #tenon.dims<[B * S, 384]>>
+    %m = tenon.contract "m k, k n -> m n" %r, %w.transpose
+    %y = tenon.reshape %m : … -> tensor<?x?x96xf32, #tenon.dims<[B, S, 96]>>
+    ```
+    All dims the result shares with the activations are rows, all it shares with the weight columns, however
+    many there are; the weight is put in order by a recipe. A weight on the left changes sides.
+
+    Does not fire where activations would have to move: rows and summed dims interleaved, or columns
+    before rows in the result. FuseContractionOperands runs before, SinkReshapes after.
+  }];
+}
+
+def SinkReshapes : Pass<"tenon-sink-reshapes", "::mlir::ModuleOp"> {
+  let summary = "Move reshapes behind the maps and norms that follow them";
+  let description = [{
+    ```mlir
+    %y = tenon.reshape %m : [B * S, 96] -> [B, S, 96]
+    %z = tenon.map %a = %y, %t = %bias, %r = %residual at %b, %s, %n { load %a[%b, %s, %n] + load %t[%n] + load %r[%b, %s, %n] }
+    ```
+    becomes
+    ```mlir
+    %q = tenon.reshape %residual : [B, S, 96] -> [B * S, 96]
+    %w = tenon.map %a = %m, %t = %bias, %r = %q at %m, %n { load %a[%m, %n] + load %t[%n] + load %r[%m, %n] }
+    %z = tenon.reshape %w : [B * S, 96] -> [B, S, 96]
+    ```
+    The map then reads the contraction's result where it stands and becomes its epilogue. It fires when every load
+    has the merged indices one after another or not at all; a table read by position alone (`load %p[%s, %n]`) keeps the
+    map as it is. Norms over the last dimensions follow; dims of size 1 leave a map's result.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def PackWeights : Pass<"tenon-pack-weights", "::mlir::ModuleOp"> {
+  let summary = "Weights of matrix products stand in column panels";
+  let description = [{
+    ```mlir
+    %y = tenon.contract "m k, k n -> m n" %x, %w : (…, tensor<384x96xf32>) -> …
+    ```
+    becomes
+    ```mlir
+    tenon.weight @w.panels : tensor<6x384x16xf32> = #tenon.recipe<panels [@w] {width = 16}>
+    %y = tenon.contract "m k, k n -> m n" %x, %w.panels panels 16 : (…, tensor<6x384x16xf32>) -> …
+    ```
+    A micro-kernel reads a panel from first to last byte. Columns are padded with zeros when the artifact is
+    written, so the edge needs no mask. f32 only; products of two activations stay.
+  }];
+  let options = [Option<"width", "width", "int64_t", "16", "Columns of a panel">];
 }
 
 //===----------------------------------------------------------------------------===//

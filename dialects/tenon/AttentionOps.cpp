@@ -247,7 +247,7 @@ static LogicalResult verifyRegion(AttentionOp op, StringRef name, Region &region
     return op.emitOpError("region ") << name << " wants the arguments " << TypeRange(wanted) << ", found "
                                      << region.getArgumentTypes();
   for (Operation &inner : region.front())
-    if (!isa<LoadOp, SizeOp, YieldOp>(inner) && !isPure(&inner))
+    if (!isMemoryEffectFree(&inner))
       return inner.emitOpError("has side effects: region ") << name << " of attention is pure arithmetic";
   auto yield = dyn_cast<YieldOp>(region.front().getTerminator());
   if (!yield || yield.getNumOperands() != 1 || yield.getOperand(0).getType() != yielded)

@@ -85,7 +85,7 @@ void MapOp::print(OpAsmPrinter &printer) {
 /// A region of pure scalar arithmetic that ends in one yield of the given type.
 static LogicalResult verifyScalarRegion(Operation *op, Region &region, Type yielded) {
   for (Operation &inner : region.front())
-    if (!isa<LoadOp, SizeOp, YieldOp>(inner) && !isPure(&inner))
+    if (!isMemoryEffectFree(&inner))
       return inner.emitOpError("has side effects: a region of ") << op->getName() << " is pure arithmetic";
   auto yield = dyn_cast<YieldOp>(region.front().getTerminator());
   if (!yield || yield.getNumOperands() != 1 || yield.getOperand(0).getType() != yielded)

@@ -4,6 +4,8 @@
 // once per load instead of once per element, which `worthComposing` bounds.
 //
 #include "passes/Passes.h"
+#include "passes/simplify/MapCost.h"
+#include "passes/simplify/View.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
@@ -15,32 +17,31 @@ namespace tenon {
 
 namespace {
 
-/// Arithmetic operations a region may hold and still be cheaper to evaluate again than to load.
-constexpr unsigned cheapOperations = 8;
-
-bool isCheap(Operation &op) {
-  if (isa<math::MathDialect>(op.getDialect()) && !isa<math::AbsFOp, math::FmaOp, math::FloorOp>(op))
-    return false;
-  return !isa<arith::DivFOp, arith::RemFOp>(op);
-}
-
-bool isCheap(MapOp map) {
-  Block &body = map.getBody().front();
-  return llvm::all_of(body, [](Operation &op) { return isCheap(op); }) &&
-         llvm::count_if(body, [](Operation &op) { return !isa<LoadOp, YieldOp, arith::ConstantOp>(op); }) <=
-             cheapOperations;
-}
-
 /// The loads of one operand of a map.
 SmallVector<LoadOp> loadsOf(BlockArgument argument) {
   return llvm::map_to_vector(argument.getUsers(), [](Operation *user) { return cast<LoadOp>(user); });
 }
 
+/// All loads of an operand read the same element.
+bool isReadOnce(BlockArgument argument) {
+  SmallVector<LoadOp> loads = loadsOf(argument);
+  return llvm::all_of(loads, [&](LoadOp load) { return llvm::equal(load.getIndices(), loads[0].getIndices()); });
+}
+
+/// The producer's region would run at most once per element it has, and its result has no other reader.
+bool runsAtMostAsOften(MapOp producer, MapOp consumer, BlockArgument argument) {
+  Dim before = countOf(shapeOf(producer.getResult())), after = countOf(shapeOf(consumer.getResult()));
+  Bounds bounds = boundsOf(consumer->getParentOfType<ModuleOp>());
+  return llvm::all_of(producer->getUsers(), [&](Operation *user) { return user == consumer; }) &&
+         isReadOnce(argument) && Dim::isKnownLessEqual(after, before, bounds) == true;
+}
+
+/// Arithmetic composed into a map that only moves elements would hide the movement, which vanishes into
+/// layouts of contractions and attention, behind the arithmetic, which belongs to what produced the elements.
 bool worthComposing(MapOp producer, MapOp consumer, BlockArgument argument) {
-  if (isCheap(producer))
+  if (isFreeToRepeat(producer))
     return true;
-  return producer->hasOneUse() && argument.hasOneUse() &&
-         countOf(shapeOf(producer.getResult())) == countOf(shapeOf(consumer.getResult()));
+  return !movesElements(consumer) && runsAtMostAsOften(producer, consumer, argument);
 }
 
 struct ComposeProducer : OpRewritePattern<MapOp> {
@@ -65,12 +66,18 @@ struct ComposeProducer : OpRewritePattern<MapOp> {
       mapping.map(inner, body.insertArgument(position, input.getType(), producer.getLoc()));
       consumer.getInputsMutable().append(input);
     }
-    for (LoadOp load : loadsOf(argument)) {
-      rewriter.setInsertionPoint(load);
-      for (auto [index, value] : llvm::zip(producer.getIndices(), load.getIndices()))
-        mapping.map(index, value);
-      for (Operation &op : producer.getBody().front().without_terminator())
-        rewriter.clone(op, mapping);
+    // Loads of one element share one evaluation, placed at the first of them.
+    SmallVector<LoadOp> loads = loadsOf(argument);
+    llvm::sort(loads, [](LoadOp a, LoadOp b) { return a->isBeforeInBlock(b); });
+    bool once = isReadOnce(argument);
+    for (LoadOp load : loads) {
+      if (!once || load == loads[0]) {
+        rewriter.setInsertionPoint(load);
+        for (auto [index, value] : llvm::zip(producer.getIndices(), load.getIndices()))
+          mapping.map(index, value);
+        for (Operation &op : producer.getBody().front().without_terminator())
+          rewriter.clone(op, mapping);
+      }
       rewriter.replaceOp(load, mapping.lookupOrDefault(producer.getYielded()));
     }
     consumer->setLoc(rewriter.getFusedLoc({producer.getLoc(), consumer.getLoc()}));

@@ -37,3 +37,57 @@ func.func @expensive_table_stays(%a: tensor<8xf32>) -> tensor<64x8xf32> {
   }
   return %r : tensor<64x8xf32>
 }
+
+// -----
+
+// A residual sum with two readers is computed once.
+// CHECK-LABEL: func.func @residual_stays
+// CHECK: %[[SUM:.*]] = tenon.map
+// CHECK: tenon.norm layer %[[SUM]]
+// CHECK: tenon.map
+// CHECK: return
+func.func @residual_stays(%a: tensor<4x8xf32>, %b: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  %s = tenon.map %x = %a, %y = %b at %i, %j : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32> {
+    %0 = tenon.load %x[%i, %j] : tensor<4x8xf32>
+    %1 = tenon.load %y[%i, %j] : tensor<4x8xf32>
+    %2 = arith.addf %0, %1 : f32
+    tenon.yield %2 : f32
+  }
+  %n = tenon.norm layer %s over 1 epsilon 1.0e-5 : tensor<4x8xf32> -> tensor<4x8xf32>
+  %r = tenon.map %x = %s, %y = %n at %i, %j : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32> {
+    %0 = tenon.load %x[%i, %j] : tensor<4x8xf32>
+    %1 = tenon.load %y[%i, %j] : tensor<4x8xf32>
+    %2 = arith.addf %0, %1 : f32
+    tenon.yield %2 : f32
+  }
+  return %r : tensor<4x8xf32>
+}
+
+// -----
+
+// GELU reads its operand twice, at the same place: one map, the operand evaluated once.
+// CHECK-LABEL: func.func @gelu
+// CHECK-COUNT-1: tenon.map
+// CHECK: math.erf
+// CHECK-NOT: math.erf
+// CHECK-NOT: tenon.map
+func.func @gelu(%a: tensor<4x8xf32>, %b: tensor<8xf32>) -> tensor<4x8xf32> {
+  %s = tenon.map %x = %a, %y = %b at %i, %j : (tensor<4x8xf32>, tensor<8xf32>) -> tensor<4x8xf32> {
+    %0 = tenon.load %x[%i, %j] : tensor<4x8xf32>
+    %1 = tenon.load %y[%j] : tensor<8xf32>
+    %2 = arith.addf %0, %1 : f32
+    tenon.yield %2 : f32
+  }
+  %e = tenon.map %x = %s at %i, %j : (tensor<4x8xf32>) -> tensor<4x8xf32> {
+    %0 = tenon.load %x[%i, %j] : tensor<4x8xf32>
+    %1 = math.erf %0 : f32
+    tenon.yield %1 : f32
+  }
+  %r = tenon.map %x = %s, %y = %e at %i, %j : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32> {
+    %0 = tenon.load %x[%i, %j] : tensor<4x8xf32>
+    %1 = tenon.load %y[%i, %j] : tensor<4x8xf32>
+    %2 = arith.mulf %0, %1 : f32
+    tenon.yield %2 : f32
+  }
+  return %r : tensor<4x8xf32>
+}

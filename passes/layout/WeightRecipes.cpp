@@ -1,0 +1,80 @@
+//===- WeightRecipes.cpp - weights made from other weights ----------------------------===//
+#include "passes/layout/WeightRecipes.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+static RankedTensorType typeOf(WeightOp weight) { return cast<RankedTensorType>(weight.getType()); }
+
+WeightRecipes::WeightRecipes(ModuleOp module) : module(module), symbols(module) {
+  for (WeightOp weight : module.getOps<WeightOp>())
+    if (isa<RecipeAttr>(weight.getValue()))
+      known.try_emplace({weight.getValue(), weight.getType()}, weight);
+}
+
+WeightOp WeightRecipes::make(StringRef kind, ArrayRef<WeightOp> inputs, ArrayRef<int64_t> sizes,
+                             ArrayRef<NamedAttribute> parameters) {
+  MLIRContext *context = module.getContext();
+  auto names = llvm::map_to_vector(
+      inputs, [&](WeightOp input) { return FlatSymbolRefAttr::get(context, input.getSymName()); });
+  WeightOp first = inputs.front();
+  auto value = RecipeAttr::get(context, kind, names, DictionaryAttr::get(context, parameters));
+  auto type = RankedTensorType::get(sizes, typeOf(first).getElementType());
+  WeightOp &weight = known[{value, type}];
+  if (weight)
+    return weight;
+  WeightOp last = *std::max_element(inputs.begin(), inputs.end(),
+                                    [](WeightOp a, WeightOp b) { return a != b && a->isBeforeInBlock(b); });
+  OpBuilder builder(context);
+  builder.setInsertionPointAfter(last);
+  weight = WeightOp::create(builder, first.getLoc(), (first.getSymName() + "." + kind).str(), type, value);
+  symbols.insert(weight);
+  return weight;
+}
+
+WeightOp WeightRecipes::concat(ArrayRef<WeightOp> inputs, int64_t axis) {
+  SmallVector<int64_t> sizes(typeOf(inputs.front()).getShape());
+  for (WeightOp input : inputs.drop_front())
+    sizes[axis] += typeOf(input).getDimSize(axis);
+  Builder builder(module.getContext());
+  return make("concat", inputs, sizes, builder.getNamedAttr("axis", builder.getI64IntegerAttr(axis)));
+}
+
+WeightOp WeightRecipes::transpose(WeightOp input, ArrayRef<int64_t> permutation) {
+  if (llvm::is_sorted(permutation))
+    return input;
+  auto sizes = llvm::map_to_vector(permutation, [&](int64_t axis) { return typeOf(input).getDimSize(axis); });
+  // A transpose of a transpose that leaves every dim in its place is the first weight.
+  auto recipe = dyn_cast<RecipeAttr>(input.getValue());
+  if (recipe && recipe.getKind() == "transpose") {
+    auto inner = cast<DenseI64ArrayAttr>(recipe.getParams().get("permutation"));
+    auto composed = llvm::map_to_vector(permutation, [&](int64_t axis) { return inner[axis]; });
+    return transpose(symbols.lookup<WeightOp>(recipe.getInputs()[0].getValue()), composed);
+  }
+  Builder builder(module.getContext());
+  return make("transpose", input, sizes, builder.getNamedAttr("permutation", builder.getDenseI64ArrayAttr(permutation)));
+}
+
+WeightOp WeightRecipes::reshape(WeightOp input, ArrayRef<int64_t> sizes) {
+  if (typeOf(input).getShape() == sizes)
+    return input;
+  auto recipe = dyn_cast<RecipeAttr>(input.getValue());
+  if (recipe && recipe.getKind() == "reshape")
+    return reshape(symbols.lookup<WeightOp>(recipe.getInputs()[0].getValue()), sizes);
+  return make("reshape", input, sizes);
+}
+
+WeightOp WeightRecipes::panels(WeightOp input, int64_t width) {
+  int64_t rows = typeOf(input).getDimSize(0), columns = typeOf(input).getDimSize(1);
+  Builder builder(module.getContext());
+  return make("panels", input, {int64_t(llvm::divideCeil(columns, width)), rows, width},
+              builder.getNamedAttr("width", builder.getI64IntegerAttr(width)));
+}
+
+GetOp WeightRecipes::get(OpBuilder &builder, Location loc, WeightOp weight) {
+  return GetOp::create(builder, loc, weight.getType(), weight.getSymName());
+}
+
+} // namespace tenon

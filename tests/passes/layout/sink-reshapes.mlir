@@ -1,0 +1,54 @@
+// RUN: tenon-opt %s --tenon-sink-reshapes | FileCheck %s
+// RUN: tenon-interpret %s --check-passes=tenon-sink-reshapes
+
+tenon.symbol @B in [1, 8]
+tenon.symbol @S in [1, 64]
+
+// CHECK-LABEL: func.func @bias_and_residual
+// CHECK: %[[R:.*]] = tenon.reshape %arg2 : {{.*}} -> tensor<?x8xf32, #tenon.dims<[B * S, 8]>>
+// CHECK: %[[Y:.*]] = tenon.map %[[A:.*]] = %arg0, %[[T:.*]] = %arg1, %[[Q:.*]] = %[[R]] at %[[M:.*]], %[[N:.*]] :
+// CHECK: tenon.load %[[A]][%[[M]], %[[N]]]
+// CHECK: tenon.load %[[T]][%[[N]]]
+// CHECK: tenon.load %[[Q]][%[[M]], %[[N]]]
+// CHECK: %[[Z:.*]] = tenon.norm layer %[[Y]] over 1
+// CHECK: tenon.reshape %[[Z]] : {{.*}} -> tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+func.func @bias_and_residual(%m: tensor<?x8xf32, #tenon.dims<[B * S, 8]>>, %bias: tensor<8xf32>, %residual: tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>) -> tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>> {
+  %y = tenon.reshape %m : tensor<?x8xf32, #tenon.dims<[B * S, 8]>> -> tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+  %z = tenon.map %a = %y, %t = %bias, %r = %residual at %b, %s, %n : (tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>, tensor<8xf32>, tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>) -> tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>> {
+    %0 = tenon.load %a[%b, %s, %n] : tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+    %1 = tenon.load %t[%n] : tensor<8xf32>
+    %2 = arith.addf %0, %1 : f32
+    %3 = tenon.load %r[%b, %s, %n] : tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+    %4 = arith.addf %2, %3 : f32
+    tenon.yield %4 : f32
+  }
+  %n = tenon.norm layer %z over 1 epsilon 1.0e-5 : tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>> -> tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+  return %n : tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+}
+
+// A table of positions is read by s alone.
+// CHECK-LABEL: func.func @positions_stay
+// CHECK-NEXT: tenon.reshape
+// CHECK-NEXT: tenon.map {{.*}} at %{{.*}}, %{{.*}}, %{{.*}} :
+func.func @positions_stay(%m: tensor<?x8xf32, #tenon.dims<[B * S, 8]>>, %p: tensor<64x8xf32>) -> tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>> {
+  %y = tenon.reshape %m : tensor<?x8xf32, #tenon.dims<[B * S, 8]>> -> tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+  %z = tenon.map %a = %y, %t = %p at %b, %s, %n : (tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>, tensor<64x8xf32>) -> tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>> {
+    %0 = tenon.load %a[%b, %s, %n] : tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+    %1 = tenon.load %t[%s, %n] : tensor<64x8xf32>
+    %2 = arith.addf %0, %1 : f32
+    tenon.yield %2 : f32
+  }
+  return %z : tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+}
+
+// CHECK-LABEL: func.func @unit_dims
+// CHECK-NEXT: %[[Y:.*]] = tenon.map %{{.*}} = %arg0 at %{{.*}}, %{{.*}} : (tensor<5x8xf32>) -> tensor<5x8xf32>
+// CHECK: tenon.reshape %[[Y]] : tensor<5x8xf32> -> tensor<1x5x8xf32>
+func.func @unit_dims(%m: tensor<5x8xf32>) -> tensor<1x5x8xf32> {
+  %z = tenon.map %a = %m at %b, %s, %n : (tensor<5x8xf32>) -> tensor<1x5x8xf32> {
+    %0 = tenon.load %a[%s, %n] : tensor<5x8xf32>
+    %1 = math.exp %0 : f32
+    tenon.yield %1 : f32
+  }
+  return %z : tensor<1x5x8xf32>
+}
