@@ -79,7 +79,8 @@ llvm::Error Compiler::Impl::runProgramPhases(Model &model, StringRef last) {
   if (llvm::Error error = applyBounds(model.module(), options))
     return error;
   MLIRContext *context = model.module().getContext();
-  if (last == "import")
+  // A module of kernels, as exposeKernelResults leaves it, has been through all of them.
+  if (last == "import" || !model.module().getOps<KernelOp>().empty())
     return llvm::Error::success();
   for (const Phase &phase : programPhases()) {
     DiagnosticCollector diagnostics(context);
@@ -257,6 +258,33 @@ llvm::Expected<CompiledModel> Compiler::compile(Model model) {
   result->artifact.emplace(std::move(program->tables), std::move(*codes), std::move(*weights));
   result->model.emplace(std::move(model));
   return CompiledModel(std::move(result));
+}
+
+/// Every dispatch's results returned, in order, instead of what the function returned.
+static void exposeResults(func::FuncOp function) {
+  auto returned = cast<func::ReturnOp>(function.getBody().front().getTerminator());
+  OpBuilder builder(returned);
+  SmallVector<Value> values;
+  SmallVector<Attribute> attributes;
+  for (auto dispatch : function.getOps<DispatchOp>())
+    for (Value result : dispatch.getResults()) {
+      values.push_back(result);
+      std::string name = (dispatch.getKernel() + ": " + sourceOf(dispatch.getLoc())).str();
+      attributes.push_back(builder.getDictionaryAttr(builder.getNamedAttr("tenon.name", builder.getStringAttr(name))));
+    }
+  func::ReturnOp::create(builder, returned.getLoc(), values);
+  returned.erase();
+  function.setType(builder.getFunctionType(function.getArgumentTypes(), TypeRange(ValueRange(values))));
+  function.setResAttrsAttr(builder.getArrayAttr(attributes));
+}
+
+llvm::Error Compiler::exposeKernelResults(Model &model) {
+  if (llvm::Error error = impl->runProgramPhases(model, "kernels"))
+    return error;
+  for (auto function : model.module().getOps<func::FuncOp>())
+    if (function->hasAttr("tenon.entry"))
+      exposeResults(function);
+  return llvm::Error::success();
 }
 
 /// The kernels of `model` lowered for the first of `levels`.

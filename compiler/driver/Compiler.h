@@ -101,6 +101,10 @@ public:
 
   llvm::Expected<CompiledModel> compile(Model model);
 
+  /// Runs the phases up to kernels and makes every kernel's result an output of its entry, named
+  /// "KERNEL: SOURCE", so that each can be compared. `compile` goes on from there.
+  llvm::Error exposeKernelResults(Model &model);
+
   /// The module after a phase of Pipeline.h ("lower": of the first target), as text.
   llvm::Expected<std::string> printAfter(Model model, llvm::StringRef phase);
   /// LLVM IR or assembly of the first target's kernels.

@@ -118,7 +118,7 @@ static void collectNames(Location loc, llvm::SetVector<StringRef> &names) {
       collectNames(inner, names);
 }
 
-static std::string sourceOf(Location loc) {
+std::string sourceOf(Location loc) {
   llvm::SetVector<StringRef> names;
   collectNames(loc, names);
   return llvm::join(names, ", ");

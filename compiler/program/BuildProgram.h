@@ -23,6 +23,9 @@ mlir::FailureOr<Program> buildProgram(mlir::ModuleOp module);
 /// The artifact's name of an element type; none for a type it cannot hold.
 std::optional<format::DataType> dataTypeOf(mlir::Type element);
 
+/// "query (MatMul), query (Add)": the nodes a location names, each once.
+std::string sourceOf(mlir::Location loc);
+
 /// An expression over the symbols of `program` (declared there in the module's order).
 uint32_t addDim(ProgramDesc &program, const std::map<std::string, uint32_t, std::less<>> &symbols, const Dim &dim);
 /// An expression over a kernel's dims.

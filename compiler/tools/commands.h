@@ -21,6 +21,7 @@ void addCompileCommand(CLI::App &app, Command &command);
 void addRunCommand(CLI::App &app, Command &command);
 void addInspectCommand(CLI::App &app, Command &command);
 void addDoctorCommand(CLI::App &app, Command &command);
+void addVerifyCommand(CLI::App &app, Command &command);
 
 } // namespace tenon
 #endif

@@ -20,6 +20,7 @@ int main(int argc, char **argv) {
   tenon::addRunCommand(app, command);
   tenon::addInspectCommand(app, command);
   tenon::addDoctorCommand(app, command);
+  tenon::addVerifyCommand(app, command);
 
   try {
     app.parse(argc, argv);
