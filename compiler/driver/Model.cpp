@@ -2,7 +2,7 @@
 #include "compiler/codegen/Codegen.h"
 #include "compiler/driver/Diagnostics.h"
 #include "compiler/driver/ModelImpl.h"
-#include "passes/Passes.h"
+#include "frontends/onnx/importer/Import.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -81,10 +81,10 @@ static llvm::Expected<ModelFormat> guessFormat(const std::string &path) {
                           "with config.json and model.safetensors");
 }
 
-static LogicalResult importText(StringRef text, const std::string &name, Model::Impl &model) {
-  ParserConfig config(model.context.get());
-  model.module = parseSourceString<ModuleOp>(text, config, name);
-  return success(bool(model.module));
+static std::unique_ptr<Model::Impl> emptyModel() {
+  auto impl = std::make_unique<Model::Impl>();
+  impl->context = makeContext();
+  return impl;
 }
 
 llvm::Expected<Model> Compiler::load(const std::string &path, ModelFormat format) {
@@ -94,19 +94,37 @@ llvm::Expected<Model> Compiler::load(const std::string &path, ModelFormat format
       return guessed.takeError();
     format = *guessed;
   }
-  auto buffer = llvm::MemoryBuffer::getFile(path);
-  if (!buffer)
-    return makeError(path + ": " + buffer.getError().message());
-  return loadBytes((*buffer)->getBuffer(), format, path);
+  auto model = emptyModel();
+  DiagnosticCollector diagnostics(model->context.get());
+  if (format == ModelFormat::Onnx) {
+    model->module = importOnnx(path, *model->context, model->weights);
+  } else if (format == ModelFormat::HuggingFace) {
+    return makeError(path + ": folders are not read yet");
+  } else {
+    auto buffer = llvm::MemoryBuffer::getFile(path);
+    if (!buffer)
+      return makeError(path + ": " + buffer.getError().message());
+    return loadBytes((*buffer)->getBuffer(), format, path);
+  }
+  if (!model->module)
+    return diagnostics.takeError(path + ": cannot be read");
+  return Model(std::move(model));
 }
 
 llvm::Expected<Model> Compiler::loadBytes(StringRef bytes, ModelFormat format, const std::string &name) {
-  auto impl = std::make_unique<Model::Impl>();
-  impl->context = makeContext();
-  DiagnosticCollector diagnostics(impl->context.get());
-  if (failed(importText(bytes, name, *impl)))
+  auto model = emptyModel();
+  DiagnosticCollector diagnostics(model->context.get());
+  if (format == ModelFormat::Onnx) {
+    Bytes kept = Bytes::own(std::vector<uint8_t>(bytes.bytes_begin(), bytes.bytes_end()));
+    model->module = importOnnx(kept, name, std::nullopt, *model->context, model->weights);
+  } else if (format == ModelFormat::Mlir) {
+    model->module = parseSourceString<ModuleOp>(bytes, ParserConfig(model->context.get()), name);
+  } else {
+    return makeError(name + ": wants the format of a model in memory to be named: ONNX or MLIR");
+  }
+  if (!model->module)
     return diagnostics.takeError(name + ": cannot be read");
-  return Model(std::move(impl));
+  return Model(std::move(model));
 }
 
 } // namespace tenon

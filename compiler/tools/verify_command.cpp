@@ -1,5 +1,5 @@
 //===- verify.cpp - tenon verify ---------------------------------------------------------===//
-#include "compiler/driver/Verify.h"
+#include "compiler/tools/Verify.h"
 #include "compiler/tools/commands.h"
 #include "CLI/CLI.hpp"
 #include "llvm/Support/JSON.h"

@@ -4,8 +4,8 @@
 // float64 interpretation are at most twice those of plain evaluation in the kernel's
 // type, plus 4 ulp of the largest magnitude. Integers and booleans are equal.
 //
-#ifndef TENON_COMPILER_DRIVER_VERIFY_H
-#define TENON_COMPILER_DRIVER_VERIFY_H
+#ifndef TENON_COMPILER_TOOLS_VERIFY_H
+#define TENON_COMPILER_TOOLS_VERIFY_H
 
 #include "compiler/driver/Compiler.h"
 

@@ -1,6 +1,6 @@
 //===- RunInMemory.h - an artifact in memory on the interpreter's arrays ---------------===//
-#ifndef TENON_COMPILER_DRIVER_RUNINMEMORY_H
-#define TENON_COMPILER_DRIVER_RUNINMEMORY_H
+#ifndef TENON_COMPILER_TOOLS_RUNINMEMORY_H
+#define TENON_COMPILER_TOOLS_RUNINMEMORY_H
 
 #include "compiler/artifact/ArtifactBuilder.h"
 #include "interpreter/Array.h"

@@ -1,5 +1,5 @@
 //===- RunInMemory.cpp - an artifact in memory on the interpreter's arrays -------------===//
-#include "compiler/driver/RunInMemory.h"
+#include "compiler/tools/RunInMemory.h"
 #include "compiler/driver/Diagnostics.h"
 #include "runtime/tools/npy.h"
 #include "tenon/tenon.h"

@@ -1,8 +1,8 @@
 //===- Verify.cpp - an artifact against the interpreter --------------------------------===//
-#include "compiler/driver/Verify.h"
+#include "compiler/tools/Verify.h"
 #include "compiler/driver/Diagnostics.h"
 #include "compiler/driver/ModelImpl.h"
-#include "compiler/driver/RunInMemory.h"
+#include "compiler/tools/RunInMemory.h"
 #include "interpreter/Interpreter.h"
 #include <cmath>
 #include <random>
