@@ -10,6 +10,7 @@
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
@@ -45,13 +46,19 @@ static void buildPipeline(OpPassManager &pm) {
   pm.addPass(createReconcileUnrealizedCastsPass());
 }
 
+/// Verified once before; what comes out is verified by the translation to LLVM.
+/// Between these passes it would cost half of their time.
 LogicalResult lowerToLLVMDialect(ModuleOp module) {
+  if (failed(verify(module)))
+    return failure();
   PassManager simplify(module->getContext(), ModuleOp::getOperationName());
+  simplify.enableVerifier(false);
   simplify.addPass(createCanonicalizerPass());
   simplify.addPass(createCSEPass());
   if (failed(simplify.run(module)) || failed(expandDivisions(module)))
     return failure();
   PassManager lower(module->getContext(), ModuleOp::getOperationName());
+  lower.enableVerifier(false);
   buildPipeline(lower);
   return lower.run(module);
 }
