@@ -189,7 +189,7 @@ private:
     // Each register tile of rows fetches its share of the panels to come.
     x.nextOffset = index.add(next, index.mul(index.div(index.mul(rows, x.k), tile.split.count),
                                              index.constant(RegisterTile::panelWidth)));
-    x.nextStep = index.max(index.div(index.constant(RegisterTile::panelWidth), tile.split.count), index.constant(1));
+    x.nextStep = index.div(index.add(tile.split.count, RegisterTile::panelWidth - 1), tile.split.count);
     x.accumulate = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, slab, index.constant(0));
     family.call(builder, loc, x);
     Value isLast = index.equal(index.add(slab, 1), slabs);
