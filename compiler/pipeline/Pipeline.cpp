@@ -7,10 +7,31 @@ using namespace mlir;
 
 namespace tenon {
 
-static void addSimplify(OpPassManager &passes) {
+/// Maps composed and folded until index arithmetic has said all it can.
+static void addMapSimplification(OpPassManager &passes) {
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createComposeMaps());
+  passes.addPass(createReshapeThroughMaps());
+  passes.addPass(createComposeMaps());
+  passes.addPass(createFoldMaps());
+  passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
+}
+
+static void addSimplify(OpPassManager &passes) { addMapSimplification(passes); }
+
+static void addFuse(OpPassManager &passes) {
+  passes.addPass(createRaiseAttention()); // before contractions take in the scalings and transposes it explains
+  passes.addPass(createFuseContractionOperands());
+  passes.addPass(createMergeProjections());
+  addMapSimplification(passes);
+}
+
+static void addLayout(OpPassManager &passes) {
+  passes.addPass(createFlattenContractions());
+  passes.addPass(createSinkReshapes());
+  addMapSimplification(passes); // what now stands on one form composes
+  passes.addPass(createPackWeights());
 }
 
 static void addKernels(OpPassManager &passes) {
@@ -20,6 +41,8 @@ static void addKernels(OpPassManager &passes) {
 
 static const Phase phases[] = {
     {"simplify", "index arithmetic, masks and tables composed; nothing known left to run time", addSimplify},
+    {"fuse", "attention recognised, projections merged, transposes and scalings taken in", addFuse},
+    {"layout", "products with weights flattened to rows, weights in panels", addLayout},
     {"kernels", "fused groups outlined, equal kernels merged", addKernels},
 };
 

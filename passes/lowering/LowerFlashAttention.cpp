@@ -71,8 +71,8 @@ public:
       return failure();
     carveScratch();
     ModuleOp module = scope.function.function()->getParentOfType<ModuleOp>();
-    scoreTile.emplace(TileFunction::get(module, tile, {key.row, 16, width}));
-    valueTile.emplace(TileFunction::get(module, tile, {1, width, width, value.row}));
+    scoreTile.emplace(TileFunction::get(module, tile, {key.row, 16, width, 1, /*fetchesAhead=*/false}));
+    valueTile.emplace(TileFunction::get(module, tile, {1, width, width, value.row, /*fetchesAhead=*/false}));
     Dim blocks = sizes.queries.ceilDiv(Dim(width * groupsPerTile));
     queryBlocks = scope.dim(blocks, loc);
     emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value number) { emitTile(number); });

@@ -225,7 +225,7 @@ static void emitHeight(OpBuilder &builder, Location loc, const RegisterTile &til
                        at.add(arguments[COffset], at.mul(panel, RegisterTile::panelWidth)),
                        inner.getIndexAttr(strides.cRow)};
           TilePrefetch next;
-          if (fetchesAhead(tile, height))
+          if (strides.fetchesAhead && fetchesAhead(tile, height))
             next = {arguments[BBase], at.add(arguments[NextOffset], at.mul(panel, arguments[PanelStride])),
                     arguments[PanelStride], arguments[NextStep]};
           emitTileProduct(inner, loc, tile, height, panels, a, b, arguments[K], c, arguments[Accumulate], next);
@@ -241,7 +241,8 @@ static void emitHeight(OpBuilder &builder, Location loc, const RegisterTile &til
 
 TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const Strides &strides) {
   std::string name = ("tile_" + Twine(tile.rows) + "_a" + Twine(strides.aRow) + "_b" + Twine(strides.bK) + "_c" +
-                      Twine(strides.cRow) + (strides.aK == 1 ? "" : "_k" + Twine(strides.aK).str()))
+                      Twine(strides.cRow) + (strides.aK == 1 ? "" : "_k" + Twine(strides.aK).str()) +
+                      (strides.fetchesAhead ? "" : "_near"))
                          .str();
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return TileFunction(known);
@@ -267,9 +268,10 @@ TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const 
 
 void TileFunction::call(OpBuilder &builder, Location loc, const Arguments &arguments) const {
   const Arguments &x = arguments;
+  Value nextOffset = x.nextOffset ? x.nextOffset : x.bOffset, nextStep = x.nextStep ? x.nextStep : x.k;
   func::CallOp::create(builder, loc, function,
                        ValueRange{x.a, x.aOffset, x.b, x.bOffset, x.panelStride, x.c, x.cOffset, x.height, x.panels,
-                                  x.k, x.accumulate, x.nextOffset, x.nextStep});
+                                  x.k, x.accumulate, nextOffset, nextStep});
 }
 
 } // namespace tenon

@@ -104,6 +104,7 @@ public:
     int64_t bK;     // elements between k steps of a panel
     int64_t cRow;   // elements between rows of C
     int64_t aK = 1; // elements between k steps of A
+    bool fetchesAhead = true; // B comes from memory: fetch what the next call reads
   };
 
   /// Finds or adds the function for `tile` and `strides`.
@@ -119,7 +120,7 @@ public:
     mlir::Value k;          // length of the sums
     mlir::Value accumulate; // i1: add to C instead of overwriting it
     /// Panels of B the next call reads, fetched during this one: at step k,
-    /// elements nextOffset + p * panelStride + k * nextStep.
+    /// elements nextOffset + p * panelStride + k * nextStep. Only where the family fetches ahead.
     mlir::Value nextOffset, nextStep;
   };
   void call(mlir::OpBuilder &builder, mlir::Location loc, const Arguments &arguments) const;
