@@ -2,6 +2,7 @@
 #include "compiler/codegen/Codegen.h"
 #include "compiler/driver/Diagnostics.h"
 #include "compiler/driver/ModelImpl.h"
+#include "frontends/huggingface/importer/Import.h"
 #include "frontends/onnx/importer/Import.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/FileSystem.h"
@@ -99,7 +100,7 @@ llvm::Expected<Model> Compiler::load(const std::string &path, ModelFormat format
   if (format == ModelFormat::Onnx) {
     model->module = importOnnx(path, *model->context, model->weights);
   } else if (format == ModelFormat::HuggingFace) {
-    return makeError(path + ": folders are not read yet");
+    model->module = importHuggingFace(path, *model->context, model->weights);
   } else {
     auto buffer = llvm::MemoryBuffer::getFile(path);
     if (!buffer)
