@@ -186,6 +186,80 @@ def RaiseAttention : Pass<"tenon-raise-attention", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def RaiseKeep : Pass<"tenon-raise-keep", "::mlir::ModuleOp"> {
+  let summary = "Turn mask values in a score into a keep region";
+  let description = [{
+    Exporters mask by adding 0 or a very small number, or by selecting one:
+
+    ```mlir
+    score (%x, %b, %h, %i, %j, %mask) { %x + (load %mask[%b, %j] ? 0.0 : -3.4e38) }         empty zero
+    ```
+    becomes
+    ```mlir
+    keep (%b, %h, %i, %j, %mask) { load %mask[%b, %j] }                                      empty uniform
+    ```
+
+    Why it is the same under softmax, for a mask value M:
+
+    | M | a row with a live key | a row without |
+    |---|---|---|
+    | -inf | dead keys have exp(-inf) = 0 | NaN: `empty nan`; 0 if a NaN guard follows: `empty zero` |
+    | finite, at most -1e30 | exp(x + M - m) = 0 in f32 and f64 | x + M is M for every key, so all weights are equal: `empty uniform` |
+
+    The bound for finite M: scores are finite and below 2^45 in magnitude. Then x + M rounds to M in f32 (half an ulp of
+    1e30 is 2^75) and in f64 (2^46), and the distance to a live maximum is beyond what an exponential resolves. Milder
+    values (-1e4, -1e9) stay in the score: they do not absorb it. A NaN or infinite score of a dead key no longer
+    reaches its row; that is the only difference, and it needs such a score.
+
+    Does not fire on two finite masks, or a finite one beside -inf: where both are dead the sum is -inf, where one is, it is
+    finite, and a row without live keys then prefers the latter; on conditions that depend on the score; on an op
+    that has a keep region.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def ChooseAttentionAlgorithm : Pass<"tenon-choose-attention-algorithm", "::mlir::ModuleOp"> {
+  let summary = "Write on each attention how it is computed";
+  let description = [{
+    `flash` (online softmax over tiles of keys, no N x N tensor) where it is legal: f32, one source of keys, constant
+    depth and row distance, no weight region but the guard `select(isnan(p), 0, p)` (NaN weights fill a row or do
+    not occur in it, so the guard is a property of the row), and an empty-row rule that does not need
+    the masked scores. Otherwise `materialised`. An `algorithm` on the op is an order: it is kept, and an error where
+    it cannot be. Each choice is reported as a remark, with its reason.
+  }];
+  let options = [Option<"force", "force", "std::string", "\"\"", "flash or materialised, for every attention">];
+}
+
+def MaterialiseAttention : Pass<"tenon-materialise-attention", "::mlir::ModuleOp"> {
+  let summary = "Attention as two contractions, a softmax and maps";
+  let description = [{
+    ```mlir
+    %o = tenon.attention %q, (%k), (%v) normalise softmax empty zero layout [...] algorithm materialised score { … } keep { … }
+    ```
+    becomes
+    ```mlir
+    %x = tenon.contract "b i h d, b j h d -> b h i j" %q, %k
+    %y = tenon.map … { keep ? score(load %x[…]) : -inf }
+    %p = tenon.softmax %y over 3
+    %w = tenon.map … { keep ? load %p[…] : 0 }
+    %r = tenon.contract "b h i j, b j h d -> b h i d" %w, %v
+    ```
+    and a map to the result's layout. Exact for finite operands and every empty-row rule:
+
+    | rule | in a row without live keys |
+    |---|---|
+    | `zero` | weights are 0 |
+    | `nan` | the result is NaN, by the maximum of keep over the row |
+    | `uniform` | scores are all 1 |
+    | `ignore_keep` | scores are not masked |
+
+    (A dead key whose value is NaN or infinite still meets a weight of 0 and gives NaN.) Groups of query heads
+    on one key head become a dimension of their own. Costs O(N²) memory; the reference for every other algorithm.
+  }];
+  let options = [Option<"all", "all", "bool", "false", "Every attention, whatever its algorithm">];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 //===----------------------------------------------------------------------------===//
 // layout/
 //===----------------------------------------------------------------------------===//

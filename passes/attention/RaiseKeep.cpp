@@ -1,0 +1,180 @@
+//===- RaiseKeep.cpp - mask values in a score become a keep region --------------------===//
+//
+// What is gained: keys can be skipped, tile by tile, once the mask is a condition and not a number.
+//
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/IR/Remarks.h"
+#include "passes/Passes.h"
+#include "passes/attention/RegionAnalysis.h"
+
+using namespace mlir;
+
+namespace tenon {
+#define GEN_PASS_DEF_RAISEKEEP
+#include "passes/Passes.h.inc"
+
+namespace {
+
+/// Finite mask values count as absorbing from here on: see the pass's description.
+constexpr double absorbing = -1e30;
+
+std::optional<double> constantOf(Value value) {
+  FloatAttr attribute;
+  return matchPattern(value, m_Constant(&attribute)) ? std::optional(attribute.getValueAsDouble()) : std::nullopt;
+}
+
+/// A select between a live and a dead value.
+struct MaskTerm {
+  arith::SelectOp select;
+  bool liveIfTrue;
+  bool isInfinite;
+  Value live; ///< What stays where the key is live; null for an added 0.
+
+  static std::optional<MaskTerm> match(Value value) {
+    auto select = value.getDefiningOp<arith::SelectOp>();
+    if (!select || !isa<FloatType>(value.getType()))
+      return std::nullopt;
+    std::optional<double> ifTrue = constantOf(select.getTrueValue()), ifFalse = constantOf(select.getFalseValue());
+    bool deadIfFalse = ifFalse && *ifFalse <= absorbing, deadIfTrue = ifTrue && *ifTrue <= absorbing;
+    if (deadIfFalse == deadIfTrue)
+      return std::nullopt;
+    std::optional<double> live = deadIfFalse ? ifTrue : ifFalse;
+    if (live && *live != 0)
+      return std::nullopt;
+    Value kept = live ? Value() : deadIfFalse ? select.getTrueValue() : select.getFalseValue();
+    return MaskTerm{select, deadIfFalse, std::isinf(deadIfFalse ? *ifFalse : *ifTrue), kept};
+  }
+};
+
+/// The masks among the summands of a score. A select inside the live side of another replaces the same value, so
+/// both together are one mask of two conditions.
+class MaskFinder {
+public:
+  explicit MaskFinder(AttentionOp op) : analysis(op.getScore(), /*hasScore=*/true) {
+    visit(op.getScore().front().getTerminator()->getOperand(0), /*insideFinite=*/false);
+  }
+
+  SmallVector<MaskTerm> masks;
+  unsigned infinite = 0, finite = 0;
+
+private:
+  void visit(Value value, bool insideFinite) {
+    if (auto sum = value.getDefiningOp<arith::AddFOp>(); sum && sum->hasOneUse()) {
+      // Summands beside a replacing mask are absorbed by its dead value like the one it replaces.
+      visit(sum.getLhs(), false);
+      visit(sum.getRhs(), false);
+      return;
+    }
+    std::optional<MaskTerm> mask = MaskTerm::match(value);
+    if (!mask || !value.hasOneUse() || analysis.dependenceOf(mask->select.getCondition()).score)
+      return;
+    if (!mask->live && !isa<arith::AddFOp>(*value.user_begin()))
+      return;
+    masks.push_back(*mask);
+    (mask->isInfinite ? infinite : finite) += mask->isInfinite || !insideFinite;
+    if (mask->live)
+      visit(mask->live, !mask->isInfinite);
+  }
+
+  RegionAnalysis analysis;
+};
+
+/// Conjunction of the masks' conditions as the keep region of the op.
+void writeKeep(AttentionOp op, ArrayRef<MaskTerm> masks) {
+  Region &score = op.getScore();
+  OpBuilder builder(op.getContext());
+  Block *block = builder.createBlock(&op.getKeep());
+  IRMapping mapping;
+  for (BlockArgument argument : llvm::drop_begin(score.getArguments()))
+    mapping.map(argument, block->addArgument(argument.getType(), argument.getLoc()));
+  llvm::SmallPtrSet<Operation *, 16> needed;
+  std::function<void(Value)> need = [&](Value value) {
+    Operation *definition = value.getDefiningOp();
+    if (definition && needed.insert(definition).second)
+      llvm::for_each(definition->getOperands(), need);
+  };
+  for (const MaskTerm &mask : masks)
+    need(MaskTerm(mask).select.getCondition());
+  for (Operation &inner : score.front())
+    if (needed.contains(&inner))
+      builder.clone(inner, mapping);
+  Value live;
+  for (MaskTerm mask : masks) {
+    Value condition = mapping.lookup(mask.select.getCondition());
+    if (!mask.liveIfTrue) {
+      Value yes = arith::ConstantOp::create(builder, op.getLoc(), builder.getBoolAttr(true));
+      condition = arith::XOrIOp::create(builder, op.getLoc(), condition, yes);
+    }
+    live = live ? Value(arith::AndIOp::create(builder, op.getLoc(), live, condition)) : condition;
+  }
+  YieldOp::create(builder, op.getLoc(), live);
+}
+
+/// Takes the masks out of the score; x + 0 is x to an exponential, which does not see the sign of zero.
+void removeMasks(ArrayRef<MaskTerm> masks) {
+  for (MaskTerm mask : llvm::reverse(masks)) {
+    if (mask.live) {
+      mask.select.getResult().replaceAllUsesWith(mask.live);
+      continue;
+    }
+    auto sum = cast<arith::AddFOp>(*mask.select->user_begin());
+    sum.getResult().replaceAllUsesWith(sum.getLhs() == mask.select.getResult() ? sum.getRhs() : sum.getLhs());
+  }
+}
+
+void dropDeadOps(Region &region) {
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(region.front())))
+    if (op.use_empty() && !op.hasTrait<OpTrait::IsTerminator>())
+      op.erase();
+}
+
+/// Regions that are identities go, then captures no region loads.
+void cleanUp(AttentionOp op) {
+  dropDeadOps(op.getScore());
+  if (op.getScore().front().getTerminator()->getOperand(0) == op.getScore().getArgument(0)) {
+    op.getScore().front().erase();
+  }
+  for (unsigned c = op.getCaptures().size(); c-- > 0;) {
+    auto argumentOf = [&](Region &region, unsigned scalars) { return region.getArgument(scalars + c); };
+    SmallVector<std::pair<Region *, unsigned>> regions;
+    for (auto [region, scalars] : {std::pair(&op.getScore(), 5), {&op.getKeep(), 4}, {&op.getWeight(), 5}})
+      if (!region->empty())
+        regions.push_back({region, scalars});
+    if (llvm::any_of(regions, [&](auto &r) { return !argumentOf(*r.first, r.second).use_empty(); }))
+      continue;
+    for (auto &[region, scalars] : regions)
+      region->front().eraseArgument(scalars + c);
+    op.getCapturesMutable().erase(c);
+  }
+}
+
+struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
+  void runOnOperation() override {
+    getOperation().walk([](AttentionOp op) { raise(op); });
+  }
+
+  static void raise(AttentionOp op) {
+    if (!op.hasScore() || op.hasKeep() || op.getNormaliser() != Normaliser::Softmax || op.getKeys().size() != 1)
+      return;
+    MaskFinder found(op);
+    auto options = remark::RemarkOpts::name("keep").category("tenon-raise-keep");
+    // Two finite masks that are both dead give -inf, one of them a finite value: no set of keys says that.
+    if (found.finite > 1 || (found.finite && found.infinite)) {
+      remark::missed(op.getLoc(), options) << remark::reason("several masks are added, not all of them -inf");
+      return;
+    }
+    if (found.masks.empty())
+      return;
+    writeKeep(op, found.masks);
+    removeMasks(found.masks);
+    bool guarded = op.hasWeight() && isNaNGuard(op.getWeight());
+    op.setEmpty(found.finite ? EmptyRow::Uniform : guarded ? EmptyRow::Zero : EmptyRow::NaN);
+    cleanUp(op);
+    remark::passed(op.getLoc(), options) << remark::add(
+        "mask values became a keep region; a row without live keys gives {0}", stringifyEmptyRow(op.getEmpty()));
+  }
+};
+
+} // namespace
+} // namespace tenon

@@ -1,0 +1,146 @@
+// RUN: tenon-opt %s --tenon-raise-keep | FileCheck %s
+// RUN: tenon-interpret %s --check-passes=tenon-raise-keep --int-range=0..1
+// RUN: tenon-interpret %s --check-passes=tenon-raise-keep --int-range=0..0
+// RUN: tenon-interpret %s --check-passes=tenon-raise-keep --int-range=1..1
+
+// The mask PyTorch's exporter adds. A row without live keys has equal weights, the guard stays.
+// CHECK-LABEL: func.func @added_finite
+// CHECK: captures (%arg1) normalise softmax empty uniform
+// CHECK: score (%[[X:[a-z0-9]+]], {{.*}}) {
+// CHECK: %[[Y:.*]] = arith.mulf %[[X]]
+// CHECK-NEXT: tenon.yield %[[Y]]
+// CHECK: keep (%[[B:[a-z0-9]+]], %{{.*}}, %{{.*}}, %[[J:[a-z0-9]+]], %[[M:[a-z0-9]+]]) {
+// CHECK: tenon.load %[[M]][%[[B]], %[[J]]]
+// CHECK: %[[LIVE:.*]] = arith.cmpi ne
+// CHECK: tenon.yield %[[LIVE]]
+// CHECK: weight (
+func.func @added_finite(%q: tensor<2x3x5x4xf32>, %mask: tensor<2x5xi64>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%mask) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x5xi64>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j, %m) {
+      %zero = arith.constant 0 : i64
+      %scale = arith.constant 0.5 : f32
+      %live = arith.constant 0.0 : f32
+      %dead = arith.constant -3.40282347E+38 : f32
+      %0 = arith.mulf %x, %scale : f32
+      %1 = tenon.load %m[%b, %j] : tensor<2x5xi64>
+      %2 = arith.cmpi ne, %1, %zero : i64
+      %3 = arith.select %2, %live, %dead : f32
+      %4 = arith.addf %0, %3 : f32
+      tenon.yield %4 : f32
+    } weight (%p, %b, %h, %i, %j, %m) {
+      %zero = arith.constant 0.0 : f32
+      %0 = arith.cmpf uno, %p, %p : f32
+      %1 = arith.select %0, %zero, %p : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+
+// Causal and a key mask, both -inf, one selected and one added; a row without live keys is NaN.
+// CHECK-LABEL: func.func @two_infinite
+// CHECK: normalise softmax empty nan
+// CHECK-NOT: score (
+// CHECK: keep (
+// CHECK: arith.cmpi
+// CHECK: arith.cmpi
+// CHECK: arith.andi
+func.func @two_infinite(%q: tensor<2x3x5x4xf32>, %mask: tensor<2x5xi64>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%mask) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x5xi64>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j, %m) {
+      %zero = arith.constant 0 : i64
+      %live = arith.constant 0.0 : f32
+      %dead = arith.constant 0xFF800000 : f32
+      %causal = arith.cmpi sgt, %j, %i : index
+      %0 = arith.select %causal, %dead, %x : f32
+      %1 = tenon.load %m[%b, %j] : tensor<2x5xi64>
+      %2 = arith.cmpi ne, %1, %zero : i64
+      %3 = arith.select %2, %live, %dead : f32
+      %4 = arith.addf %0, %3 : f32
+      tenon.yield %4 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+
+// -inf before a guard against NaN: a row without live keys is zero.
+// CHECK-LABEL: func.func @guarded_infinite
+// CHECK: normalise softmax empty zero
+// CHECK: keep (
+func.func @guarded_infinite(%q: tensor<2x3x5x4xf32>, %mask: tensor<2x5xi64>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%mask) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x5xi64>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j, %m) {
+      %zero = arith.constant 0 : i64
+      %dead = arith.constant 0xFF800000 : f32
+      %0 = tenon.load %m[%b, %j] : tensor<2x5xi64>
+      %1 = arith.cmpi ne, %0, %zero : i64
+      %2 = arith.select %1, %x, %dead : f32
+      tenon.yield %2 : f32
+    } weight (%p, %b, %h, %i, %j, %m) {
+      %zero = arith.constant 0.0 : f32
+      %0 = arith.cmpf uno, %p, %p : f32
+      %1 = arith.select %0, %zero, %p : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+
+// A mild value does not absorb the score.
+// CHECK-LABEL: func.func @mild
+// CHECK: normalise softmax empty zero
+// CHECK: score (
+// CHECK-NOT: keep (
+func.func @mild(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j) {
+      %live = arith.constant 0.0 : f32
+      %dead = arith.constant -1.0e4 : f32
+      %0 = arith.cmpi sle, %j, %i : index
+      %1 = arith.select %0, %live, %dead : f32
+      %2 = arith.addf %x, %1 : f32
+      tenon.yield %2 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+
+// Two finite masks add up to -inf where both are dead.
+// CHECK-LABEL: func.func @two_finite
+// CHECK: score (
+// CHECK-NOT: keep (
+func.func @two_finite(%q: tensor<2x3x5x4xf32>, %mask: tensor<2x5xi64>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%mask) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x5xi64>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j, %m) {
+      %zero = arith.constant 0 : i64
+      %live = arith.constant 0.0 : f32
+      %dead = arith.constant -3.40282347E+38 : f32
+      %causal = arith.cmpi sle, %j, %i : index
+      %0 = arith.select %causal, %live, %dead : f32
+      %1 = tenon.load %m[%b, %j] : tensor<2x5xi64>
+      %2 = arith.cmpi ne, %1, %zero : i64
+      %3 = arith.select %2, %live, %dead : f32
+      %4 = arith.addf %x, %0 : f32
+      %5 = arith.addf %4, %3 : f32
+      tenon.yield %5 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+
+// A condition on the score itself is no mask.
+// CHECK-LABEL: func.func @threshold
+// CHECK: score (
+// CHECK-NOT: keep (
+func.func @threshold(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j) {
+      %zero = arith.constant 0.0 : f32
+      %dead = arith.constant 0xFF800000 : f32
+      %0 = arith.cmpf ogt, %x, %zero : f32
+      %1 = arith.select %0, %x, %dead : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
