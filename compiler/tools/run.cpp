@@ -1,4 +1,4 @@
-//===- run.cpp - tenon run, inspect, doctor -------------------------------------------===//
+//===- run.cpp - tenon run, inspect ---------------------------------------------------===//
 //
 // Thin over the runtime's library: what needs no compiler is done by the same code as in
 // tenon-run.
@@ -100,19 +100,6 @@ void addInspectCommand(CLI::App &app, Command &command) {
     command = [state] {
       char *text = nullptr;
       tenon_status *status = tenon_inspect_file(state->artifact.c_str(), state->json ? TENON_JSON : TENON_PLAIN, &text);
-      return printText(status, text);
-    };
-  });
-}
-
-void addDoctorCommand(CLI::App &app, Command &command) {
-  auto json = std::make_shared<bool>(false);
-  CLI::App *doctor = app.add_subcommand("doctor", "Show what this machine has: levels, threads, limits");
-  doctor->add_flag("--json", *json, "As JSON");
-  doctor->callback([json, &command] {
-    command = [json] {
-      char *text = nullptr;
-      tenon_status *status = tenon_describe_host(*json ? TENON_JSON : TENON_PLAIN, &text);
       return printText(status, text);
     };
   });

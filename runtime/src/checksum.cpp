@@ -37,7 +37,7 @@ Status compareChecksums(const Bytes &bytes, uint64_t checksumStart, unsigned thr
   std::atomic<uint64_t> next{0};
   std::atomic<uint64_t> firstBad{chunks};
   runOnThreads(std::min<uint64_t>(threads, chunks), [&] {
-    for (uint64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
+    for (uint64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < firstBad;) {
       uint64_t start = i * chunkBytes;
       if (XXH3_64bits(bytes.data() + start, std::min(chunkBytes, checksumStart - start)) == stored[i])
         continue;
