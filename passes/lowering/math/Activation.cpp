@@ -78,13 +78,13 @@ Value emitGeluTanh(const MathBuilder &m, Value x) {
   return timesSigmoid(m, x, m.mul(x, slope));
 }
 
-// x Phi(x) = x / 2 + x^2 P with x^2 P = x (Phi(x) - 1/2), even, and never above
-// |x| / 2: the minimum with it gives exactly x and 0 beyond the clamp.
+// x Phi(x) = x / 2 + |x| h with h = |Phi(x) - 1/2| = |x| P. Beyond the clamp h
+// is cut to 1/2, which gives exactly x and 0.
 Value emitGelu(const MathBuilder &m, Value x) {
-  Value square = m.mul(x, x), half = m.mul(x, 0.5);
-  Value y = m.atMost(m.fma(square, geluSlope, m.constant(-1.0)), 1.0);
-  Value even = m.mul(square, m.polynomial(y, geluPolynomial));
-  return m.add(half, m.atMost(even, m.abs(half)));
+  Value magnitude = m.abs(x);
+  Value y = m.atMost(m.fma(m.mul(x, x), geluSlope, m.constant(-1.0)), 1.0);
+  Value h = m.atMost(m.mul(magnitude, m.polynomial(y, geluPolynomial)), 0.5);
+  return m.fma(magnitude, h, m.mul(x, 0.5));
 }
 
 } // namespace tenon

@@ -274,6 +274,29 @@ TEST_F(VectorMathTest, TruncationToBFloat16Rounds) {
     EXPECT_EQ(got[i], wanted[i]) << i;
 }
 
+// What ExpandMath leaves to LLVM must not become a call either.
+TEST_F(VectorMathTest, SingleInstructionsAreNoCalls) {
+  OpBuilder builder(&context);
+  Location loc = builder.getUnknownLoc();
+  for (const char *name : {"x86-64-v3", "x86-64-v4", "aarch64"}) {
+    OwningOpRef<ModuleOp> module = emptyModule();
+    Type f32 = builder.getF32Type();
+    KernelFunction kernel = KernelFunction::create(builder, loc, *module, "instructions", {f32}, 0);
+    Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
+    for (Type type : {f32, Type(VectorType::get(findLevel(name)->lanes(), f32))}) {
+      auto vector = VectorType::get(1, f32);
+      Value x = vector::LoadOp::create(builder, loc, isa<VectorType>(type) ? type : vector, kernel.operand(0), zero);
+      Value y = isa<VectorType>(type) ? x : Value(vector::ExtractOp::create(builder, loc, x, 0));
+      for (StringRef op : {"absf", "ceil", "floor", "round", "roundeven", "sqrt", "trunc"})
+        y = builder.create(loc, StringAttr::get(&context, ("math." + op).str()), y, type)->getResult(0);
+      if (!isa<VectorType>(type))
+        y = vector::BroadcastOp::create(builder, loc, vector, y);
+      vector::StoreOp::create(builder, loc, y, kernel.operand(0), zero);
+    }
+    EXPECT_TRUE(succeeded(compileKernels(*module, *findLevel(name)))) << name;
+  }
+}
+
 TEST_F(VectorMathTest, OtherTypesAreRefused) {
   OwningOpRef<ModuleOp> module = emptyModule();
   OpBuilder builder = OpBuilder::atBlockEnd(module->getBody());
