@@ -83,6 +83,7 @@ TEST(OnnxImportError, DimensionsThatContradict) {
 
 TEST(OnnxImportError, OutputThatContradicts) {
   ::onnx::ModelProto model = addModel();
+  model.mutable_graph()->mutable_output(0)->Clear();
   onnx_reader::setValue(*model.mutable_graph()->mutable_output(0), "y", {"batch", "5"});
   EXPECT_EQ(errorOf(model), "loc(\"y\"(\"output\")): output 'y': the file says dims [batch, 5], found [batch, 3]\n");
 }
@@ -149,7 +150,8 @@ TEST(OnnxImportError, ElementsThatDoNotFitAShape) {
   ::onnx::ModelProto model = addModel();
   node(model).set_op_type("Reshape");
   int64_t shape[] = {2, 5};
-  addInitializer(model, "s", ::onnx::TensorProto::INT64, {2}).set_raw_data(shape, sizeof(shape));
+  onnx_reader::addInitializer(model, "s", ::onnx::TensorProto::INT64, {2}).set_raw_data(shape, sizeof(shape));
+  model.mutable_graph()->mutable_input(0)->Clear();
   onnx_reader::setValue(*model.mutable_graph()->mutable_input(0), "x", {"3", "3"});
   node(model).set_input(1, "s");
   EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Reshape\")): elements of [3, 3] as [2, 5]: wanted 9, found 10\n");
