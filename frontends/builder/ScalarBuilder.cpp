@@ -43,24 +43,37 @@ Value ScalarBuilder::mul(Value a, Value b) {
   return isFloat(a) ? builder.createOrFold<arith::MulFOp>(loc, a, b) : builder.createOrFold<arith::MulIOp>(loc, a, b);
 }
 
+/// A divisor that cannot trap: where it is 0 (or, signed, -1) it becomes 1. A region may be
+/// evaluated anywhere, so a division must not depend on who looks at its result.
+static Value safeDivisor(ScalarBuilder &s, Value b, Sign sign) {
+  APInt constant;
+  if (matchPattern(b, m_ConstantInt(&constant)) && !constant.isZero() && !constant.isAllOnes())
+    return b;
+  Value traps = s.compare(Comparison::Equal, b, s.integer(b.getType(), 0));
+  if (sign == Sign::Signed)
+    traps = s.bitOr(traps, s.compare(Comparison::Equal, b, s.integer(b.getType(), -1)));
+  return s.select(traps, s.integer(b.getType(), 1), b);
+}
+
 Value ScalarBuilder::div(Value a, Value b, Sign sign) {
   if (isFloat(a))
     return builder.createOrFold<arith::DivFOp>(loc, a, b);
-  return sign == Sign::Unsigned ? builder.createOrFold<arith::DivUIOp>(loc, a, b)
-                                : builder.createOrFold<arith::DivSIOp>(loc, a, b);
-}
-
-Value ScalarBuilder::floorDiv(Value a, Value b) {
-  if (isFloat(a))
-    return math<math::FloorOp>(div(a, b));
-  return builder.createOrFold<arith::FloorDivSIOp>(loc, a, b);
+  Value divisor = safeDivisor(*this, b, sign);
+  if (sign == Sign::Unsigned)
+    return builder.createOrFold<arith::DivUIOp>(loc, a, divisor);
+  Value quotient = builder.createOrFold<arith::DivSIOp>(loc, a, divisor);
+  if (divisor == b)
+    return quotient;
+  // The least integer by -1 wraps, as negation does.
+  return select(compare(Comparison::Equal, b, integer(b.getType(), -1)), neg(a), quotient);
 }
 
 Value ScalarBuilder::rem(Value a, Value b, Sign sign) {
   if (isFloat(a))
     return builder.createOrFold<arith::RemFOp>(loc, a, b);
-  return sign == Sign::Unsigned ? builder.createOrFold<arith::RemUIOp>(loc, a, b)
-                                : builder.createOrFold<arith::RemSIOp>(loc, a, b);
+  Value divisor = safeDivisor(*this, b, sign); // A multiple of 1 and of -1 alike leaves 0.
+  return sign == Sign::Unsigned ? builder.createOrFold<arith::RemUIOp>(loc, a, divisor)
+                                : builder.createOrFold<arith::RemSIOp>(loc, a, divisor);
 }
 
 Value ScalarBuilder::mod(Value a, Value b, Sign sign) {
@@ -72,7 +85,11 @@ Value ScalarBuilder::mod(Value a, Value b, Sign sign) {
   Value opposite = compare(Comparison::NotEqual, compare(Comparison::Less, remainder, zero),
                            compare(Comparison::Less, b, zero));
   Value inexact = compare(Comparison::NotEqual, remainder, zero);
-  return select(bitAnd(opposite, inexact), add(remainder, b), remainder);
+  Value result = select(bitAnd(opposite, inexact), add(remainder, b), remainder);
+  if (!isFloat(a))
+    return result;
+  // A zero has the divisor's sign too.
+  return select(compare(Comparison::Equal, remainder, zero), math<math::CopySignOp>(zero, b), result);
 }
 
 Value ScalarBuilder::neg(Value a) {

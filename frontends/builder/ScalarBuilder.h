@@ -37,10 +37,8 @@ public:
   Value add(Value a, Value b);
   Value sub(Value a, Value b);
   Value mul(Value a, Value b);
-  /// Integers round towards zero.
+  /// Integers round towards zero; by zero gives some value.
   Value div(Value a, Value b, Sign sign = Sign::Signed);
-  /// Integers round towards minus infinity.
-  Value floorDiv(Value a, Value b);
   /// The remainder with the sign of the dividend (C's %, fmod).
   Value rem(Value a, Value b, Sign sign = Sign::Signed);
   /// The remainder with the sign of the divisor (Python's %).

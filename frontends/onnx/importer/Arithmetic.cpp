@@ -27,8 +27,8 @@ LogicalResult onnx_importer::importMod(NodeContext &n) {
   Sign sign = n.sign(0);
   if (!a || !b)
     return failure();
-  if (isa<FloatType>(elementOf(a)) && !truncated)
-    return n.error() << "wants fmod = 1 for floating point, found 0";
+  if (isa<FloatType>(elementOf(a)) && !truncated && n.version < 28)
+    return n.error() << "wants fmod = 1 for floating point before operator set 28, found 0";
   return n.result(n.graph.elementwise(elementOf(a), {a, b}, [&](ScalarBuilder &s, ArrayRef<Value> v) {
     return truncated ? s.rem(v[0], v[1], sign) : s.mod(v[0], v[1], sign);
   }));

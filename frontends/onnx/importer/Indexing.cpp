@@ -51,15 +51,26 @@ LogicalResult onnx_importer::importGatherElements(NodeContext &n) {
   }));
 }
 
+/// The depth of OneHot: a size, or a number of any type.
+static std::optional<Dim> depthOf(NodeContext &n) {
+  if (n.has(1) && isFloat(n.type(1))) {
+    Value depth = n.tensor(1);
+    if (auto real = depth ? dyn_cast_or_null<FloatAttr>(GraphBuilder::splatElement(depth)) : FloatAttr())
+      return Dim(static_cast<int64_t>(real.getValueAsDouble()));
+  }
+  std::optional<Sizes> depth = n.wantSizes(1, "depth");
+  return depth ? std::optional(depth->elements[0]) : std::nullopt;
+}
+
 LogicalResult onnx_importer::importOneHot(NodeContext &n) {
   int64_t along = n.integer("axis", -1);
   Value indices = n.tensor(0), values = n.tensor(2);
-  std::optional<Sizes> depth = n.wantSizes(1, "depth");
+  std::optional<Dim> depth = depthOf(n);
   std::optional<int64_t> axis =
       indices && values && depth ? n.graph.axis(along, shapeOf(indices).size() + 1) : std::nullopt;
   if (!axis)
     return failure();
-  Dim size = depth->elements[0];
+  Dim size = *depth;
   Shape shape = shapeOf(indices);
   shape.insert(shape.begin() + *axis, size);
   ElementType type = n.type(2);

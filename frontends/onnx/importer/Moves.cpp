@@ -255,6 +255,7 @@ LogicalResult onnx_importer::importDepthToSpace(NodeContext &n) {
 
 LogicalResult onnx_importer::importSpaceToDepth(NodeContext &n) {
   int64_t block = n.integer("blocksize", 0);
+  bool depthFirst = n.text("mode", "DCR") == "CRD";
   Value x = n.tensor(0);
   if (!x)
     return failure();
@@ -263,6 +264,6 @@ LogicalResult onnx_importer::importSpaceToDepth(NodeContext &n) {
     return n.error() << "wants 4 dimensions and a positive blocksize, found " << toString(shape) << " and " << block;
   Dim b(block), height = shape[2].floorDiv(b), width = shape[3].floorDiv(b);
   Value blocks = n.graph.reshape(x, {shape[0], shape[1], height, b, width, b});
-  Value moved = n.graph.transpose(blocks, {0, 3, 5, 1, 2, 4});
+  Value moved = depthFirst ? n.graph.transpose(blocks, {0, 1, 3, 5, 2, 4}) : n.graph.transpose(blocks, {0, 3, 5, 1, 2, 4});
   return n.result(n.graph.reshape(moved, {shape[0], shape[1] * b * b, height, width}));
 }

@@ -37,6 +37,20 @@ static Value parameter(NodeContext &n, unsigned i, ArrayRef<Dim> dims) {
   return n.graph.broadcastTo(n.graph.reshape(value, shape), dims);
 }
 
+/// The further outputs of LayerNormalization: the mean and 1 / sqrt(variance + epsilon), in float32.
+static std::pair<Value, Value> statistics(NodeContext &n, Value x, int64_t axis, double epsilon) {
+  SmallVector<int64_t> over = llvm::to_vector(llvm::seq<int64_t>(axis, shapeOf(x).size()));
+  Value wide = elementOf(x).isF64() ? x : n.graph.cast(x, n.graph.f32());
+  Value mean = n.graph.mean(wide, over, true), centred = n.graph.sub(wide, mean);
+  Value variance = n.graph.mean(n.graph.mul(centred, centred), over, true);
+  if (!variance)
+    return {};
+  Value inverse = n.graph.elementwise(elementOf(variance), variance, [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    return s.reciprocal(s.sqrt(s.add(v[0], s.number(v[0].getType(), epsilon))));
+  });
+  return {mean, inverse};
+}
+
 static LogicalResult normaliseLast(NodeContext &n, NormKind kind) {
   int64_t from = n.integer("axis", -1);
   double epsilon = n.real("epsilon", 1e-5f);
@@ -50,7 +64,11 @@ static LogicalResult normaliseLast(NodeContext &n, NormKind kind) {
   Shape shape = shapeOf(x);
   auto last = ArrayRef<Dim>(shape).drop_front(*axis);
   Value scale = parameter(n, 1, last), shift = parameter(n, 2, last);
-  return n.result(n.graph.norm(kind, x, scale, shift, last.size(), epsilon));
+  Value result = n.graph.norm(kind, x, scale, shift, last.size(), epsilon);
+  if (n.node.outputs.size() < 2 || kind != NormKind::Layer)
+    return n.result(result);
+  auto [mean, inverse] = statistics(n, x, *axis, epsilon);
+  return n.results({result, mean, inverse});
 }
 
 LogicalResult onnx_importer::importLayerNormalization(NodeContext &n) { return normaliseLast(n, NormKind::Layer); }

@@ -95,10 +95,9 @@ static void collect(const onnx_reader::Model &model, ArrayRef<onnx_reader::Node>
 }
 
 static LogicalResult checkVersion(int64_t version, Location loc, StringRef file) {
-  if (version >= oldestOperatorSet && version <= newestOperatorSet)
+  if (version >= 1 && version <= newestOperatorSet)
     return mlir::success();
-  return emitError(loc) << file << ": wanted an operator set from " << oldestOperatorSet << " to "
-                        << newestOperatorSet << ", found " << version;
+  return emitError(loc) << file << ": wanted an operator set from 1 to " << newestOperatorSet << ", found " << version;
 }
 
 LogicalResult onnx_importer::checkSupport(const onnx_reader::Model &model, MLIRContext &context) {
@@ -137,9 +136,9 @@ std::string tenon::onnxSupportTable() {
   llvm::raw_string_ostream out(text);
   out << "# ONNX operators\n\n"
       << "Generated from `frontends/onnx/importer/OperatorTable.def`; `tenon-import --onnx-support` prints it.\n\n"
-      << "Models of operator sets " << oldestOperatorSet << " to " << newestOperatorSet
-      << " are read. Integer tensors that compute shapes are evaluated\n"
-      << "while importing, with symbolic dimensions, by the operators marked *sizes*, and leave nothing behind.\n";
+      << "Models of operator sets up to " << newestOperatorSet << " are read; *since* is the oldest meaning of an\n"
+      << "operator that is understood. Integer tensors that compute shapes are evaluated while importing, with\n"
+      << "symbolic dimensions, by the operators marked *sizes*, and leave nothing behind.\n";
   StringRef family;
   for (const Operator &op : operatorTable()) {
     if (family != op.family) {

@@ -7,9 +7,7 @@
 namespace tenon::onnx_importer {
 
 /// The newest operator set of ONNX's own domain that the table was written against.
-constexpr int64_t newestOperatorSet = 25;
-/// The oldest operator set whose models are accepted.
-constexpr int64_t oldestOperatorSet = 13;
+constexpr int64_t newestOperatorSet = 28;
 
 struct Operator {
   const char *name;

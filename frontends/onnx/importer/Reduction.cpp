@@ -84,7 +84,10 @@ static LogicalResult extreme(NodeContext &n, ReduceKind kind) {
   if (type == ElementType::UInt64)
     return n.error() << "elements of uint64 are not supported";
   Value wide = n.graph.cast(r->x, n.graph.i64(), Sign::Unsigned);
-  return n.result(n.graph.cast(n.graph.reduce(kind, wide, r->axes, r->keepDims), element), type);
+  Value result = n.graph.reduce(kind, wide, r->axes, r->keepDims);
+  if (type == ElementType::Bool) // The maximum of nothing is the least integer, and false.
+    return n.result(n.graph.compare(Comparison::Greater, result, n.graph.splat(n.graph.i64(), 0)), type);
+  return n.result(n.graph.cast(result, element), type);
 }
 
 LogicalResult onnx_importer::importReduceMax(NodeContext &n) { return extreme(n, ReduceKind::Max); }

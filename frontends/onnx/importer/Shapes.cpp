@@ -82,7 +82,10 @@ LogicalResult onnx_importer::importDropout(NodeContext &n) {
     if (!training || training->elements[0] != Dim(0))
       return n.graph.hasFailed() ? failure() : LogicalResult(n.error() << "wants training_mode false");
   }
-  return n.result(n.tensor(0));
+  Value x = n.tensor(0);
+  if (n.node.outputs.size() < 2 || !x)
+    return n.result(x);
+  return n.results({x, n.graph.splat(n.graph.i1(), 1, shapeOf(x))});
 }
 
 //===----------------------------------------------------------------------------===//
@@ -153,6 +156,7 @@ static std::optional<Dim> rangeCount(NodeContext &n, const Dim &start, const Dim
 }
 
 static LogicalResult realRange(NodeContext &n) {
+  int64_t stash = n.integer("stash_type", 1);
   double bounds[3];
   for (unsigned i = 0; i < 3; ++i) {
     Value operand = n.tensor(i);
@@ -166,9 +170,10 @@ static LogicalResult realRange(NodeContext &n) {
     return n.error() << "wants a delta other than 0";
   int64_t count = std::max(0.0, std::ceil((bounds[1] - bounds[0]) / bounds[2]));
   Type element = elementOf(n.tensor(0));
+  Type wide = stash == 1 && element.getIntOrFloatBitWidth() < 32 ? n.graph.f32() : element;
   return n.result(n.graph.map(element, Dim(count), {}, [&](ScalarBuilder &s, ValueRange, ValueRange at) {
-    Value steps = s.mul(s.cast(at[0], element), s.number(element, bounds[2]));
-    return s.add(steps, s.number(element, bounds[0]));
+    Value steps = s.mul(s.cast(at[0], wide), s.number(wide, bounds[2]));
+    return s.cast(s.add(steps, s.number(wide, bounds[0])), element);
   }));
 }
 

@@ -16,7 +16,7 @@ using namespace tenon::onnx_importer;
 namespace {
 struct Window {
   SmallVector<int64_t> kernel, strides, dilations;
-  SmallVector<Dim> before; ///< Pads.
+  SmallVector<Dim> before, padded; ///< Pads; extents with both pads.
   Shape positions;         ///< Of the result.
   bool isPadded = false;   ///< Some window reads beyond x.
 };
@@ -45,6 +45,7 @@ static bool placeWindow(NodeContext &n, Window &w, ArrayRef<Dim> extents, ArrayR
     if (ceilMode) // No window starts in the pad after the end.
       count = Dim::min(count, (extents[d] + before - Dim(1)).floorDiv(stride) + Dim(1));
     w.before.push_back(n.graph.simplify(before));
+    w.padded.push_back(n.graph.simplify(extents[d] + total));
     w.positions.push_back(n.graph.simplify(count));
     w.isPadded |= total != Dim(0) || ceilMode;
   }
@@ -172,6 +173,26 @@ LogicalResult onnx_importer::importGlobalMaxPool(NodeContext &n) { return global
 
 namespace {
 struct Pool {
+  /// 1 where a window's offset counts: within x, or within x and its pads.
+  Value counted(NodeContext &n, bool withPads) const {
+    size_t rank = window.kernel.size();
+    Shape to(window.positions);
+    for (int64_t size : window.kernel)
+      to.push_back(Dim(size));
+    Shape shape = shapeOf(x);
+    Value counts = n.graph.map(elementOf(x), to, {}, [&](ScalarBuilder &s, ValueRange, ValueRange at) {
+      Value inside = s.integer(s.builder.getI1Type(), 1);
+      for (size_t d = 0; d < rank; ++d) {
+        Value index = s.add(s.mul(at[d], s.index(window.strides[d])), s.mul(at[rank + d], s.index(window.dilations[d])));
+        Dim low = withPads ? Dim(0) : window.before[d], high = withPads ? window.padded[d] : low + shape[2 + d];
+        inside = s.bitAnd(inside, s.bitAnd(s.compare(Comparison::GreaterEqual, index, s.size(low)),
+                                           s.compare(Comparison::Less, index, s.size(high))));
+      }
+      return s.cast(inside, elementOf(x));
+    });
+    return counts;
+  }
+
   Value x;
   Window window;
   SmallVector<int64_t> offsets; ///< The dims of `patches` that one window holds.
@@ -218,13 +239,17 @@ LogicalResult onnx_importer::importMaxPool(NodeContext &n) {
   std::optional<Pool> pool = poolOf(n);
   if (!pool)
     return failure();
-  if (!isFloat(n.type(0)))
-    return n.error() << "wants floating-point elements, found " << onnx_reader::nameOf(n.type(0));
-  Value patches = pool->patches(n, [](ScalarBuilder &s, Value element, Value inside) {
-    Value least = s.number(element.getType(), -std::numeric_limits<double>::infinity());
+  ElementType type = n.type(0);
+  bool isReal = isFloat(type);
+  if (!isReal) // Signed and of room for any.
+    pool->x = n.graph.cast(pool->x, n.graph.i64(), signOf(type));
+  Value patches = pool->patches(n, [&](ScalarBuilder &s, Value element, Value inside) {
+    Value least = isReal ? s.number(element.getType(), -std::numeric_limits<double>::infinity())
+                         : s.integer(element.getType(), std::numeric_limits<int64_t>::min());
     return inside ? s.select(inside, element, least) : element;
   });
-  return n.result(n.graph.reduce(ReduceKind::Max, patches, pool->offsets, false));
+  Value result = n.graph.reduce(ReduceKind::Max, patches, pool->offsets, false);
+  return n.result(n.graph.cast(result, typeOf(type, n.graph.getContext())), type);
 }
 
 LogicalResult onnx_importer::importAveragePool(NodeContext &n) {
@@ -232,16 +257,13 @@ LogicalResult onnx_importer::importAveragePool(NodeContext &n) {
   std::optional<Pool> pool = poolOf(n);
   if (!pool)
     return failure();
-  if (countPads && n.integer("ceil_mode", 0) != 0)
-    return n.error() << "count_include_pad together with ceil_mode is not supported";
   Value patches = pool->patches(n, [](ScalarBuilder &s, Value element, Value inside) {
     return inside ? s.select(inside, element, s.number(element.getType(), 0)) : element;
   });
-  if (countPads || !pool->window.isPadded)
+  if (!pool->window.isPadded)
     return n.result(n.graph.mean(patches, pool->offsets, false));
-  Value inside = pool->patches(n, [](ScalarBuilder &s, Value element, Value inside) {
-    return s.select(inside, s.number(element.getType(), 1), s.number(element.getType(), 0));
-  });
+  Value inside = pool->counted(n, countPads);
+  SmallVector<int64_t> offsets = llvm::to_vector(llvm::seq<int64_t>(pool->window.kernel.size(), 2 * pool->window.kernel.size()));
   return n.result(n.graph.div(n.graph.reduce(ReduceKind::Sum, patches, pool->offsets, false),
-                              n.graph.reduce(ReduceKind::Sum, inside, pool->offsets, false)));
+                              n.graph.reduce(ReduceKind::Sum, inside, offsets, false)));
 }
