@@ -21,9 +21,16 @@ static void addMapSimplification(OpPassManager &passes) {
 static void addSimplify(OpPassManager &passes) { addMapSimplification(passes); }
 
 static void addFuse(OpPassManager &passes) {
-  passes.addPass(createRaiseAttention()); // before contractions take in the scalings and transposes it explains
+  passes.addPass(createMergeProjections()); // before attention, which then reads slices of one product
+  passes.addPass(createRaiseAttention());   // before contractions take in the transposes it explains
+  passes.addPass(createRaiseKeep());
   passes.addPass(createFuseContractionOperands());
-  passes.addPass(createMergeProjections());
+  addMapSimplification(passes); // not before attention: it would undo the merging
+}
+
+static void addChoose(OpPassManager &passes) {
+  passes.addPass(createChooseAttentionAlgorithm());
+  passes.addPass(createMaterialiseAttention());
   addMapSimplification(passes);
 }
 
@@ -42,6 +49,7 @@ static void addKernels(OpPassManager &passes) {
 static const Phase phases[] = {
     {"simplify", "index arithmetic, masks and tables composed; nothing known left to run time", addSimplify},
     {"fuse", "attention recognised, projections merged, transposes and scalings taken in", addFuse},
+    {"choose", "an algorithm for each attention", addChoose},
     {"layout", "products with weights flattened to rows, weights in panels", addLayout},
     {"kernels", "fused groups outlined, equal kernels merged", addKernels},
 };
