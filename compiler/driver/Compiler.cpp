@@ -3,6 +3,8 @@
 #include "compiler/codegen/Codegen.h"
 #include "compiler/driver/Diagnostics.h"
 #include "compiler/driver/ModelImpl.h"
+#include "compiler/explain/Explain.h"
+#include "compiler/explain/RemarkCollector.h"
 #include "compiler/pipeline/Pipeline.h"
 #include "compiler/program/BuildProgram.h"
 #include "compiler/weights/Recipe.h"
@@ -232,19 +234,24 @@ static llvm::Expected<std::vector<WeightDesc>> describeWeights(const Program &pr
   return weights;
 }
 
+/// The program of a module after the phase "kernels".
+static llvm::Expected<Program> programOf(const Model &model) {
+  DiagnosticCollector diagnostics(model.module().getContext());
+  FailureOr<Program> program = buildProgram(model.module());
+  if (failed(program))
+    return diagnostics.takeError("the program could not be built");
+  return std::move(*program);
+}
+
 llvm::Expected<CompiledModel> Compiler::compile(Model model) {
   auto levels = impl->levels();
   if (!levels)
     return levels.takeError();
   if (llvm::Error error = impl->runProgramPhases(model, "kernels"))
     return std::move(error);
-  FailureOr<Program> program;
-  {
-    DiagnosticCollector diagnostics(model.module().getContext());
-    program = buildProgram(model.module());
-    if (failed(program))
-      return diagnostics.takeError("the program could not be built");
-  }
+  auto program = programOf(model);
+  if (!program)
+    return program.takeError();
   std::string kernels = serialiseKernels(model.module());
   auto codes = impl->step("code", [&] { return compileLevels(*levels, kernels, program->tables, impl->threads()); });
   if (!codes)
@@ -285,6 +292,16 @@ llvm::Error Compiler::exposeKernelResults(Model &model) {
     if (function->hasAttr("tenon.entry"))
       exposeResults(function);
   return llvm::Error::success();
+}
+
+llvm::Expected<Explanation> Compiler::explain(Model model) {
+  RemarkCollector remarks(model.module().getContext());
+  if (llvm::Error error = impl->runProgramPhases(model, "kernels"))
+    return std::move(error);
+  auto program = programOf(model);
+  if (!program)
+    return program.takeError();
+  return explainProgram(model.module(), *program, remarks.take());
 }
 
 /// The kernels of `model` lowered for the first of `levels`.

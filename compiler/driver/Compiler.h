@@ -17,6 +17,7 @@
 
 #include "compiler/artifact/ArtifactBuilder.h"
 #include "compiler/levels/Level.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/Support/Error.h"
 #include <functional>
 #include <map>
@@ -32,6 +33,7 @@ class ModuleOp;
 namespace tenon {
 
 class GraphBuilder;
+struct Explanation;
 class WeightStore;
 
 struct CompileOptions {
@@ -99,11 +101,17 @@ public:
   /// Reads a model from memory, which is copied. External data is not reachable.
   llvm::Expected<Model> loadBytes(llvm::StringRef bytes, ModelFormat format, const std::string &name = "model");
 
+  /// A model said in C++: `define` adds inputs, operations and outputs to the graph.
+  llvm::Expected<Model> build(llvm::function_ref<void(GraphBuilder &)> define);
+
   llvm::Expected<CompiledModel> compile(Model model);
 
   /// Runs the phases up to kernels and makes every kernel's result an output of its entry, named
   /// "KERNEL: SOURCE", so that each can be compared. `compile` goes on from there.
   llvm::Error exposeKernelResults(Model &model);
+
+  /// What the model becomes, command by command; see compiler/explain/Explanation.h.
+  llvm::Expected<Explanation> explain(Model model);
 
   /// The module after a phase of Pipeline.h ("lower": of the first target), as text.
   llvm::Expected<std::string> printAfter(Model model, llvm::StringRef phase);

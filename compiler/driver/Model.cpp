@@ -2,6 +2,7 @@
 #include "compiler/codegen/Codegen.h"
 #include "compiler/driver/Diagnostics.h"
 #include "compiler/driver/ModelImpl.h"
+#include "frontends/builder/GraphBuilder.h"
 #include "frontends/huggingface/importer/Import.h"
 #include "frontends/onnx/importer/Import.h"
 #include "mlir/Parser/Parser.h"
@@ -125,6 +126,18 @@ llvm::Expected<Model> Compiler::loadBytes(StringRef bytes, ModelFormat format, c
   }
   if (!model->module)
     return diagnostics.takeError(name + ": cannot be read");
+  return Model(std::move(model));
+}
+
+llvm::Expected<Model> Compiler::build(llvm::function_ref<void(GraphBuilder &)> define) {
+  auto model = emptyModel();
+  DiagnosticCollector diagnostics(model->context.get());
+  GraphBuilder graph(*model->context, model->weights);
+  define(graph);
+  FailureOr<OwningOpRef<ModuleOp>> module = graph.finish();
+  if (failed(module))
+    return diagnostics.takeError("the graph cannot be built");
+  model->module = std::move(*module);
   return Model(std::move(model));
 }
 

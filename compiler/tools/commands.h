@@ -20,6 +20,7 @@ using Command = std::function<int()>;
 void addCompileCommand(CLI::App &app, Command &command);
 void addRunCommand(CLI::App &app, Command &command);
 void addInspectCommand(CLI::App &app, Command &command);
+void addExplainCommand(CLI::App &app, Command &command);
 void addDoctorCommand(CLI::App &app, Command &command);
 void addVerifyCommand(CLI::App &app, Command &command);
 

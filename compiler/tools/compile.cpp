@@ -114,6 +114,18 @@ std::string checkEmit(const std::string &value) {
   return "wants artifact, llvm, asm or mlir@PHASE, found '" + value + "'";
 }
 
+std::string levelNames() {
+  std::string names;
+  for (const Level &level : allLevels())
+    names += (names.empty() ? "" : ", ") + level.name.str();
+  return names;
+}
+
+std::string checkTargets(const std::string &value) {
+  auto levels = parseTargets(value);
+  return levels ? "" : llvm::toString(levels.takeError());
+}
+
 } // namespace
 
 void addCompileCommand(CLI::App &app, Command &command) {
@@ -123,7 +135,8 @@ void addCompileCommand(CLI::App &app, Command &command) {
       ->required();
   compile->add_option("-o,--output", state->output, "The artifact; default: the model's name with .tenon");
   compile->add_option("--target", state->options.targets,
-                      "Levels, by comma: x86-64-v3, x86-64-v4, aarch64, host. Default: " + defaultTargets());
+                      "Levels, by comma: " + levelNames() + ", host. Default: " + defaultTargets())
+      ->check(checkTargets);
   compile->add_option("--dim", state->dims, "Bounds of a dynamic dim: name=low..high; may be repeated");
   compile->add_option("--emit", state->emit, "artifact, llvm, asm, or mlir@PHASE: the module after a phase")
       ->check(checkEmit);

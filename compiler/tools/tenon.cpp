@@ -7,6 +7,17 @@
 #include "CLI/CLI.hpp"
 #include <cstdio>
 
+/// An error if the first word is no command; CLI11 would only ask for one.
+static std::string checkCommand(CLI::App &app, const std::string &word) {
+  std::string names;
+  for (CLI::App *command : app.get_subcommands([](CLI::App *) { return true; })) {
+    if (command->get_name() == word)
+      return "";
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  }
+  return "no command '" + word + "'; there are " + names;
+}
+
 int main(int argc, char **argv) {
   CLI::App app("Tenon compiles transformer models ahead of time into one file of native code and weights.\n"
                "An artifact holds native code: run only files you trust, as you would a shared library.");
@@ -19,9 +30,16 @@ int main(int argc, char **argv) {
   tenon::addCompileCommand(app, command);
   tenon::addRunCommand(app, command);
   tenon::addInspectCommand(app, command);
+  tenon::addExplainCommand(app, command);
   tenon::addDoctorCommand(app, command);
   tenon::addVerifyCommand(app, command);
 
+  if (argc > 1 && argv[1][0] != '-') {
+    if (std::string error = checkCommand(app, argv[1]); !error.empty()) {
+      std::fprintf(stderr, "error: %s\n", error.c_str());
+      return 2;
+    }
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
