@@ -8,11 +8,11 @@ A block fenced as ```sh tested holds commands, each on a line that begins with
     model.tenon: 0.1 MB of weights, 3 commands, 3 kernels, 0.4 s
     ...
 
-In what is printed, numbers with a decimal point are times or sizes and match any
-such number; "..." matches anything in a line, and any lines where it stands alone.
-Runs of spaces count as one. A command may fail only if it prints "error:".
-A page's blocks run in order in one scratch folder that has the repository's
-folders in it, the programs of the build on PATH.
+In what is printed, a number matches any number, unless the block is ```sh tested
+exactly; "..." matches anything in a line, and any lines where it stands alone. Runs of
+spaces count as one. A command may fail only if it prints "error:". A page's blocks run
+in order in one scratch folder that has the repository's folders in it, the programs of
+the build on PATH.
 
 Also holds: docs/onnx-support.md is what the operator table says, links in the pages
 lead somewhere.
@@ -28,35 +28,36 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build" / "release"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```sh tested\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```sh tested( exactly)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)")
-NUMBER = r"\d+\.\d+(?:e[-+]\d+)?"
+NUMBER = r"(?<![\w.-])\d+(?:\.\d+)?(?:e[-+]\d+)?(?![\w-])"
 
 
 def blocks(page):
-    """(command, expected lines) of every command of a page, in order."""
+    """(command, expected lines, whether numbers must be equal) of a page, in order."""
     for block in BLOCK.finditer(page.read_text()):
         command = None
-        for line in block.group(1).splitlines():
+        for line in block.group(2).splitlines():
             if line.startswith("$ "):
                 if command:
-                    yield command, expected
+                    yield command, expected, bool(block.group(1))
                 command, expected = line[2:], []
             else:
                 expected.append(line)
         if command:
-            yield command, expected
+            yield command, expected, bool(block.group(1))
 
 
-def pattern(line):
+def pattern(line, exactly):
     """A regular expression for one expected line."""
     line = re.sub(r"\s+", " ", line.strip())
-    parts = [re.split(f"({NUMBER})", part) for part in line.split("...")]
+    number = "(?!)" if exactly else NUMBER
+    parts = [re.split(f"({number})", part) for part in line.split("...")]
     escaped = ["".join(NUMBER if i % 2 else re.escape(t) for i, t in enumerate(p)) for p in parts]
     return ".*".join(escaped)
 
 
-def mismatch(expected, found):
+def mismatch(expected, found, exactly=False):
     """None, or the first expected line that is not printed."""
     printed = [re.sub(r"\s+", " ", line.strip()) for line in found]
     at, skipping = 0, False
@@ -64,7 +65,7 @@ def mismatch(expected, found):
         if line.strip() == "...":
             skipping = True
             continue
-        wanted = re.compile(pattern(line) + "$")
+        wanted = re.compile(pattern(line, exactly) + "$")
         while skipping and at < len(printed) and not wanted.match(printed[at]):
             at += 1
         if at == len(printed) or not wanted.match(printed[at]):
@@ -81,13 +82,13 @@ class DocsTest(unittest.TestCase):
                     os.symlink(entry, pathlib.Path(work) / entry.name)
             path = os.pathsep.join([str(BUILD / "bin"), os.environ["PATH"]])
             environment = {**os.environ, "PATH": path, "NO_COLOR": "1"}
-            for command, expected in blocks(page):
+            for command, expected, exactly in blocks(page):
                 done = subprocess.run(["bash", "-c", command], cwd=work, env=environment, text=True, timeout=300,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                 failing = any(line.startswith("error:") for line in expected)
                 said = f"{page.relative_to(ROOT)}: $ {command}\nprinted:\n{done.stdout}"
                 self.assertEqual(done.returncode != 0, failing, f"exit status {done.returncode}; {said}")
-                wrong = mismatch(expected, done.stdout.splitlines())
+                wrong = mismatch(expected, done.stdout.splitlines(), exactly)
                 self.assertIsNone(wrong, f"wanted: {wrong}\n{said}")
 
     def test_links(self):
