@@ -28,7 +28,7 @@ int main(int argc, char **argv) {
     return 1;
   mlir::OpPrintingFlags flags;
   if (withLocations)
-    flags.enableDebugInfo(true, true);
+    flags.enableDebugInfo();
   module->print(llvm::outs(), flags);
   return 0;
 }

@@ -49,8 +49,8 @@ bool Assumptions::bound(const Dim &smaller, const Dim &larger) {
 /// The `symbol` for which 0 = difference, if it occurs once, linearly, with coefficient 1 or -1.
 static std::optional<Dim> solve(const Dim &difference, const std::string &symbol) {
   for (const Dim::Term &term : difference.terms()) {
-    if (term.factors.size() != 1 || term.factors[0]->kind != Dim::AtomKind::Symbol ||
-        term.factors[0]->name != symbol || (term.coefficient != 1 && term.coefficient != -1))
+    if (term.factors.size() != 1 || term.factors[0]->kind != Dim::AtomKind::Symbol || term.factors[0]->name != symbol ||
+        (term.coefficient != 1 && term.coefficient != -1))
       continue;
     Dim value = term.coefficient == 1 ? Dim::symbol(symbol) - difference : Dim::symbol(symbol) + difference;
     std::vector<std::string> rest = value.symbols();

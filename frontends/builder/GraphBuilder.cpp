@@ -191,9 +191,8 @@ Value GraphBuilder::map(Type element, Dims shape, ValueRange inputs, MapBody bod
   llvm::SmallSetVector<Value, 4> distinct(inputs.begin(), inputs.end());
   auto build = [&](OpBuilder &inner, Location at, ValueRange arguments, ValueRange indices) -> Value {
     ScalarBuilder scalars(inner, at);
-    SmallVector<Value> tensors = llvm::map_to_vector(inputs, [&](Value input) -> Value {
-      return arguments[llvm::find(distinct, input) - distinct.begin()];
-    });
+    SmallVector<Value> tensors = llvm::map_to_vector(
+        inputs, [&](Value input) -> Value { return arguments[llvm::find(distinct, input) - distinct.begin()]; });
     Value result = body(scalars, tensors, indices);
     return result ? result : scalars.number(element, 0);
   };

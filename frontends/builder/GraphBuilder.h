@@ -25,8 +25,8 @@
 #include "dialects/tenon/WeightStore.h"
 #include "frontends/builder/Assumptions.h"
 #include "frontends/builder/ScalarBuilder.h"
-#include "llvm/ADT/StringSet.h"
 #include "mlir/IR/OwningOpRef.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace tenon {
 

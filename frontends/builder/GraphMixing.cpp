@@ -50,8 +50,8 @@ static Shape withoutOnes(ArrayRef<Dim> shape, ArrayRef<Dim> otherBatch, size_t c
   Shape result;
   for (auto [i, dim] : llvm::enumerate(shape)) {
     size_t fromRight = count - 1 - i;
-    bool drop = i < count && dim == Dim(1) &&
-                fromRight < otherBatch.size() && otherBatch[otherBatch.size() - 1 - fromRight] != Dim(1);
+    bool drop = i < count && dim == Dim(1) && fromRight < otherBatch.size() &&
+                otherBatch[otherBatch.size() - 1 - fromRight] != Dim(1);
     if (i < count)
       kept.push_back(!drop);
     if (!drop)
@@ -76,7 +76,8 @@ Value GraphBuilder::matmul(Value a, Value b) {
 
   SmallVector<bool> lhsKept, rhsKept;
   Dims lhsDims = Dims(lhs).take_front(lhsBatch), rhsDims = Dims(rhs).take_front(rhsBatch);
-  Shape lhsShape = withoutOnes(lhs, rhsDims, lhsBatch, lhsKept), rhsShape = withoutOnes(rhs, lhsDims, rhsBatch, rhsKept);
+  Shape lhsShape = withoutOnes(lhs, rhsDims, lhsBatch, lhsKept),
+        rhsShape = withoutOnes(rhs, lhsDims, rhsBatch, rhsKept);
   SmallVector<std::string> left, right, result;
   for (size_t i = 0; i < batch; ++i) {
     bool inLeft = i + lhsBatch >= batch && lhsKept[i + lhsBatch - batch];

@@ -176,9 +176,7 @@ struct Concatenation {
   Value element(ScalarBuilder &s, ArrayRef<Value> tensors, ValueRange at) const {
     unsigned last = parts.size() - 1;
     auto before = [&](unsigned part) { return s.compare(Comparison::Less, at[axis], s.size(begins[part])); };
-    auto notBefore = [&](unsigned part) {
-      return s.compare(Comparison::GreaterEqual, at[axis], s.size(begins[part]));
-    };
+    auto notBefore = [&](unsigned part) { return s.compare(Comparison::GreaterEqual, at[axis], s.size(begins[part])); };
     Value result = elementOfPart(s, tensors, last, at, notBefore(last));
     for (unsigned part = last; part-- > 0;) {
       Value ends = before(part + 1);
@@ -212,7 +210,8 @@ Value GraphBuilder::concat(ValueRange given, int64_t along) {
       return {};
     }
     for (unsigned i = 0; i < shape.size(); ++i)
-      if (int64_t(i) != *position && !wantEqual(shape[i], other[i], "dimension " + Twine(i) + " of part " + Twine(number)))
+      if (int64_t(i) != *position &&
+          !wantEqual(shape[i], other[i], "dimension " + Twine(i) + " of part " + Twine(number)))
         return {};
     if (other[*position] == Dim(0))
       continue;
@@ -223,8 +222,8 @@ Value GraphBuilder::concat(ValueRange given, int64_t along) {
   if (parts.size() <= 1)
     return parts.empty() ? Value(given.front()) : parts.front();
   shape[*position] = total;
-  SmallVector<Value> loaded = llvm::to_vector(
-      llvm::make_filter_range(parts, [](Value part) { return !splatElement(part); }));
+  SmallVector<Value> loaded =
+      llvm::to_vector(llvm::make_filter_range(parts, [](Value part) { return !splatElement(part); }));
   return map(elementOf(parts.front()), shape, loaded, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
     SmallVector<Value> tensors(parts.size());
     unsigned next = 0;

@@ -82,8 +82,8 @@ Value ScalarBuilder::mod(Value a, Value b, Sign sign) {
     return remainder;
   // The remainder has the dividend's sign: where that is the wrong one, one divisor more.
   Value zero = number(a.getType(), 0);
-  Value opposite = compare(Comparison::NotEqual, compare(Comparison::Less, remainder, zero),
-                           compare(Comparison::Less, b, zero));
+  Value opposite =
+      compare(Comparison::NotEqual, compare(Comparison::Less, remainder, zero), compare(Comparison::Less, b, zero));
   Value inexact = compare(Comparison::NotEqual, remainder, zero);
   Value result = select(bitAnd(opposite, inexact), add(remainder, b), remainder);
   if (!isFloat(a))
@@ -120,24 +120,36 @@ Value ScalarBuilder::max(Value a, Value b, Sign sign) {
 
 static arith::CmpFPredicate realPredicate(Comparison comparison) {
   switch (comparison) {
-  case Comparison::Equal: return arith::CmpFPredicate::OEQ;
-  case Comparison::NotEqual: return arith::CmpFPredicate::UNE;
-  case Comparison::Less: return arith::CmpFPredicate::OLT;
-  case Comparison::LessEqual: return arith::CmpFPredicate::OLE;
-  case Comparison::Greater: return arith::CmpFPredicate::OGT;
-  case Comparison::GreaterEqual: return arith::CmpFPredicate::OGE;
+  case Comparison::Equal:
+    return arith::CmpFPredicate::OEQ;
+  case Comparison::NotEqual:
+    return arith::CmpFPredicate::UNE;
+  case Comparison::Less:
+    return arith::CmpFPredicate::OLT;
+  case Comparison::LessEqual:
+    return arith::CmpFPredicate::OLE;
+  case Comparison::Greater:
+    return arith::CmpFPredicate::OGT;
+  case Comparison::GreaterEqual:
+    return arith::CmpFPredicate::OGE;
   }
   llvm_unreachable("all comparisons are listed");
 }
 
 static arith::CmpIPredicate integerPredicate(Comparison comparison, bool isUnsigned) {
   switch (comparison) {
-  case Comparison::Equal: return arith::CmpIPredicate::eq;
-  case Comparison::NotEqual: return arith::CmpIPredicate::ne;
-  case Comparison::Less: return isUnsigned ? arith::CmpIPredicate::ult : arith::CmpIPredicate::slt;
-  case Comparison::LessEqual: return isUnsigned ? arith::CmpIPredicate::ule : arith::CmpIPredicate::sle;
-  case Comparison::Greater: return isUnsigned ? arith::CmpIPredicate::ugt : arith::CmpIPredicate::sgt;
-  case Comparison::GreaterEqual: return isUnsigned ? arith::CmpIPredicate::uge : arith::CmpIPredicate::sge;
+  case Comparison::Equal:
+    return arith::CmpIPredicate::eq;
+  case Comparison::NotEqual:
+    return arith::CmpIPredicate::ne;
+  case Comparison::Less:
+    return isUnsigned ? arith::CmpIPredicate::ult : arith::CmpIPredicate::slt;
+  case Comparison::LessEqual:
+    return isUnsigned ? arith::CmpIPredicate::ule : arith::CmpIPredicate::sle;
+  case Comparison::Greater:
+    return isUnsigned ? arith::CmpIPredicate::ugt : arith::CmpIPredicate::sgt;
+  case Comparison::GreaterEqual:
+    return isUnsigned ? arith::CmpIPredicate::uge : arith::CmpIPredicate::sge;
   }
   llvm_unreachable("all comparisons are listed");
 }
@@ -215,9 +227,7 @@ Value ScalarBuilder::cast(Value a, Type type, Sign sign) {
 // Activations
 //===----------------------------------------------------------------------------===//
 
-Value ScalarBuilder::sigmoid(Value a) {
-  return reciprocal(add(number(a.getType(), 1), exp(neg(a))));
-}
+Value ScalarBuilder::sigmoid(Value a) { return reciprocal(add(number(a.getType(), 1), exp(neg(a)))); }
 
 Value ScalarBuilder::gelu(Value a) {
   Type type = a.getType();

@@ -84,7 +84,8 @@ struct Architecture {
 };
 
 /// sentence-transformers' modules on the token states: [batch, width of all poolings].
-mlir::Value poolSentence(GraphBuilder &graph, const Encoded &encoded, const huggingface_reader::SentenceModules &modules);
+mlir::Value poolSentence(GraphBuilder &graph, const Encoded &encoded,
+                         const huggingface_reader::SentenceModules &modules);
 
 } // namespace tenon::huggingface_importer
 #endif

@@ -43,11 +43,16 @@ void FolderImport::unsupported(std::string_view key, std::string_view wanted) co
 
 static Type typeOf(ElementType type, Builder builder) {
   switch (type) {
-  case ElementType::Float32: return builder.getF32Type();
-  case ElementType::Float64: return builder.getF64Type();
-  case ElementType::Float16: return builder.getF16Type();
-  case ElementType::BFloat16: return builder.getBF16Type();
-  default: return {};
+  case ElementType::Float32:
+    return builder.getF32Type();
+  case ElementType::Float64:
+    return builder.getF64Type();
+  case ElementType::Float16:
+    return builder.getF16Type();
+  case ElementType::BFloat16:
+    return builder.getBF16Type();
+  default:
+    return {};
   }
 }
 

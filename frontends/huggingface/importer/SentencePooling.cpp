@@ -37,10 +37,14 @@ static Value largestOfTokens(GraphBuilder &graph, const Encoded &encoded) {
 
 static Value pool(GraphBuilder &graph, const Encoded &encoded, Pooling pooling) {
   switch (pooling) {
-  case Pooling::FirstToken: return graph.squeeze(graph.slice(encoded.states, 1, Dim(0), Dim(1)), {1});
-  case Pooling::Mean: return meanOfTokens(graph, encoded, false);
-  case Pooling::MeanSqrtLength: return meanOfTokens(graph, encoded, true);
-  case Pooling::Max: return largestOfTokens(graph, encoded);
+  case Pooling::FirstToken:
+    return graph.squeeze(graph.slice(encoded.states, 1, Dim(0), Dim(1)), {1});
+  case Pooling::Mean:
+    return meanOfTokens(graph, encoded, false);
+  case Pooling::MeanSqrtLength:
+    return meanOfTokens(graph, encoded, true);
+  case Pooling::Max:
+    return largestOfTokens(graph, encoded);
   }
   llvm_unreachable("all poolings are listed");
 }

@@ -10,7 +10,8 @@ static LogicalResult unary(NodeContext &n, llvm::function_ref<Value(ScalarBuilde
   Value x = n.tensor(0);
   if (!x)
     return failure();
-  return n.result(n.graph.elementwise(elementOf(x), x, [&](ScalarBuilder &s, ArrayRef<Value> v) { return body(s, v[0]); }));
+  return n.result(
+      n.graph.elementwise(elementOf(x), x, [&](ScalarBuilder &s, ArrayRef<Value> v) { return body(s, v[0]); }));
 }
 
 template <typename MathOp> static LogicalResult unary(NodeContext &n) {

@@ -128,7 +128,8 @@ LogicalResult GraphImport::declareInputs() {
     graph.at(input.name, "input");
     Type element = input.type ? onnx_importer::typeOf(*input.type, graph.getContext()) : Type();
     if (!element || !input.shape)
-      return graph.error() << "input " << quote(input.name) << ": wanted a tensor of numbers or bool of known rank, found "
+      return graph.error() << "input " << quote(input.name)
+                           << ": wanted a tensor of numbers or bool of known rank, found "
                            << (input.kind.empty() ? "no type" : input.kind.c_str())
                            << (input.type ? " of " + std::string(onnx_reader::nameOf(*input.type)) : std::string())
                            << (input.shape ? "" : " without a shape");

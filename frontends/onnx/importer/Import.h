@@ -18,8 +18,7 @@
 namespace tenon {
 
 /// The model in a file. Null after errors.
-mlir::OwningOpRef<mlir::ModuleOp> importOnnx(const std::string &path, mlir::MLIRContext &context,
-                                             WeightStore &weights);
+mlir::OwningOpRef<mlir::ModuleOp> importOnnx(const std::string &path, mlir::MLIRContext &context, WeightStore &weights);
 
 /// The model in memory. `name` stands for it in messages; external data is looked for in `folder`.
 mlir::OwningOpRef<mlir::ModuleOp> importOnnx(const Bytes &bytes, const std::string &name,

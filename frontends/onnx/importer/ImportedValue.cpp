@@ -28,19 +28,26 @@ Sign onnx_importer::signOf(ElementType type) {
   case ElementType::UInt16:
   case ElementType::UInt32:
   case ElementType::UInt64:
-  case ElementType::Bool: return Sign::Unsigned;
-  default: return Sign::Signed;
+  case ElementType::Bool:
+    return Sign::Unsigned;
+  default:
+    return Sign::Signed;
   }
 }
 
 Type onnx_importer::typeOf(ElementType type, MLIRContext *context) {
   Builder builder(context);
   switch (type) {
-  case ElementType::Float32: return builder.getF32Type();
-  case ElementType::Float64: return builder.getF64Type();
-  case ElementType::Float16: return builder.getF16Type();
-  case ElementType::BFloat16: return builder.getBF16Type();
-  case ElementType::Bool: return builder.getI1Type();
+  case ElementType::Float32:
+    return builder.getF32Type();
+  case ElementType::Float64:
+    return builder.getF64Type();
+  case ElementType::Float16:
+    return builder.getF16Type();
+  case ElementType::BFloat16:
+    return builder.getBF16Type();
+  case ElementType::Bool:
+    return builder.getI1Type();
   case ElementType::Int8:
   case ElementType::UInt8:
   case ElementType::Int16:
@@ -48,8 +55,10 @@ Type onnx_importer::typeOf(ElementType type, MLIRContext *context) {
   case ElementType::Int32:
   case ElementType::UInt32:
   case ElementType::Int64:
-  case ElementType::UInt64: return builder.getIntegerType(onnx_reader::bitsOf(type));
-  default: return {};
+  case ElementType::UInt64:
+    return builder.getIntegerType(onnx_reader::bitsOf(type));
+  default:
+    return {};
   }
 }
 
@@ -63,11 +72,16 @@ ElementType onnx_importer::elementTypeOf(Type type) {
   if (isa<FloatType>(type))
     return ElementType::Float32;
   switch (type.getIntOrFloatBitWidth()) {
-  case 1: return ElementType::Bool;
-  case 8: return ElementType::Int8;
-  case 16: return ElementType::Int16;
-  case 32: return ElementType::Int32;
-  default: return ElementType::Int64;
+  case 1:
+    return ElementType::Bool;
+  case 8:
+    return ElementType::Int8;
+  case 16:
+    return ElementType::Int16;
+  case 32:
+    return ElementType::Int32;
+  default:
+    return ElementType::Int64;
   }
 }
 
@@ -98,8 +112,8 @@ TypedAttr onnx_importer::elementAt(const onnx_reader::Tensor &tensor, int64_t in
 }
 
 std::optional<Sizes> onnx_importer::sizesOf(const onnx_reader::Tensor &tensor) {
-  bool isInteger = tensor.type == ElementType::Bool || tensor.type == ElementType::Int64 ||
-                   tensor.type == ElementType::Int32;
+  bool isInteger =
+      tensor.type == ElementType::Bool || tensor.type == ElementType::Int64 || tensor.type == ElementType::Int32;
   if (!isInteger || tensor.elementCount > Sizes::maxElements)
     return std::nullopt;
   Sizes sizes{SmallVector<int64_t>(tensor.dims.begin(), tensor.dims.end()), {}, tensor.type};

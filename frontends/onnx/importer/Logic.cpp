@@ -25,9 +25,8 @@ static LogicalResult bitwise(NodeContext &n, Value (ScalarBuilder::*function)(Va
   if (elementOf(a) != elementOf(b) || !isa<IntegerType>(elementOf(a)))
     return n.error() << "wants two integer or bool tensors of one type, found " << elementOf(a) << " and "
                      << elementOf(b);
-  return n.result(n.graph.elementwise(elementOf(a), {a, b}, [&](ScalarBuilder &s, ArrayRef<Value> v) {
-    return (s.*function)(v[0], v[1]);
-  }));
+  return n.result(n.graph.elementwise(elementOf(a), {a, b},
+                                      [&](ScalarBuilder &s, ArrayRef<Value> v) { return (s.*function)(v[0], v[1]); }));
 }
 
 LogicalResult onnx_importer::importAnd(NodeContext &n) { return bitwise(n, &ScalarBuilder::bitAnd); }
@@ -47,8 +46,9 @@ LogicalResult onnx_importer::importBitwiseNot(NodeContext &n) {
 
 LogicalResult onnx_importer::importIsNaN(NodeContext &n) {
   Value x = n.tensor(0);
-  return n.result(n.graph.elementwise(n.graph.i1(), x, [](ScalarBuilder &s, ArrayRef<Value> v) { return s.isNaN(v[0]); }),
-                  ElementType::Bool);
+  return n.result(
+      n.graph.elementwise(n.graph.i1(), x, [](ScalarBuilder &s, ArrayRef<Value> v) { return s.isNaN(v[0]); }),
+      ElementType::Bool);
 }
 
 LogicalResult onnx_importer::importIsInf(NodeContext &n) {

@@ -249,7 +249,8 @@ LogicalResult onnx_importer::importDepthToSpace(NodeContext &n) {
   bool depthFirst = mode == "CRD";
   Value blocks = n.graph.reshape(x, depthFirst ? Shape{shape[0], depth, b, b, shape[2], shape[3]}
                                                : Shape{shape[0], b, b, depth, shape[2], shape[3]});
-  Value moved = depthFirst ? n.graph.transpose(blocks, {0, 1, 4, 2, 5, 3}) : n.graph.transpose(blocks, {0, 3, 4, 1, 5, 2});
+  Value moved =
+      depthFirst ? n.graph.transpose(blocks, {0, 1, 4, 2, 5, 3}) : n.graph.transpose(blocks, {0, 3, 4, 1, 5, 2});
   return n.result(n.graph.reshape(moved, {shape[0], depth, shape[2] * b, shape[3] * b}));
 }
 
@@ -264,6 +265,7 @@ LogicalResult onnx_importer::importSpaceToDepth(NodeContext &n) {
     return n.error() << "wants 4 dimensions and a positive blocksize, found " << toString(shape) << " and " << block;
   Dim b(block), height = shape[2].floorDiv(b), width = shape[3].floorDiv(b);
   Value blocks = n.graph.reshape(x, {shape[0], shape[1], height, b, width, b});
-  Value moved = depthFirst ? n.graph.transpose(blocks, {0, 1, 3, 5, 2, 4}) : n.graph.transpose(blocks, {0, 3, 5, 1, 2, 4});
+  Value moved =
+      depthFirst ? n.graph.transpose(blocks, {0, 1, 3, 5, 2, 4}) : n.graph.transpose(blocks, {0, 3, 5, 1, 2, 4});
   return n.result(n.graph.reshape(moved, {shape[0], shape[1] * b * b, height, width}));
 }

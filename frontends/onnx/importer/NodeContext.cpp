@@ -63,7 +63,8 @@ static std::optional<Sizes> sizesOfSplat(Value tensor) {
   if (count > Sizes::maxElements)
     return std::nullopt;
   bool isBool = element.getType().isInteger(1);
-  sizes.elements.assign(count, Dim(isBool ? int64_t(element.getValue().getZExtValue()) : element.getValue().getSExtValue()));
+  sizes.elements.assign(count,
+                        Dim(isBool ? int64_t(element.getValue().getZExtValue()) : element.getValue().getSExtValue()));
   return sizes;
 }
 

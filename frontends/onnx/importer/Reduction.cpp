@@ -61,11 +61,17 @@ static Value root(ScalarBuilder &s, Value x) {
 static Value logarithm(ScalarBuilder &s, Value x) { return s.log(x); }
 
 LogicalResult onnx_importer::importReduceSum(NodeContext &n) { return reduce(n, ReduceKind::Sum, nullptr, nullptr); }
-LogicalResult onnx_importer::importReduceProd(NodeContext &n) { return reduce(n, ReduceKind::Product, nullptr, nullptr); }
+LogicalResult onnx_importer::importReduceProd(NodeContext &n) {
+  return reduce(n, ReduceKind::Product, nullptr, nullptr);
+}
 LogicalResult onnx_importer::importReduceL1(NodeContext &n) { return reduce(n, ReduceKind::Sum, absolute, nullptr); }
 LogicalResult onnx_importer::importReduceL2(NodeContext &n) { return reduce(n, ReduceKind::Sum, square, root); }
-LogicalResult onnx_importer::importReduceSumSquare(NodeContext &n) { return reduce(n, ReduceKind::Sum, square, nullptr); }
-LogicalResult onnx_importer::importReduceLogSum(NodeContext &n) { return reduce(n, ReduceKind::Sum, nullptr, logarithm); }
+LogicalResult onnx_importer::importReduceSumSquare(NodeContext &n) {
+  return reduce(n, ReduceKind::Sum, square, nullptr);
+}
+LogicalResult onnx_importer::importReduceLogSum(NodeContext &n) {
+  return reduce(n, ReduceKind::Sum, nullptr, logarithm);
+}
 
 LogicalResult onnx_importer::importReduceMean(NodeContext &n) {
   std::optional<Reduction> r = reductionOf(n);
@@ -154,9 +160,8 @@ LogicalResult onnx_importer::importCumSum(NodeContext &n) {
   bool exclusive = n.integer("exclusive", 0) != 0, reverse = n.integer("reverse", 0) != 0;
   Value x = n.tensor(0);
   auto along = n.wantConstants(1, "axis");
-  std::optional<int64_t> axis = x && along && along->size() == 1
-                                    ? n.graph.axis((*along)[0], shapeOf(x).size())
-                                    : std::nullopt;
+  std::optional<int64_t> axis =
+      x && along && along->size() == 1 ? n.graph.axis((*along)[0], shapeOf(x).size()) : std::nullopt;
   if (!axis)
     return n.graph.hasFailed() ? failure() : LogicalResult(n.error() << "axis: wanted one number");
   Shape shape = shapeOf(x);

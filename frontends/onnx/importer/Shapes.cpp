@@ -162,8 +162,10 @@ static LogicalResult realRange(NodeContext &n) {
     Value operand = n.tensor(i);
     auto element = operand ? dyn_cast_or_null<FloatAttr>(GraphBuilder::splatElement(operand)) : FloatAttr();
     if (!element)
-      return n.graph.hasFailed() ? failure()
-                                 : LogicalResult(n.error() << "wants constant start, limit and delta, found computed data in input " << i);
+      return n.graph.hasFailed()
+                 ? failure()
+                 : LogicalResult(n.error()
+                                 << "wants constant start, limit and delta, found computed data in input " << i);
     bounds[i] = element.getValueAsDouble();
   }
   if (bounds[2] == 0)
@@ -180,7 +182,8 @@ static LogicalResult realRange(NodeContext &n) {
 LogicalResult onnx_importer::importRange(NodeContext &n) {
   if (isFloat(n.type(0)))
     return realRange(n);
-  std::optional<Sizes> start = n.wantSizes(0, "start"), limit = n.wantSizes(1, "limit"), delta = n.wantSizes(2, "delta");
+  std::optional<Sizes> start = n.wantSizes(0, "start"), limit = n.wantSizes(1, "limit"),
+                       delta = n.wantSizes(2, "delta");
   if (!start || !limit || !delta)
     return failure();
   std::optional<Dim> count = rangeCount(n, start->elements[0], limit->elements[0], delta->elements[0]);
@@ -209,7 +212,8 @@ LogicalResult onnx_importer::importEyeLike(NodeContext &n) {
   Type element = type ? typeOf(*type, n.graph.getContext()) : Type();
   Shape shape = n.shape(0);
   if (!element || shape.size() != 2)
-    return n.graph.hasFailed() ? failure() : LogicalResult(n.error() << "wants a matrix of numbers, found " << toString(shape));
+    return n.graph.hasFailed() ? failure()
+                               : LogicalResult(n.error() << "wants a matrix of numbers, found " << toString(shape));
   return n.result(n.graph.map(element, shape, {},
                               [&](ScalarBuilder &s, ValueRange, ValueRange at) {
                                 Value diagonal = s.compare(Comparison::Equal, at[1], s.add(at[0], s.index(offset)));

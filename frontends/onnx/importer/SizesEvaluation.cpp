@@ -50,7 +50,8 @@ static std::optional<SmallVector<int64_t>> broadcastDims(ArrayRef<int64_t> a, Ar
   return result;
 }
 
-static std::optional<Sizes> zipSizes(const std::optional<Sizes> &a, const std::optional<Sizes> &b, DimFunction function) {
+static std::optional<Sizes> zipSizes(const std::optional<Sizes> &a, const std::optional<Sizes> &b,
+                                     DimFunction function) {
   if (!a || !b)
     return std::nullopt;
   auto dims = broadcastDims(a->dims, b->dims);
@@ -58,8 +59,8 @@ static std::optional<Sizes> zipSizes(const std::optional<Sizes> &a, const std::o
     return std::nullopt;
   Sizes result{*dims, {}, a->type};
   for (int64_t i = 0, count = product(*dims); i < count; ++i) {
-    std::optional<Dim> element = function(a->elements[broadcastPosition(i, *dims, a->dims)],
-                                          b->elements[broadcastPosition(i, *dims, b->dims)]);
+    std::optional<Dim> element =
+        function(a->elements[broadcastPosition(i, *dims, a->dims)], b->elements[broadcastPosition(i, *dims, b->dims)]);
     if (!element)
       return std::nullopt;
     result.elements.push_back(*element);
@@ -67,7 +68,9 @@ static std::optional<Sizes> zipSizes(const std::optional<Sizes> &a, const std::o
   return result;
 }
 
-static std::optional<Sizes> zipSizes(NodeContext &n, DimFunction function) { return zipSizes(n.sizes(0), n.sizes(1), function); }
+static std::optional<Sizes> zipSizes(NodeContext &n, DimFunction function) {
+  return zipSizes(n.sizes(0), n.sizes(1), function);
+}
 
 /// Any number of operands.
 static std::optional<Sizes> foldSizes(NodeContext &n, DimFunction function) {
@@ -156,15 +159,13 @@ std::optional<Sizes> onnx_importer::sizesGreaterOrEqual(NodeContext &n) {
 }
 
 std::optional<Sizes> onnx_importer::sizesLess(NodeContext &n) {
-  return decided(n, [&](const Dim &a, const Dim &b) {
-    return negated(Dim::isKnownLessEqual(b, a, n.graph.getBounds()));
-  });
+  return decided(n,
+                 [&](const Dim &a, const Dim &b) { return negated(Dim::isKnownLessEqual(b, a, n.graph.getBounds())); });
 }
 
 std::optional<Sizes> onnx_importer::sizesGreater(NodeContext &n) {
-  return decided(n, [&](const Dim &a, const Dim &b) {
-    return negated(Dim::isKnownLessEqual(a, b, n.graph.getBounds()));
-  });
+  return decided(n,
+                 [&](const Dim &a, const Dim &b) { return negated(Dim::isKnownLessEqual(a, b, n.graph.getBounds())); });
 }
 
 std::optional<Sizes> onnx_importer::sizesAnd(NodeContext &n) {
@@ -440,9 +441,7 @@ std::optional<SliceRange> onnx_importer::sliceRange(NodeContext &n, const Dim &s
     return std::nullopt;
   // Forwards from 0 to dim; backwards from dim - 1 to -1.
   Dim low(step > 0 ? 0 : -1), high = step > 0 ? dim : dim - Dim(1);
-  auto clamp = [&](const Dim &at, const Dim &lowest) {
-    return n.graph.simplify(Dim::min(Dim::max(at, lowest), high));
-  };
+  auto clamp = [&](const Dim &at, const Dim &lowest) { return n.graph.simplify(Dim::min(Dim::max(at, lowest), high)); };
   Dim begin = clamp(*from, Dim(0)), stop = clamp(*to, low);
   Dim span = step > 0 ? stop - begin : begin - stop;
   Dim size = n.graph.simplify(Dim::max(Dim(0), span.ceilDiv(Dim(std::abs(step)))));

@@ -17,8 +17,8 @@ namespace {
 struct Window {
   SmallVector<int64_t> kernel, strides, dilations;
   SmallVector<Dim> before, padded; ///< Pads; extents with both pads.
-  Shape positions;         ///< Of the result.
-  bool isPadded = false;   ///< Some window reads beyond x.
+  Shape positions;                 ///< Of the result.
+  bool isPadded = false;           ///< Some window reads beyond x.
 };
 } // namespace
 
@@ -72,8 +72,8 @@ static std::optional<Window> windowOf(NodeContext &n, ArrayRef<Dim> extents, Arr
 }
 
 /// The position in x along extent d, and whether it lies within.
-static Value sourceIndex(ScalarBuilder &s, const Window &w, ArrayRef<Dim> extents, size_t d, Value position, Value offset,
-                         Value &inside) {
+static Value sourceIndex(ScalarBuilder &s, const Window &w, ArrayRef<Dim> extents, size_t d, Value position,
+                         Value offset, Value &inside) {
   Value index = s.add(s.mul(position, s.index(w.strides[d])), s.mul(offset, s.index(w.dilations[d])));
   if (!w.isPadded)
     return index;
@@ -118,7 +118,8 @@ LogicalResult onnx_importer::importConv(NodeContext &n) {
   if (!x || !weight)
     return failure();
   Shape shape = shapeOf(x), filters = shapeOf(weight);
-  if (shape.size() < 3 || filters.size() != shape.size() || !llvm::all_of(filters, [](const Dim &d) { return d.isConstant(); }))
+  if (shape.size() < 3 || filters.size() != shape.size() ||
+      !llvm::all_of(filters, [](const Dim &d) { return d.isConstant(); }))
     return n.error() << "wants a tensor of rank at least 3 and filters of the same rank and known size, found "
                      << toString(shape) << " and " << toString(filters);
   auto size = [&](size_t d) { return *filters[d].constant(); };
@@ -183,7 +184,8 @@ struct Pool {
     Value counts = n.graph.map(elementOf(x), to, {}, [&](ScalarBuilder &s, ValueRange, ValueRange at) {
       Value inside = s.integer(s.builder.getI1Type(), 1);
       for (size_t d = 0; d < rank; ++d) {
-        Value index = s.add(s.mul(at[d], s.index(window.strides[d])), s.mul(at[rank + d], s.index(window.dilations[d])));
+        Value index =
+            s.add(s.mul(at[d], s.index(window.strides[d])), s.mul(at[rank + d], s.index(window.dilations[d])));
         Dim low = withPads ? Dim(0) : window.before[d], high = withPads ? window.padded[d] : low + shape[2 + d];
         inside = s.bitAnd(inside, s.bitAnd(s.compare(Comparison::GreaterEqual, index, s.size(low)),
                                            s.compare(Comparison::Less, index, s.size(high))));
@@ -209,7 +211,8 @@ struct Pool {
       SmallVector<Value> source{at[0], at[1]};
       Value inside;
       for (size_t d = 0; d < rank; ++d)
-        source.push_back(sourceIndex(s, window, ArrayRef<Dim>(shape).drop_front(2), d, at[2 + d], at[2 + rank + d], inside));
+        source.push_back(
+            sourceIndex(s, window, ArrayRef<Dim>(shape).drop_front(2), d, at[2 + d], at[2 + rank + d], inside));
       return body(s, s.load(t[0], source), inside);
     });
   }
@@ -263,7 +266,8 @@ LogicalResult onnx_importer::importAveragePool(NodeContext &n) {
   if (!pool->window.isPadded)
     return n.result(n.graph.mean(patches, pool->offsets, false));
   Value inside = pool->counted(n, countPads);
-  SmallVector<int64_t> offsets = llvm::to_vector(llvm::seq<int64_t>(pool->window.kernel.size(), 2 * pool->window.kernel.size()));
+  SmallVector<int64_t> offsets =
+      llvm::to_vector(llvm::seq<int64_t>(pool->window.kernel.size(), 2 * pool->window.kernel.size()));
   return n.result(n.graph.div(n.graph.reduce(ReduceKind::Sum, patches, pool->offsets, false),
                               n.graph.reduce(ReduceKind::Sum, inside, offsets, false)));
 }

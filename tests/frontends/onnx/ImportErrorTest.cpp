@@ -1,8 +1,8 @@
 //===- ImportErrorTest.cpp - wrong ONNX models, each named by its fault ---------------===//
 #include "dialects/tenon/Tenon.h"
 #include "frontends/onnx/importer/Import.h"
-#include "llvm/Support/raw_ostream.h"
 #include "tests/frontends/onnx/ModelBytes.h"
+#include "llvm/Support/raw_ostream.h"
 
 using namespace tenon;
 using onnx_reader::addModel;
@@ -77,7 +77,13 @@ TEST(OnnxImportError, OperatorSetOutOfRange) {
 
 TEST(OnnxImportError, DimensionsThatContradict) {
   ::onnx::ModelProto model = addModel();
-  model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim(1)->set_dim_value(4);
+  model.mutable_graph()
+      ->mutable_input(0)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim(1)
+      ->set_dim_value(4);
   EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Add\")): broadcast of [batch, 4] with [3]: wanted 4, found 3\n");
 }
 
@@ -104,8 +110,7 @@ TEST(OnnxImportError, MixedElementTypes) {
   ::onnx::ModelProto model = addModel();
   model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->set_elem_type(
       ::onnx::TensorProto::INT64);
-  EXPECT_EQ(errorOf(model),
-            "loc(\"add\"(\"Add\")): wants operands of one element type, found 'i64' and 'f32'\n");
+  EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Add\")): wants operands of one element type, found 'i64' and 'f32'\n");
 }
 
 TEST(OnnxImportError, InputOfStrings) {
@@ -142,8 +147,9 @@ TEST(OnnxImportError, ShapeFromData) {
   model.mutable_graph()->mutable_input(1)->mutable_type()->mutable_tensor_type()->set_elem_type(
       ::onnx::TensorProto::INT64);
   node(model).set_input(1, "s");
-  EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Reshape\")): shape (input 1, 's'): wanted sizes known from the shapes of the "
-                            "inputs, found computed data\n");
+  EXPECT_EQ(errorOf(model),
+            "loc(\"add\"(\"Reshape\")): shape (input 1, 's'): wanted sizes known from the shapes of the "
+            "inputs, found computed data\n");
 }
 
 TEST(OnnxImportError, ElementsThatDoNotFitAShape) {

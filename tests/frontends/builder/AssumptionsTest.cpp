@@ -1,0 +1,52 @@
+//===- AssumptionsTest.cpp - what equations of dims teach -----------------------------===//
+#include "frontends/builder/Assumptions.h"
+
+#include <gtest/gtest.h>
+
+using namespace tenon;
+
+namespace {
+
+const Dim s = Dim::symbol("S"), p = Dim::symbol("P"), t = Dim::symbol("T");
+
+TEST(Assumptions, MinimumAgainstAnOperandBoundsIt) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.equate(Dim::min(s, Dim(512)), s));
+  EXPECT_EQ(assumptions.restrict("S", {0, 2147483647}), (Interval{0, 512}));
+  EXPECT_EQ(assumptions.restrict("P", {0, 7}), (Interval{0, 7}));
+  EXPECT_FALSE(assumptions.equate(Dim::min(s, Dim(512)), s)) << "nothing new";
+}
+
+TEST(Assumptions, ASymbolByItselfIsSolvedFor) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.equate(p + s, t));
+  EXPECT_EQ(assumptions.resolve("T"), p + s);
+  EXPECT_EQ(assumptions.resolve("S"), s);
+}
+
+TEST(Assumptions, ANumberReplacesASymbol) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.equate(Dim(64), s));
+  EXPECT_EQ(assumptions.resolve("S"), Dim(64));
+}
+
+TEST(Assumptions, LaterOnesReachEarlierValues) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.equate(p + s, t));
+  EXPECT_TRUE(assumptions.equate(p, Dim(8)));
+  EXPECT_EQ(assumptions.resolve("T"), s + Dim(8));
+}
+
+TEST(Assumptions, WhatIsNotLinearTeachesNothing) {
+  Assumptions assumptions;
+  EXPECT_FALSE(assumptions.equate(s * p, t * t));
+  EXPECT_FALSE(assumptions.equate(s.floorDiv(Dim(2)), p.mod(Dim(3))));
+}
+
+TEST(Assumptions, AtLeast) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.bound(Dim(0), s - Dim(1)));
+  EXPECT_EQ(assumptions.restrict("S", {0, 100}), (Interval{1, 100}));
+}
+
+} // namespace
