@@ -195,12 +195,7 @@ void Description::plainEntry(std::string &out, const EntryRecord &entry) const {
     out += "  checks " + print(t, check.left) + " " + relation + " " + print(t, check.right) + ", for " +
            t.string(check.source) + "\n";
   }
-  for (uint32_t i = 0; i < entry.buffers.count; ++i) {
-    const BufferRecord &buffer = t.buffers[entry.buffers.first + i];
-    std::string alias = buffer.aliasOf == none ? "" : text(", in the place of %%%u", buffer.aliasOf);
-    out += text("  buffer %%%u: %s bytes, commands %u to %u%s\n", i, print(t, buffer.bytes).c_str(), buffer.firstLive,
-                buffer.lastLive, alias.c_str());
-  }
+  out += text("  %u commands, %u arena buffers\n", entry.commands.count, entry.buffers.count);
   uint32_t number = 0;
   forEachCommand(entry, [&](const CommandRecord &each, size_t nesting) {
     out += text("  %4u  %*s", number++, int(2 * nesting), "") + command(entry, each);
