@@ -103,12 +103,19 @@ def check_embeddings(self, case):
     self.assertLessEqual(error, EMBEDDING_BOUND)
 
 
+def case_test(check, case):
+    def test(self):
+        check(self, case)
+
+    return test
+
+
 def make_test(name, model, cases, check=ModelTest.check):
     """A test class with one method per case folder."""
     body = {"model": model, "cases": cases, "test_threads": ModelTest.check_threads}
     for inputs in sorted(cases.glob("*/inputs")):
         case = inputs.parent
-        body["test_" + case.name.replace("-", "_")] = lambda self, case=case: check(self, case)
+        body["test_" + case.name.replace("-", "_")] = case_test(check, case)
     title = "".join(part.capitalize() for part in name.split("-"))
     globals()[title] = type(title, (ModelTest,), body)
 
