@@ -151,6 +151,7 @@ def main():
     parser.add_argument("--minilm", type=pathlib.Path, required=True, help="folder with all-MiniLM-L6-v2")
     args = parser.parse_args()
     torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(1)  # the order of a sum depends on it
     bert()
     sentence()
     vit()

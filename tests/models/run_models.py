@@ -2,7 +2,7 @@
 """Compile each model of this folder, run its cases, compare with PyTorch's float64.
 
 README.md says what the folders hold. One artifact is compiled per model and
-serves every size. An output passes when, beside PyTorch's own float32 run,
+serves every size. An output passes when, beside the plain float32 evaluation,
 
     |error| <= 2 * its maximum error + 4 ulp of the row's largest magnitude
     rms     <= 2 * its rms error     + 4 ulp, the same in the mean
