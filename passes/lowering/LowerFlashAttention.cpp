@@ -22,7 +22,6 @@
 // zero, nan or uniform; the weight region may be the guard select(isnan(p), 0, p).
 //
 #include "dialects/tenon/AttentionLayout.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -30,6 +29,7 @@
 #include "passes/lowering/KernelLowering.h"
 #include "passes/lowering/PackedProduct.h"
 #include "passes/lowering/TransposeTile.h"
+#include "passes/lowering/VectorMath.h"
 
 using namespace mlir;
 
@@ -154,7 +154,8 @@ private:
   Value minusInfinity() { return constant(-std::numeric_limits<float>::infinity()); }
   Value subtract(Value a, Value b) { return arith::SubFOp::create(builder, loc, a, b); }
   Value multiply(Value a, Value b) { return arith::MulFOp::create(builder, loc, a, b); }
-  Value exponential(Value x) { return math::ExpOp::create(builder, loc, x); }
+  /// Of a score less the maximum.
+  Value exponential(Value x) { return emitMath(builder, loc, MathFunction::ExpNonPositive, x); }
   /// NaN in `a` is dropped: it comes back through exp(NaN - m).
   Value greater(Value a, Value b) {
     Value isGreater = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT, a, b);
