@@ -74,6 +74,26 @@ def FoldMaps : Pass<"tenon-fold-maps", "::mlir::ModuleOp"> {
   }];
 }
 
+def NarrowReductions : Pass<"tenon-narrow-reductions", "::mlir::ModuleOp"> {
+  let summary = "Reduce what is equal along a dimension once";
+  let description = [{
+    Mean pooling is exported as the sum of a mask that was expanded to every channel:
+
+    ```mlir
+    %e = tenon.map %m = %mask at %b, %s, %c : (…) -> [B, S, 384] { load %m[%b, %s] }
+    %n = tenon.reduce sum %e over [1] : [B, S, 384] -> [B, 384]
+    ```
+    becomes
+    ```mlir
+    %e = tenon.map %m = %mask at %b, %s : (…) -> [B, S] { load %m[%b, %s] }
+    %r = tenon.reduce sum %e over [1] : [B, S] -> [B]
+    %n = tenon.map %x = %r at %b, %c : (…) -> [B, 384] { load %x[%b] }
+    ```
+    Exact: the same elements are reduced, once instead of once per channel. A dimension that is reduced
+    stays, whether the map depends on it or not.
+  }];
+}
+
 def ReshapeThroughMaps : Pass<"tenon-reshape-through-maps", "::mlir::ModuleOp"> {
   let summary = "Let a map load from the tensor behind a reshape";
   let description = [{
@@ -118,6 +138,31 @@ def FuseContractionOperands : Pass<"tenon-fuse-contraction-operands", "::mlir::M
 
     Exact but for the scale, which is exact in real arithmetic: it is applied to the sum instead of each summand.
     A transpose of the result reorders the result's words. Slices stay: a contraction has no offsets.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def NarrowToDemandedRows : Pass<"tenon-narrow-to-demanded-rows", "::mlir::ModuleOp"> {
+  let summary = "Compute only the rows somebody reads";
+  let description = [{
+    ```mlir
+    %n = tenon.norm layer %x … : [B, S, 384]
+    %c = tenon.map %t = %n at %b, %k : (…) -> [B, 384] { load %t[%b, 0, %k] }        // the only reader
+    ```
+    becomes
+    ```mlir
+    %r = tenon.map %t = %x at %b, %s, %k : (…) -> [B, 1, 384] { load %t[%b, 0, %k] }
+    %n = tenon.norm layer %r … : [B, 1, 384]
+    %c = tenon.map %t = %n at %b, %k : (…) -> [B, 384] { load %t[%b, 0, %k] }
+    ```
+    From the outputs upward: what is read of a tensor is nothing, one constant position of one dimension, or
+    everything; two readers that want different positions want everything. Maps hand the position on through their index
+    expressions, norms and softmaxes if the dimension is not theirs, contractions to the operands that have the index,
+    reshapes if the dimension and those before it stay. Then each such op is made on the row alone, exactly
+    as before. In a classifier that reads the first token, of the last layer the projections of keys and values
+    stay whole, all else shrinks to one row.
+
+    Runs before MergeProjections, which would tie the queries' projection to that of the keys.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
@@ -211,6 +256,9 @@ def RaiseKeep : Pass<"tenon-raise-keep", "::mlir::ModuleOp"> {
     values (-1e4, -1e9) stay in the score: they do not absorb it. A NaN or infinite score of a dead key no longer
     reaches its row; that is the only difference, and it needs such a score.
 
+    An added constant 0, what is left of a mask that masks nothing, goes as well: an exponential does not see the
+    sign of zero.
+
     Does not fire on two finite masks, or a finite one beside -inf: where both are dead the sum is -inf, where one is, it is
     finite, and a row without live keys then prefers the latter; on conditions that depend on the score; on an op
     that has a keep region.
@@ -264,6 +312,24 @@ def MaterialiseAttention : Pass<"tenon-materialise-attention", "::mlir::ModuleOp
 // layout/
 //===----------------------------------------------------------------------------===//
 
+def FoldWeightMoves : Pass<"tenon-fold-weight-moves", "::mlir::ModuleOp"> {
+  let summary = "Reshapes, transposes and slices of weights become recipes";
+  let description = [{
+    ```mlir
+    %w = tenon.get @w : tensor<64x3x8x8xf32>
+    %r = tenon.reshape %w : tensor<64x3x8x8xf32> -> tensor<64x192xf32>
+    %t = tenon.map %x = %r at %k, %n : (tensor<64x192xf32>) -> tensor<192x64xf32> { load %x[%n, %k] }
+    ```
+    becomes
+    ```mlir
+    tenon.weight @w.reshape : tensor<64x192xf32> = #tenon.recipe<reshape [@w]>
+    tenon.weight @w.reshape.transpose : tensor<192x64xf32> = #tenon.recipe<transpose [@w.reshape] {permutation = array<i64: 1, 0>}>
+    %t = tenon.get @w.reshape.transpose : tensor<192x64xf32>
+    ```
+    Broadcasts stay in the program: a recipe would store every copy. Runs before contractions are flattened.
+  }];
+}
+
 def FlattenContractions : Pass<"tenon-flatten-contractions", "::mlir::ModuleOp"> {
   let summary = "A product with a weight is a matrix product of rows";
   let description = [{
@@ -300,7 +366,7 @@ def SinkReshapes : Pass<"tenon-sink-reshapes", "::mlir::ModuleOp"> {
     ```
     The map then reads the contraction's result where it stands and becomes its epilogue. It fires when every load
     has the merged indices one after another or not at all; a table read by position alone (`load %p[%s, %n]`) keeps the
-    map as it is. Norms over the last dimensions follow; dims of size 1 leave a map's result.
+    map as it is, and so does a reshape whose operand others read too, unless all readers of the map want the merged dims. Norms over the last dimensions follow; dims of size 1 leave a map's result.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }

@@ -10,22 +10,26 @@ namespace tenon {
 /// Maps composed and folded until index arithmetic has said all it can.
 static void addMapSimplification(OpPassManager &passes) {
   passes.addPass(createCanonicalizerPass());
-  passes.addPass(createComposeMaps());
+  passes.addPass(createFoldMaps());
+  passes.addPass(createNarrowReductions());
   passes.addPass(createReshapeThroughMaps());
   passes.addPass(createComposeMaps());
+  passes.addPass(createCSEPass()); // equal loads are one, so that what they load composes
   passes.addPass(createFoldMaps());
-  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createComposeMaps());
   passes.addPass(createCSEPass());
 }
 
 static void addSimplify(OpPassManager &passes) { addMapSimplification(passes); }
 
 static void addFuse(OpPassManager &passes) {
-  passes.addPass(createMergeProjections()); // before attention, which then reads slices of one product
-  passes.addPass(createRaiseAttention());   // before contractions take in the transposes it explains
+  passes.addPass(createFoldWeightMoves());
+  passes.addPass(createNarrowToDemandedRows());
+  passes.addPass(createMergeProjections());        // before attention, which then reads slices of one product
+  passes.addPass(createRaiseAttention());          // before contractions take in the transposes it explains
   passes.addPass(createRaiseKeep());
   passes.addPass(createFuseContractionOperands());
-  addMapSimplification(passes); // not before attention: it would undo the merging
+  addMapSimplification(passes);                    // not before attention: it would undo the merging
 }
 
 static void addChoose(OpPassManager &passes) {
@@ -35,6 +39,7 @@ static void addChoose(OpPassManager &passes) {
 }
 
 static void addLayout(OpPassManager &passes) {
+  passes.addPass(createFoldWeightMoves());
   passes.addPass(createFlattenContractions());
   passes.addPass(createSinkReshapes());
   addMapSimplification(passes); // what now stands on one form composes

@@ -204,13 +204,14 @@ private:
     return "?";
   }
 
-  /// Finds the tensor behind an operand and its layout; the operand itself where that has none.
+  /// Finds the furthest tensor behind an operand that has a layout.
   bool place(Value tensor, ArrayRef<StringRef> words, const llvm::StringMap<Dim> &indexOf, Through through,
              bool isQuery, AttentionOperand &result) {
     auto indices = llvm::map_to_vector<4>(words, [&](StringRef word) { return indexOf.lookup(word); });
-    View view = viewOf(tensor, indices, roles.domain, through);
-    if (layOut(view, isQuery, result) || layOut(View{tensor, indices}, isQuery, result))
-      return true;
+    SmallVector<View> views = viewsOf(tensor, indices, roles.domain, through);
+    for (const View &view : llvm::reverse(views))
+      if (layOut(view, isQuery, result))
+        return true;
     return fail(isQuery ? "the queries have no layout of batch, heads, rows and depth"
                         : "the keys or values have no layout of batch, heads, rows and depth");
   }

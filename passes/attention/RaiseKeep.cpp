@@ -56,6 +56,7 @@ public:
   }
 
   SmallVector<MaskTerm> masks;
+  SmallVector<Value> zeros; ///< Masks that mask nothing: added zeros.
   unsigned infinite = 0, finite = 0;
 
 private:
@@ -64,6 +65,10 @@ private:
       // Summands beside a replacing mask are absorbed by its dead value like the one it replaces.
       visit(sum.getLhs(), false);
       visit(sum.getRhs(), false);
+      return;
+    }
+    if (constantOf(value) == 0.0 && isa<arith::AddFOp>(*value.user_begin()) && value.hasOneUse()) {
+      zeros.push_back(value);
       return;
     }
     std::optional<MaskTerm> mask = MaskTerm::match(value);
@@ -111,15 +116,20 @@ void writeKeep(AttentionOp op, ArrayRef<MaskTerm> masks) {
   YieldOp::create(builder, op.getLoc(), live);
 }
 
-/// Takes the masks out of the score; x + 0 is x to an exponential, which does not see the sign of zero.
+/// x + 0 is x to an exponential, which does not see the sign of zero.
+void removeSummand(Value summand) {
+  auto sum = cast<arith::AddFOp>(*summand.user_begin());
+  sum.getResult().replaceAllUsesWith(sum.getLhs() == summand ? sum.getRhs() : sum.getLhs());
+  sum.erase();
+}
+
 void removeMasks(ArrayRef<MaskTerm> masks) {
   for (MaskTerm mask : llvm::reverse(masks)) {
     if (mask.live) {
       mask.select.getResult().replaceAllUsesWith(mask.live);
       continue;
     }
-    auto sum = cast<arith::AddFOp>(*mask.select->user_begin());
-    sum.getResult().replaceAllUsesWith(sum.getLhs() == mask.select.getResult() ? sum.getRhs() : sum.getLhs());
+    removeSummand(mask.select.getResult());
   }
 }
 
@@ -158,6 +168,12 @@ struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
     if (!op.hasScore() || op.hasKeep() || op.getNormaliser() != Normaliser::Softmax || op.getKeys().size() != 1)
       return;
     MaskFinder found(op);
+    llvm::for_each(found.zeros, removeSummand);
+    raiseMasks(op, found);
+    cleanUp(op);
+  }
+
+  static void raiseMasks(AttentionOp op, MaskFinder &found) {
     auto options = remark::RemarkOpts::name("keep").category("tenon-raise-keep");
     // Two finite masks that are both dead give -inf, one of them a finite value: no set of keys says that.
     if (found.finite > 1 || (found.finite && found.infinite)) {
@@ -170,7 +186,6 @@ struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
     removeMasks(found.masks);
     bool guarded = op.hasWeight() && isNaNGuard(op.getWeight());
     op.setEmpty(found.finite ? EmptyRow::Uniform : guarded ? EmptyRow::Zero : EmptyRow::NaN);
-    cleanUp(op);
     remark::passed(op.getLoc(), options) << remark::add(
         "mask values became a keep region; a row without live keys gives {0}", stringifyEmptyRow(op.getEmpty()));
   }

@@ -32,7 +32,13 @@ Dependence RegionAnalysis::dependenceOf(Value value) {
   return dependence[value] = result;
 }
 
-bool RegionAnalysis::isUnchangedByShift(const Dim &dim) {
+/// What the expression could not look into must be unchanged as well.
+bool RegionAnalysis::isUnchangedByShift(const Dim &dim, Value self) {
+  for (const std::string &name : dim.symbols()) {
+    Value leaf = domain.opaqueValue(name);
+    if (!isa<BlockArgument>(leaf) && (leaf == self || !isShiftInvariant(leaf)))
+      return false;
+  }
   auto shifted = [](const Dim &symbol) { return std::pair(std::string(*symbol.asSymbol()), symbol + Dim(1)); };
   return dim.substitute({shifted(query), shifted(key)}) == dim;
 }
@@ -46,11 +52,11 @@ bool RegionAnalysis::isShiftInvariant(Value value) {
   Operation *op = value.getDefiningOp();
   bool result = false;
   if (op && (value.getType().isIndex() || value.getType().isInteger(64)))
-    result = isUnchangedByShift(readIndex(value, known, domain));
+    result = isUnchangedByShift(readIndex(value, known, domain), value);
   if (auto compare = dyn_cast_or_null<arith::CmpIOp>(op);
       compare && (compare.getLhs().getType().isIndex() || compare.getLhs().getType().isInteger(64)))
     result = isUnchangedByShift(readIndex(compare.getLhs(), known, domain) -
-                                readIndex(compare.getRhs(), known, domain));
+                                readIndex(compare.getRhs(), known, domain), value);
   if (!result && op)
     result = llvm::all_of(op->getOperands(), [&](Value operand) {
       return isa<ShapedType>(operand.getType()) || isShiftInvariant(operand);

@@ -39,7 +39,7 @@ public:
   bool isShiftInvariant(mlir::Value value);
 
 private:
-  bool isUnchangedByShift(const Dim &dim);
+  bool isUnchangedByShift(const Dim &dim, mlir::Value self);
 
   mlir::Region &region;
   unsigned first; ///< The argument that is b.

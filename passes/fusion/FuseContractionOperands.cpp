@@ -36,15 +36,11 @@ void addUnitWords(OperandForm &form, ArrayRef<StringRef> words, ArrayRef<Dim> sh
     }
 }
 
-std::optional<OperandForm> formOf(Value operand, ArrayRef<StringRef> words, ArrayRef<StringRef> otherWords) {
-  IndexDomain domain = domainOf(operand.getDefiningOp() ? operand.getDefiningOp()
-                                                        : operand.getParentBlock()->getParentOp());
-  Shape shape = shapeOf(operand);
-  auto at = llvm::map_to_vector<4>(shape, [&](const Dim &extent) { return domain.addIndex(extent); });
-  bool isFloat = isa<FloatType>(elementOf(operand));
-  View view = viewOf(operand, at, domain, isFloat ? Through::MovementAndScale : Through::Movement);
+/// The operand as one of the tensors it is a view of, if every dim of that is a word.
+std::optional<OperandForm> formOf(const View &view, ArrayRef<Dim> at, ArrayRef<StringRef> words,
+                                  ArrayRef<StringRef> otherWords, ArrayRef<Dim> shape, const IndexDomain &domain) {
   auto dims = splitDims(view.indices, shapeOf(view.base), domain);
-  if (view.base == operand || !dims)
+  if (!dims)
     return std::nullopt;
   OperandForm form{view.base, {}, {}, view.scale};
   for (const SplitDim &dim : *dims) {
@@ -60,6 +56,20 @@ std::optional<OperandForm> formOf(Value operand, ArrayRef<StringRef> words, Arra
     if (!llvm::is_contained(form.words, word) && positionOf(word, otherWords) < 0)
       return std::nullopt;
   return form;
+}
+
+/// The furthest such tensor.
+std::optional<OperandForm> formOf(Value operand, ArrayRef<StringRef> words, ArrayRef<StringRef> otherWords) {
+  Operation *place = operand.getDefiningOp();
+  IndexDomain domain = domainOf(place ? place : operand.getParentBlock()->getParentOp());
+  Shape shape = shapeOf(operand);
+  auto at = llvm::map_to_vector<4>(shape, [&](const Dim &extent) { return domain.addIndex(extent); });
+  bool isFloat = isa<FloatType>(elementOf(operand));
+  auto views = viewsOf(operand, at, domain, isFloat ? Through::MovementAndScale : Through::Movement);
+  for (const View &view : llvm::reverse(llvm::drop_begin(views)))
+    if (auto form = formOf(view, at, words, otherWords, shape, domain))
+      return form;
+  return std::nullopt;
 }
 
 std::string join(ArrayRef<std::string> words) { return llvm::join(words, " "); }

@@ -162,12 +162,21 @@ private:
   SmallVector<unsigned> groupOf; ///< Per index of the map.
 };
 
+/// The map could finish what the reshape's operand comes from, or what reads the map wants the operand's dims.
+bool isWorthSinking(ReshapeOp reshape, MapOp map) {
+  bool onlyReader = reshape->hasOneUse() && reshape.getInput().hasOneUse();
+  return onlyReader || llvm::all_of(map->getUsers(), [&](Operation *user) {
+           auto merged = dyn_cast<ReshapeOp>(user);
+           return merged && merged.getType() == tensorOf(elementOf(map.getResult()), shapeOf(reshape.getInput()));
+         });
+}
+
 struct SinkThroughMap : OpRewritePattern<MapOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(MapOp map, PatternRewriter &rewriter) const override {
     for (Value input : map.getInputs()) {
       auto reshape = input.getDefiningOp<ReshapeOp>();
-      if (!reshape || shapeOf(reshape.getResult()) != shapeOf(map.getResult()))
+      if (!reshape || shapeOf(reshape.getResult()) != shapeOf(map.getResult()) || !isWorthSinking(reshape, map))
         continue;
       Shape from = shapeOf(reshape.getInput());
       std::optional<SmallVector<unsigned>> groups = groupsOf(from, shapeOf(map.getResult()));

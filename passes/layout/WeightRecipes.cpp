@@ -57,6 +57,17 @@ WeightOp WeightRecipes::transpose(WeightOp input, ArrayRef<int64_t> permutation)
   return make("transpose", input, sizes, builder.getNamedAttr("permutation", builder.getDenseI64ArrayAttr(permutation)));
 }
 
+WeightOp WeightRecipes::slice(WeightOp input, int64_t axis, int64_t begin, int64_t size) {
+  SmallVector<int64_t> sizes(typeOf(input).getShape());
+  if (sizes[axis] == size)
+    return input;
+  sizes[axis] = size;
+  Builder builder(module.getContext());
+  return make("slice", input, sizes,
+              {builder.getNamedAttr("axis", builder.getI64IntegerAttr(axis)),
+               builder.getNamedAttr("begin", builder.getI64IntegerAttr(begin))});
+}
+
 WeightOp WeightRecipes::reshape(WeightOp input, ArrayRef<int64_t> sizes) {
   if (typeOf(input).getShape() == sizes)
     return input;

@@ -24,6 +24,7 @@ public:
 
   WeightOp concat(llvm::ArrayRef<WeightOp> inputs, int64_t axis);
   WeightOp transpose(WeightOp input, llvm::ArrayRef<int64_t> permutation);
+  WeightOp slice(WeightOp input, int64_t axis, int64_t begin, int64_t size);
   WeightOp reshape(WeightOp input, llvm::ArrayRef<int64_t> sizes);
   /// `[K, N]` as `[ceil(N / width), K, width]`.
   WeightOp panels(WeightOp input, int64_t width);

@@ -77,13 +77,15 @@ bool movesElements(MapOp map) {
   return view && view->indices != at;
 }
 
-View viewOf(Value tensor, ArrayRef<Dim> at, IndexDomain &domain, Through through) {
-  View view{tensor, SmallVector<Dim, 4>(at)};
-  while (Operation *op = view.base.getDefiningOp()) {
+SmallVector<View> viewsOf(Value tensor, ArrayRef<Dim> at, IndexDomain &domain, Through through) {
+  SmallVector<View> views{View{tensor, SmallVector<Dim, 4>(at)}};
+  while (Operation *op = views.back().base.getDefiningOp()) {
+    View view = views.back();
     if (auto reshape = dyn_cast<ReshapeOp>(op)) {
       Shape from = shapeOf(reshape.getResult()), to = shapeOf(reshape.getInput());
       view.indices = reshapeIndices(view.indices, from, to, domain);
       view.base = reshape.getInput();
+      views.push_back(view);
       continue;
     }
     auto map = dyn_cast<MapOp>(op);
@@ -91,9 +93,13 @@ View viewOf(Value tensor, ArrayRef<Dim> at, IndexDomain &domain, Through through
     if (!step)
       break;
     step->scale *= view.scale;
-    view = *step;
+    views.push_back(*step);
   }
-  return view;
+  return views;
+}
+
+View viewOf(Value tensor, ArrayRef<Dim> at, IndexDomain &domain, Through through) {
+  return viewsOf(tensor, at, domain, through).back();
 }
 
 //===----------------------------------------------------------------------------===//

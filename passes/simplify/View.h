@@ -32,6 +32,9 @@ enum class Through { Movement, MovementAndScale };
 /// Element `at` of a tensor, traced through reshapes and maps that only move elements.
 View viewOf(mlir::Value tensor, llvm::ArrayRef<Dim> at, IndexDomain &domain, Through through);
 
+/// Every stop on the way: the tensor itself first, what `viewOf` gives last.
+llvm::SmallVector<View> viewsOf(mlir::Value tensor, llvm::ArrayRef<Dim> at, IndexDomain &domain, Through through);
+
 /// A map whose region yields one load, perhaps times constants, at indices free of data.
 std::optional<View> movementOf(MapOp map, llvm::ArrayRef<Dim> at, IndexDomain &domain, Through through);
 /// The same, but not every element to its own place: a transpose, slice or broadcast, perhaps scaled.

@@ -52,3 +52,22 @@ func.func @unit_dims(%m: tensor<5x8xf32>) -> tensor<1x5x8xf32> {
   }
   return %z : tensor<1x5x8xf32>
 }
+
+// The norm is read by others as well, so the map cannot finish it; a reduction wants the map as it is.
+// CHECK-LABEL: func.func @read_by_others
+// CHECK: tenon.norm
+// CHECK-NEXT: tenon.reshape
+// CHECK-NEXT: %[[M:.*]] = tenon.map
+// CHECK: tenon.reduce sum %[[M]] over [1]
+func.func @read_by_others(%m: tensor<?x8xf32, #tenon.dims<[B * S, 8]>>, %mask: tensor<?x?xf32, #tenon.dims<[B, S]>>) -> (tensor<?x8xf32, #tenon.dims<[B, 8]>>, tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>) {
+  %n = tenon.norm layer %m over 1 epsilon 1.0e-5 : tensor<?x8xf32, #tenon.dims<[B * S, 8]>> -> tensor<?x8xf32, #tenon.dims<[B * S, 8]>>
+  %y = tenon.reshape %n : tensor<?x8xf32, #tenon.dims<[B * S, 8]>> -> tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+  %z = tenon.map %a = %y, %t = %mask at %b, %s, %c : (tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>, tensor<?x?xf32, #tenon.dims<[B, S]>>) -> tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>> {
+    %0 = tenon.load %a[%b, %s, %c] : tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+    %1 = tenon.load %t[%b, %s] : tensor<?x?xf32, #tenon.dims<[B, S]>>
+    %2 = arith.mulf %0, %1 : f32
+    tenon.yield %2 : f32
+  }
+  %r = tenon.reduce sum %z over [1] : tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>> -> tensor<?x8xf32, #tenon.dims<[B, 8]>>
+  return %r, %y : tensor<?x8xf32, #tenon.dims<[B, 8]>>, tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
+}
