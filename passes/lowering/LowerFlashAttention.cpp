@@ -90,8 +90,9 @@ private:
     view.shape = shapeOf(tensor);
     view.memory = memory;
     std::optional<int64_t> row = view.layout.strideOf('n', view.shape).constant();
-    if (!memory || !row || view.layout.roles.back() != 'd' || !elementOf(tensor).isF32())
-      return op.emitOpError("flash wants the ") << what << " in memory as f32 with constant rows, depth innermost";
+    if (!memory || !row || view.layout.strideOf('d', view.shape) != Dim(1) || !elementOf(tensor).isF32())
+      return op.emitOpError("flash wants the ")
+             << what << " in memory as f32, rows a constant distance apart and their elements side by side";
     view.row = *row;
     return success();
   }
@@ -110,8 +111,8 @@ private:
     lanes = tile.lanes;
     width = tile.panelsAt(tile.rows) * RegisterTile::panelWidth;
     resultLayout = *AttentionLayout::parse(op.getLayout(3), layoutError);
-    if (resultLayout.roles.back() != 'd')
-      return op.emitOpError("flash wants the depth innermost in the result");
+    if (resultLayout.strideOf('d', shapeOf(op.getResult())) != Dim(1))
+      return op.emitOpError("flash wants the elements of a row of the result side by side");
     if (failed(readView(query, 0, op.getQuery(), lowering.memoryOf(op.getQuery()), "query")) ||
         failed(readView(key, 1, op.getKeys()[0], lowering.memoryOf(op.getKeys()[0]), "keys")))
       return failure();
