@@ -29,6 +29,11 @@ class TensorInfo(ctypes.Structure):
                 ("dims", ctypes.POINTER(ctypes.c_char_p))]
 
 
+class ModelOptions(ctypes.Structure):
+    _fields_ = [("struct_bytes", ctypes.c_size_t), ("level", ctypes.c_char_p), ("threads", ctypes.c_uint32),
+                ("rest", ctypes.c_void_p * 2)]
+
+
 class SessionOptions(ctypes.Structure):
     _fields_ = [("struct_bytes", ctypes.c_size_t), ("threads", ctypes.c_uint32), ("rest", ctypes.c_void_p * 6)]
 
@@ -40,6 +45,9 @@ def _library():
     lib.tenon_status_message.restype = ctypes.c_char_p
     lib.tenon_status_message.argtypes = [pointer]
     lib.tenon_status_free.argtypes, lib.tenon_status_free.restype = [pointer], None
+    for name in ("tenon_session_release", "tenon_model_release"):
+        function = getattr(lib, name)
+        function.argtypes, function.restype = [pointer], None
     lib.tenon_model_entry.restype = pointer
     lib.tenon_model_entry.argtypes = [pointer, size]
     lib.tenon_entry_output_count.restype = size
@@ -74,14 +82,18 @@ def _check(status):
 
 
 class Bound:
-    """A session of the first entry with its inputs bound to NumPy arrays, which it keeps."""
+    """A session of the first entry with its inputs bound to NumPy arrays, which it keeps.
 
-    def __init__(self, artifact, inputs, threads):
-        model, session = ctypes.c_void_p(), ctypes.c_void_p()
-        _check(LIB.tenon_model_load_file(os.fsencode(artifact), None, ctypes.byref(model)))
+    `level` is one of the artifact's (default: the best this machine has).
+    """
+
+    def __init__(self, artifact, inputs, threads, level=None):
+        self.model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
+        wanted = ModelOptions(ctypes.sizeof(ModelOptions), level and level.encode())
+        _check(LIB.tenon_model_load_file(os.fsencode(artifact), ctypes.byref(wanted), ctypes.byref(self.model)))
         options = SessionOptions(ctypes.sizeof(SessionOptions), threads)
-        _check(LIB.tenon_session_create(model, ctypes.byref(options), ctypes.byref(session)))
-        self.session, self.entry = session, LIB.tenon_model_entry(model, 0)
+        _check(LIB.tenon_session_create(self.model, ctypes.byref(options), ctypes.byref(self.session)))
+        self.entry = LIB.tenon_model_entry(self.model, 0)
         self.inputs = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
         for name, value in self.inputs.items():
             self._bind(name, value)
@@ -92,6 +104,10 @@ class Bound:
         dims = (ctypes.c_int64 * max(value.ndim, 1))(*value.shape)
         tensor = Tensor(CODES[value.dtype], value.ndim, dims, value.ctypes.data)
         _check(LIB.tenon_session_bind_input(self.session, self.entry, index, ctypes.byref(tensor)))
+
+    def __del__(self):
+        LIB.tenon_session_release(self.session)
+        LIB.tenon_model_release(self.model)
 
     def run(self):
         _check(LIB.tenon_session_run(self.session, self.entry))

@@ -160,7 +160,7 @@ private:
     }
     if (!normalise(row)) {
       for (int64_t d = 0; d < output.size[3]; ++d)
-        result.floats[output.at(b, h, i, d)] = op.getEmpty() == EmptyRow::NaN ? std::nan("") : 0;
+        result.floats[output.at(b, h, i, d)] = op.getEmpty() == EmptyRow::NaN && hasKeys(row) ? std::nan("") : 0;
       return llvm::Error::success();
     }
     for (std::vector<Key> &keys : row)
@@ -210,6 +210,10 @@ private:
     program.scalar(0).f = x;
     setIndices(program, 1, b, h, i, j);
     return program.run() ? llvm::Error::success() : program.fault();
+  }
+
+  static bool hasKeys(const Row &row) {
+    return llvm::any_of(row, [](const std::vector<Key> &keys) { return !keys.empty(); });
   }
 
   /// Weights from scores. False for a row without a live key that has no weights at all.

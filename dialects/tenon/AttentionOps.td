@@ -45,7 +45,8 @@ def Tenon_AttentionOp : Tenon_Op<"attention", [Pure, IsolatedFromAbove, AttrSize
     keys is exact in real arithmetic; that is online softmax, and split-KV is the same with parallel ranges.
 
     `empty` says what a row with no live key gives: `zero`; `nan`; `uniform`, the mean of all
-    values; `ignore_keep`, the scores as if every key were live.
+    values; `ignore_keep`, the scores as if every key were live. Without any key at all the sum
+    over the keys is zero, whatever the rule.
 
     `layout` names the order of each operand's dimensions (query, key, value, result): the
     letters b, h, n, d, or a number, which selects one slice of a larger tensor (`"b n 1 h d"`: the

@@ -405,7 +405,9 @@ private:
       return {factor, isSum(arith::CmpFPredicate::UEQ, constant(0))};
     if (isSoftmax() && op.getEmpty() == EmptyRow::Zero)
       return {factor, isSum(arith::CmpFPredicate::OEQ, constant(0))};
-    return {factor, Value()};
+    // Without keys the sum over them is zero by every rule.
+    Value noKeys = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, scope.dim(sizes.keys, loc), index(0));
+    return {factor, vector::BroadcastOp::create(builder, loc, VectorType::get({lanes}, builder.getI1Type()), noKeys)};
   }
 
   void finish() {

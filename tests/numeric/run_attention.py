@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Attention as native code against NumPy: variants, odd sizes, rows without live keys.
+
+A variant is its regions in the text form beside the same arithmetic in NumPy,
+which is evaluated in float64 (the truth) and in float32 (the plain evaluation
+the accuracy rule asks for). Adding one is adding an entry to VARIANTS.
+"""
+
+import pathlib
+import sys
+import unittest
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from accuracy import compare  # noqa: E402
+from mlir_text import entry, tensor  # noqa: E402
+from native import Program  # noqa: E402
+
+SYMBOLS = {"B": (0, 64), "N": (0, 4096), "M": (0, 4096)}
+SIZES = [(1, 1, 1), (2, 3, 7), (1, 17, 63), (3, 65, 64), (2, 129, 127), (1, 5, 200), (5, 2, 130), (2, 0, 5), (2, 3, 0),
+         (1, 64, 300)]
+
+SCALED = """score (%x, %b, %h, %i, %j{c}) {{
+      %scale = arith.constant 0.25 : f32
+      %y = arith.mulf %x, %scale : f32
+      tenon.yield %y : f32
+    }}"""
+KEY_MASK = """keep (%b, %h, %i, %j{c}) {{
+      %zero = arith.constant 0 : i64
+      %m = tenon.load %table[%b, %j] : {t}
+      %live = arith.cmpi ne, %m, %zero : i64
+      tenon.yield %live : i1
+    }}"""
+
+
+class Variant:
+    """Regions as text, and score(x, i, j, t) and keep(i, j, t) in NumPy; x is [B, H, N, M], t the captured tensor."""
+
+    def __init__(self, regions=SCALED, score=lambda x, i, j, t: x * 0.25, keep=None, capture=None, empty="zero",
+                 heads=(4, 4), depth=(24, 24), layout="b n h d"):
+        self.regions, self.score, self.keep, self.capture, self.empty = regions, score, keep, capture, empty
+        self.heads, self.depth, self.layout = heads, depth, layout
+
+
+def masked(**options):
+    return Variant(regions=SCALED + KEY_MASK, keep=lambda i, j, t: t[:, None, None, :] != 0,
+                   capture=(("B", "M"), "i64"), **options)
+
+
+VARIANTS = {
+    "plain": Variant(),
+    "no_score": Variant(regions="", score=lambda x, i, j, t: x),
+    "depth64": Variant(depth=(64, 64)),
+    "wide_values": Variant(depth=(192, 128), heads=(2, 2)),
+    "odd_depths": Variant(depth=(7, 5), heads=(3, 3)),
+    "one_wide": Variant(depth=(1, 1), heads=(2, 1)),
+    "grouped": Variant(heads=(6, 2), layout="b h n d"),
+    "multi_query": Variant(heads=(5, 1)),
+    "causal": Variant(
+        regions=SCALED + """keep (%b, %h, %i, %j{c}) {{
+      %live = arith.cmpi sle, %j, %i : index
+      tenon.yield %live : i1
+    }}""", keep=lambda i, j, t: j <= i),
+    "window": Variant(
+        regions=SCALED + """keep (%b, %h, %i, %j{c}) {{
+      %w = arith.constant 40 : index
+      %low = arith.subi %i, %w : index
+      %after = arith.cmpi sgt, %j, %low : index
+      %before = arith.cmpi sle, %j, %i : index
+      %live = arith.andi %after, %before : i1
+      tenon.yield %live : i1
+    }}""", keep=lambda i, j, t: (j > i - 40) & (j <= i)),
+    "prefix_or_causal": Variant(
+        regions=SCALED + """keep (%b, %h, %i, %j{c}) {{
+      %p = arith.constant 70 : index
+      %prefix = arith.cmpi slt, %j, %p : index
+      %causal = arith.cmpi sle, %j, %i : index
+      %live = arith.ori %prefix, %causal : i1
+      tenon.yield %live : i1
+    }}""", keep=lambda i, j, t: (j < 70) | (j <= i)),
+    "soft_cap": Variant(
+        regions="""score (%x, %b, %h, %i, %j{c}) {{
+      %a = arith.constant 0.02 : f32
+      %cap = arith.constant 50.0 : f32
+      %u = arith.mulf %x, %a : f32
+      %s = math.tanh %u : f32
+      %y = arith.mulf %s, %cap : f32
+      tenon.yield %y : f32
+    }}""", score=lambda x, i, j, t: np.tanh(x * x.dtype.type(0.02)) * x.dtype.type(50)),
+    "bias": Variant(
+        regions="""score (%x, %b, %h, %i, %j{c}) {{
+      %u = tenon.load %table[%b, %h, %i, %j] : {t}
+      %y = arith.addf %x, %u : f32
+      tenon.yield %y : f32
+    }}""", score=lambda x, i, j, t: x + t.astype(x.dtype), capture=(("B", 4, "N", "M"), "f32")),
+    "alibi": Variant(
+        regions="""score (%x, %b, %h, %i, %j{c}) {{
+      %slope = tenon.load %table[%h] : {t}
+      %back = arith.subi %j, %i : index
+      %wide = arith.index_cast %back : index to i64
+      %distance = arith.sitofp %wide : i64 to f32
+      %u = arith.mulf %slope, %distance : f32
+      %y = arith.addf %x, %u : f32
+      tenon.yield %y : f32
+    }}""", score=lambda x, i, j, t: x + t.astype(x.dtype)[:, None, None] * (j - i).astype(x.dtype),
+        capture=((4,), "f32")),
+    **{f"mask_{rule}": masked(empty=rule) for rule in ("zero", "nan", "uniform", "ignore_keep")},
+    "mask_grouped_heads_first": masked(heads=(6, 3), layout="b h n d"),
+}
+
+
+def shaped(layout, rows, heads, depth):
+    return tuple({"b": "B", "h": heads, "n": rows, "d": depth}[role] for role in layout.split())
+
+
+def program(v):
+    """The variant as an entry point."""
+    heads, key_heads = v.heads
+    q = tensor(*shaped(v.layout, "N", heads, v.depth[0]))
+    k = tensor(*shaped(v.layout, "M", key_heads, v.depth[0]))
+    w = tensor(*shaped(v.layout, "M", key_heads, v.depth[1]))
+    y = tensor(*shaped(v.layout, "N", heads, v.depth[1]))
+    t = tensor(*v.capture[0], of=v.capture[1]) if v.capture else ""
+    captures, argument, types = ("captures (%t) ", ", %table", f", {t}") if v.capture else ("", "", "")
+    layouts = ", ".join([f'"{v.layout}"'] * 4)
+    body = (f"  %y = tenon.attention %q, (%k), (%v) {captures}normalise softmax empty {v.empty} layout [{layouts}]\n"
+            f"    : ({q}, {k}, {w}{types}) -> {y}\n    " + v.regions.format(c=argument, t=t))
+    inputs = {"q": q, "k": k, "v": w, **({"t": t} if v.capture else {})}
+    return entry(inputs, {"y": y}, body, SYMBOLS)
+
+
+def dot_left_to_right(a, b):
+    """einsum of [..., n, d] and [..., m, d], one product after another as the plain evaluation adds them."""
+    total = np.zeros(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]) + (a.shape[-2], b.shape[-2]), a.dtype)
+    for d in range(a.shape[-1]):
+        total += a[..., :, None, d] * b[..., None, :, d]
+    return total
+
+
+def attention(v, q, k, w, t, dtype):
+    """The mathematics of tenon.attention on [B, H, rows, depth] arrays, all in `dtype`."""
+    group = v.heads[0] // v.heads[1]
+    q, k, w = (a.astype(dtype) for a in (q, np.repeat(k, group, 1), np.repeat(w, group, 1)))
+    n, m = q.shape[2], k.shape[2]
+    i, j = np.arange(n)[:, None], np.arange(m)[None, :]
+    y = v.score(dot_left_to_right(q, k), i, j, t).astype(dtype)
+    keep = np.broadcast_to(np.True_ if v.keep is None else v.keep(i, j, t), y.shape)
+    empty = ~keep.any(-1, keepdims=True)
+    if v.empty == "ignore_keep":
+        keep = keep | empty
+    y = np.where(keep, y, -np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = np.exp(y - y.max(-1, keepdims=True, initial=-np.inf))
+        p = p / p.sum(-1, keepdims=True, dtype=dtype)
+    if v.empty == "zero":
+        p = np.where(empty, dtype(0), p)
+    if v.empty == "uniform" and m:
+        p = np.where(empty, dtype(1) / dtype(m), p)
+    return dot_left_to_right(p, np.swapaxes(w, 2, 3))
+
+
+class AttentionTest(unittest.TestCase):
+    def check(self, name, v):
+        compiled = Program(program(v))
+        rng = np.random.default_rng(seed_of(name))
+        for b, n, m in SIZES:
+            sizes = {"B": b, "N": n, "M": m}
+            draw = lambda heads, rows, depth: rng.standard_normal((b, heads, rows, depth)).astype(np.float32)
+            q, k, w = draw(v.heads[0], n, v.depth[0]), draw(v.heads[1], m, v.depth[0]), draw(v.heads[1], m, v.depth[1])
+            inputs = {"q": self.arranged(q, v), "k": self.arranged(k, v), "v": self.arranged(w, v)}
+            t = None
+            if v.capture:
+                shape = [sizes.get(d, d) for d in v.capture[0]]
+                t = (rng.random(shape) < 0.6).astype(np.int64) if v.capture[1] == "i64" else (
+                    rng.standard_normal(shape).astype(np.float32))
+                if v.capture[1] == "i64" and b > 1:
+                    t[-1] = 0
+                inputs["t"] = t
+            wanted = attention(v, q, k, w, t, np.float64)
+            plain = attention(v, q, k, w, t, np.float32)
+            for level, threads, outputs in compiled.run(inputs):
+                found = outputs["y"].transpose([v.layout.split().index(r) for r in "bhnd"])
+                compare(found, wanted, plain, f"{name} B={b} N={n} M={m} {level} {threads} thread(s)")
+
+    @staticmethod
+    def arranged(array, v):
+        return np.ascontiguousarray(array.transpose(["bhnd".index(r) for r in v.layout.split()]))
+
+
+def seed_of(text):
+    """A seed which, unlike hash(), is the same in every process."""
+    return int.from_bytes(text.encode()[:8], "little")
+
+
+for _name, _variant in VARIANTS.items():
+    setattr(AttentionTest, f"test_{_name}", lambda self, n=_name, v=_variant: self.check(n, v))
+
+if __name__ == "__main__":
+    unittest.main()

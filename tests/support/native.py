@@ -1,0 +1,61 @@
+"""Compile a program given as text and run it at many sizes, on every x86 level this machine has.
+
+    program = Program(text)
+    for level, threads, outputs in program.run({"x": array}): ...
+
+TENON_BUILD names the build folder. Compilation runs under a memory cap.
+"""
+
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build" / "release"))
+MEMORY_CAP = 8 << 30
+
+os.environ.setdefault("TENON_RUNTIME", str(BUILD / "lib" / "libtenon_rt.so.0"))
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import tenon_runtime  # noqa: E402
+
+
+def tenon(*arguments):
+    """Run `tenon` under a memory cap; its message is the failure. Returns what it printed."""
+    cap = lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY_CAP, MEMORY_CAP))
+    command = [str(BUILD / "bin" / "tenon"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=cap, timeout=600)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(command)}\nexit status {done.returncode}\n{done.stderr[-4000:]}")
+    return done.stdout
+
+
+def levels():
+    """The fp32 levels this machine has, lowest first."""
+    flags = pathlib.Path("/proc/cpuinfo").read_text()
+    return ["x86-64-v3", "x86-64-v4"] if " avx512vl" in flags and " avx512bw" in flags else ["x86-64-v3"]
+
+
+class Program:
+    """A program compiled once for all levels of this machine."""
+
+    def __init__(self, text):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tenon-numeric-"))
+        source = self.folder / "program.mlir"
+        source.write_text(text)
+        self.artifact = self.folder / "program.tenon"
+        tenon("compile", "--quiet", source, "--target", ",".join(levels()), "-o", self.artifact)
+
+    def __del__(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self, inputs, threads=(1, 2)):
+        """(level, threads, NAME -> output) for each level; two threads on the best level only."""
+        for level in levels():
+            for count in threads if level == levels()[-1] else threads[:1]:
+                bound = tenon_runtime.Bound(self.artifact, inputs, count, level)
+                bound.run()
+                yield level, count, bound.outputs()
