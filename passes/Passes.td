@@ -351,6 +351,28 @@ def FlattenContractions : Pass<"tenon-flatten-contractions", "::mlir::ModuleOp">
   }];
 }
 
+def NormaliseRows : Pass<"tenon-normalise-rows", "::mlir::ModuleOp"> {
+  let summary = "Softmax and norms are over the last dim alone";
+  let description = [{
+    ```mlir
+    %p = tenon.softmax %x over 1 : tensor<2x8x5xf32>
+    ```
+    becomes
+    ```mlir
+    %m = tenon.reduce max %x over [1] : tensor<2x8x5xf32> -> tensor<2x5xf32>
+    %e = tenon.map … { exp(x[b, j, c] - m[b, c]) }
+    %s = tenon.reduce sum %e over [1] : tensor<2x8x5xf32> -> tensor<2x5xf32>
+    %p = tenon.map … { e[b, j, c] / s[b, c] }
+    ```
+    Over the last dim a softmax is one kernel, which reads each row once. Over another the elements of a row
+    lie apart, and reductions over that dim take neighbouring rows in the lanes of a vector. f16 and bf16 are
+    computed in f32, as tenon.softmax says.
+
+    A layer or RMS norm over several dims is one over their flattened row; a group norm of [B, C, H, W] is a
+    layer norm of [B, groups, C / groups · H · W], then a map with each channel's scale and shift.
+  }];
+}
+
 def SinkReshapes : Pass<"tenon-sink-reshapes", "::mlir::ModuleOp"> {
   let summary = "Move reshapes behind the maps and norms that follow them";
   let description = [{

@@ -41,6 +41,7 @@ static void addChoose(OpPassManager &passes) {
 static void addLayout(OpPassManager &passes) {
   passes.addPass(createFoldWeightMoves());
   passes.addPass(createFlattenContractions());
+  passes.addPass(createNormaliseRows());
   passes.addPass(createSinkReshapes());
   addMapSimplification(passes); // what now stands on one form composes
   passes.addPass(createPackWeights());

@@ -161,7 +161,8 @@ def Tenon_NormOp : Tenon_Op<"norm", [Pure, AttrSizedOperandSegments]> {
   let summary = "Layer, RMS and group normalisation";
   let description = [{
     ```mlir
-    %y = tenon.norm layer %x scale %g shift %b over 1 epsilon 1.0e-12 : tensor<4x8xf32>, tensor<8xf32>, tensor<8xf32>
+    %y = tenon.norm layer %x scale %g : tensor<8xf32> shift %b : tensor<8xf32> over 1 epsilon 1.0e-12
+         : tensor<4x8xf32> -> tensor<4x8xf32>
     ```
 
     | kind | the elements normalised together | y |

@@ -227,6 +227,7 @@ private:
   Status operand(const OperandRecord &record, uint64_t minimum, Place &place);
   /// Where an operand's whole is and how large.
   void whole(const OperandRecord &record, Place &place, uint64_t &bytes) const;
+  Status dim(uint32_t dimension, int64_t &result);
   Status kernel();
   Status kernelSize(uint32_t dimension, const char *what, int64_t &result);
 
@@ -298,9 +299,18 @@ Status Resolver::kernelSize(uint32_t dimension, const char *what, int64_t &resul
                  t.string(t.kernels[command.kernel].name), what);
 }
 
+/// A dim of a kernel may be negative: indices are computed from it too, as from the N - 1 of a
+/// reversed dimension. The sizes of operands have been checked.
+Status Resolver::dim(uint32_t dimension, int64_t &result) {
+  if (evaluate(t, dimension, plan.current.data(), nullptr, result))
+    return nullptr;
+  return failure(TENON_BAD_SHAPE, "%s: %s overflows or divides by zero for these shapes", source,
+                 print(t, dimension).c_str());
+}
+
 Status Resolver::kernel() {
   for (uint32_t i = 0; i < command.dims.count; ++i)
-    if (Status failed = value(t.indices[command.dims.first + i], "dim", plan.dims[step.firstDim + i]))
+    if (Status failed = dim(t.indices[command.dims.first + i], plan.dims[step.firstDim + i]))
       return failed;
   const KernelCodeRecord &code = t.kernelCode[entry.model->level->kernelCode.first + command.kernel];
   int64_t grid, scratch;

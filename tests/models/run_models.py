@@ -2,10 +2,7 @@
 """Compile each model of this folder, run its cases, compare with PyTorch's float64.
 
 README.md says what the folders hold. One artifact is compiled per model and
-serves every size. An output passes when, beside the plain float32 evaluation,
-
-    |error| <= 2 * its maximum error + 4 ulp of the row's largest magnitude
-    rms     <= 2 * its rms error     + 4 ulp, the same in the mean
+serves every size; support/accuracy.py says when an output passes.
 
 TENON_BUILD names the build folder. TENON_MODELS, if set, names the folder
 benchmarks/export.py filled: its real-size models are run as well. A single
@@ -15,44 +12,25 @@ model: run_models.py Bert (the class is the folder's name in CamelCase).
 import json
 import os
 import pathlib
-import resource
 import shutil
-import subprocess
+import sys
 import tempfile
 import unittest
 
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build" / "release"))
+sys.path.insert(0, str(HERE.parent / "support"))
+from accuracy import excess  # noqa: E402
+from native import BUILD, ROOT, tenon  # noqa: E402
+
 MINILM = ROOT / "build" / "deps" / "minilm"
-MEMORY_CAP = 8 << 30
 EMBEDDING_BOUND = 2e-6
-
-
-def tenon(*arguments):
-    """Run `tenon` under a memory cap; its message is the failure."""
-    cap = lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY_CAP, MEMORY_CAP))
-    command = [str(BUILD / "bin" / "tenon"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=cap, timeout=600)
-    if done.returncode:
-        raise AssertionError(f"{' '.join(command)}\nexit status {done.returncode}\n{done.stderr[-4000:]}")
 
 
 def read_tensors(folder):
     """NAME -> array of every .npy under `folder`; a slash in a name is a subfolder."""
     return {str(f.relative_to(folder))[: -len(".npy")]: np.load(f) for f in sorted(folder.rglob("*.npy"))}
-
-
-def excess(found, wanted, plain):
-    """How much of the allowance an output uses: (maximum, rms), 1.0 is all of it."""
-    error = np.abs(found.astype(np.float64) - wanted)
-    rows = np.abs(wanted).max(axis=-1, keepdims=True) if wanted.ndim else np.abs(wanted)
-    ulps = 4 * np.spacing(rows.astype(np.float32)).astype(np.float64)
-    worst = (error / (2 * plain["max"] + ulps)).max()
-    rms = np.sqrt(np.square(error).mean()) / (2 * plain["rms"] + np.sqrt(np.square(ulps).mean()))
-    return worst, rms
 
 
 class ModelTest(unittest.TestCase):
@@ -83,7 +61,7 @@ class ModelTest(unittest.TestCase):
             self.assertEqual(found[name].shape, wanted.shape, f"shape of {name}")
             self.assertEqual(found[name].dtype, np.float32, f"dtype of {name}")
             self.assertTrue(np.isfinite(found[name]).all(), f"{name} has values that are not finite")
-            worst, rms = excess(found[name], wanted, plain[name])
+            worst, rms = excess(found[name], wanted, plain[name]["max"], plain[name]["rms"])
             text = f"{name}: {worst:.2f} of the allowed maximum error, {rms:.2f} of the allowed rms error"
             self.assertLessEqual(max(worst, rms), 1.0, text)
         return found
