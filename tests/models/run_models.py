@@ -22,7 +22,7 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 from accuracy import excess  # noqa: E402
-from native import BUILD, ROOT, tenon  # noqa: E402
+from native import ROOT, tenon  # noqa: E402
 
 MINILM = ROOT / "build" / "deps" / "minilm"
 EMBEDDING_BOUND = 2e-6
