@@ -202,8 +202,8 @@ def best_peer(records, key):
 
 def faults(records, peaks):
     """Why this run must not be believed: peers slower than they are elsewhere."""
-    for threads, table in EXPECTED.items():
-        for (model, case), ms in table.items():
+    for threads, expected in EXPECTED.items():
+        for (model, case), ms in expected.items():
             peer = best_peer(records, (model, case, threads))
             if peer is None:
                 continue
@@ -221,7 +221,7 @@ def table(result):
              f"{m['cpu']}, {m['cores']} cores, {' '.join(m['flags'])}. Commit {result['commit'][:12]}"
              f"{' with changes' if result['dirty'] else ''}, {result['date']}.",
              "Versions: " + ", ".join(f"{k} {v}" for k, v in result["versions"].items()) + ".", ""]
-    for threads, p in result["peaks"].items():
+    for threads, p in ((t, p) for t, p in result["peaks"].items() if p):
         lines.append(f"{threads} thread(s): FMA peak {p['fma']:.0f} GFLOP/s; reads: L2 {p['read_l2']:.0f}, "
                      f"32 MiB {p['read_32m']:.0f}, 512 MiB {p['read_512m']:.0f} GB/s.")
     lines += ["", "Medians in ms; in brackets the share of the FMA peak.", "",
@@ -260,16 +260,8 @@ def parse():
     return options
 
 
-def main():
-    options = parse()
-    cases = [tuple(c.split("/")) for c in options.cases] if options.cases else CASES
-    records, peaks = [], {str(t): {} for t in options.threads}
-    with tempfile.TemporaryDirectory() as scratch:
-        scratch = pathlib.Path(scratch)
-        peak_program = build_peak(scratch)
-        for model, case in cases:
-            for threads in options.threads:
-                records += run_case(model, case, threads, options, peak_program, peaks[str(threads)], scratch)
+def write(options, records, peaks):
+    """What is measured so far, as JSON and as a table, each put in place whole."""
     result = {
         "name": options.name, "date": datetime.datetime.now().isoformat(timespec="seconds"), "machine": machine(),
         "commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain")), "peaks": peaks,
@@ -277,8 +269,27 @@ def main():
         "runs": records,
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / f"{options.name}.json").write_text(json.dumps(result) + "\n")
-    (options.out / f"{options.name}.md").write_text(table(result))
+    for suffix, text in (("json", json.dumps(result) + "\n"), ("md", table(result))):
+        half = options.out / f"{options.name}.{suffix}.part"
+        half.write_text(text)
+        half.replace(options.out / f"{options.name}.{suffix}")
+    return result
+
+
+def main():
+    options = parse()
+    cases = [tuple(c.split("/")) for c in options.cases] if options.cases else CASES
+    for model in dict.fromkeys(model for model, _ in cases):
+        if "tenon" in options.engines:
+            compiled(model, options)  # what does not compile is known before anything is timed
+    records, peaks = [], {str(t): {} for t in options.threads}
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        peak_program = build_peak(scratch)
+        for model, case in cases:
+            for threads in options.threads:
+                records += run_case(model, case, threads, options, peak_program, peaks[str(threads)], scratch)
+                result = write(options, records, peaks)
     print(table(result))
     return 1 if result["faults"] else 0
 
