@@ -1,5 +1,6 @@
 //===- AttentionOps.cpp - text and verification of attention ---------------------===//
 #include "dialects/tenon/AttentionLayout.h"
+#include "dialects/tenon/InfixParser.h"
 #include "dialects/tenon/Tenon.h"
 
 using namespace mlir;
@@ -82,9 +83,9 @@ static ParseResult parseEnum(OpAsmParser &parser, OperationState &result, String
   return success();
 }
 
-/// `score (%x, %b, %h, %i, %j, %t) { … }`: scalars first, then the captured tensors.
+/// `score (%x, %b, %h, %i, %j, %t) { … }` or `= …`: scalars first, then the captured tensors.
 static ParseResult parseOptionalRegion(OpAsmParser &parser, StringRef keyword, ArrayRef<Type> scalars,
-                                       ArrayRef<Type> captures, Region &region) {
+                                       ArrayRef<Type> captures, Type yielded, Region &region) {
   if (failed(parser.parseOptionalKeyword(keyword)))
     return success();
   SmallVector<OpAsmParser::Argument> arguments;
@@ -96,7 +97,7 @@ static ParseResult parseOptionalRegion(OpAsmParser &parser, StringRef keyword, A
                                  << " captured tensors, found " << arguments.size() << " arguments";
   for (auto [argument, type] : llvm::zip(arguments, llvm::concat<const Type>(scalars, captures)))
     argument.type = type;
-  return parser.parseRegion(region, arguments);
+  return parseElementRegion(parser, arguments, yielded, region);
 }
 
 static Type scoreTypeOf(Type queryType) {
@@ -136,9 +137,9 @@ ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
   ArrayRef<Type> captures = type.getInputs().take_back(operands.captures.size());
   SmallVector<Type> withScore{score, index, index, index, index}, indices(4, index);
   Region *scoreRegion = result.addRegion(), *keepRegion = result.addRegion(), *weightRegion = result.addRegion();
-  if (parseOptionalRegion(parser, "score", withScore, captures, *scoreRegion) ||
-      parseOptionalRegion(parser, "keep", indices, captures, *keepRegion) ||
-      parseOptionalRegion(parser, "weight", withScore, captures, *weightRegion))
+  if (parseOptionalRegion(parser, "score", withScore, captures, score, *scoreRegion) ||
+      parseOptionalRegion(parser, "keep", indices, captures, builder.getI1Type(), *keepRegion) ||
+      parseOptionalRegion(parser, "weight", withScore, captures, score, *weightRegion))
     return failure();
   return success();
 }

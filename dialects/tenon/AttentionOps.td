@@ -13,16 +13,12 @@ def Tenon_AttentionOp : Tenon_Op<"attention", [Pure, IsolatedFromAbove, AttrSize
     %o = tenon.attention %q, (%k), (%v) normalise softmax empty zero
            layout ["b h n d", "b h n d", "b h n d", "b h n d"]
        : (tensor<?x8x?x64xf32, …>, tensor<?x4x?x64xf32, …>, tensor<?x4x?x64xf32, …>) -> tensor<?x8x?x64xf32, …>
-      score (%x, %b, %h, %i, %j) {
-        %c = arith.constant 0.02 : f32
-        %s = arith.mulf %x, %c : f32
-        %t = math.tanh %s : f32
-        tenon.yield %t : f32
-      } keep (%b, %h, %i, %j) {
-        %live = arith.cmpi sle, %j, %i : index
-        tenon.yield %live : i1
-      }
+      score (%x, %b, %h, %i, %j) = tanh(%x * 0.02) * 50
+      keep (%b, %h, %i, %j) = %j <= %i
     ```
+
+    A region is an expression, as here, or a block of operations that yields (`InfixParser.h`); what is
+    printed is the block.
 
     Rule, for batch b, query head h (its key head is g = h · H_kv / H_q), query i, key j:
 

@@ -1,5 +1,6 @@
 //===- TensorOps.cpp - maps, contractions, reductions, normalisations ------------===//
 #include "dialects/tenon/ContractSpec.h"
+#include "dialects/tenon/InfixParser.h"
 #include "dialects/tenon/Tenon.h"
 #include "mlir/IR/PatternMatch.h"
 
@@ -62,7 +63,8 @@ ParseResult MapOp::parse(OpAsmParser &parser, OperationState &result) {
     arguments.push_back(index);
   }
   result.addTypes(type.getResults());
-  return parser.parseRegion(*result.addRegion(), arguments);
+  auto element = cast<RankedTensorType>(type.getResult(0)).getElementType();
+  return parseElementRegion(parser, arguments, element, *result.addRegion());
 }
 
 void MapOp::print(OpAsmPrinter &printer) {

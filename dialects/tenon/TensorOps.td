@@ -20,6 +20,8 @@ def Tenon_MapOp : Tenon_Op<"map", [Pure, IsolatedFromAbove, SingleBlock]> {
     }
     ```
 
+    or, as an expression (`InfixParser.h`), `… -> tensor<…> = %a[%j, %i] * 2`.
+
     Rule: `result[i0, i1, …] = region(i0, i1, …)`. The region sees one index per
     result dimension, loads operands at any computed index, and yields the
     element. It has no side effects, so it may be evaluated at any index, in any

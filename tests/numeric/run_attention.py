@@ -21,21 +21,13 @@ SYMBOLS = {"B": (0, 64), "N": (0, 4096), "M": (0, 4096)}
 SIZES = [(1, 1, 1), (2, 3, 7), (1, 17, 63), (3, 65, 64), (2, 129, 127), (1, 5, 200), (5, 2, 130), (2, 0, 5), (2, 3, 0),
          (1, 64, 300)]
 
-SCALED = """score (%x, %b, %h, %i, %j{c}) {{
-      %scale = arith.constant 0.25 : f32
-      %y = arith.mulf %x, %scale : f32
-      tenon.yield %y : f32
-    }}"""
-KEY_MASK = """keep (%b, %h, %i, %j{c}) {{
-      %zero = arith.constant 0 : i64
-      %m = tenon.load %table[%b, %j] : {t}
-      %live = arith.cmpi ne, %m, %zero : i64
-      tenon.yield %live : i1
-    }}"""
+SCALED = "score (%x, %b, %h, %i, %j{c}) = %x * 0.25\n"
+KEEP = "keep (%b, %h, %i, %j{c}) = "
+SCORE = "score (%x, %b, %h, %i, %j{c}) = "
 
 
 class Variant:
-    """Regions as text, and score(x, i, j, t) and keep(i, j, t) in NumPy; x is [B, H, N, M], t the captured tensor."""
+    """Regions as expressions, and score(x, i, j, t) and keep(i, j, t) in NumPy; x is [B, H, N, M], t the captured tensor."""
 
     def __init__(self, regions=SCALED, score=lambda x, i, j, t: x * 0.25, keep=None, capture=None, empty="zero",
                  heads=(4, 4), depth=(24, 24), layout="b n h d"):
@@ -44,7 +36,7 @@ class Variant:
 
 
 def masked(**options):
-    return Variant(regions=SCALED + KEY_MASK, keep=lambda i, j, t: t[:, None, None, :] != 0,
+    return Variant(regions=SCALED + KEEP + "not (%t[%b, %j] == 0)", keep=lambda i, j, t: t[:, None, None, :] != 0,
                    capture=(("B", "M"), "i64"), **options)
 
 
@@ -57,54 +49,22 @@ VARIANTS = {
     "one_wide": Variant(depth=(1, 1), heads=(2, 1)),
     "grouped": Variant(heads=(6, 2), layout="b h n d"),
     "multi_query": Variant(heads=(5, 1)),
-    "causal": Variant(
-        regions=SCALED + """keep (%b, %h, %i, %j{c}) {{
-      %live = arith.cmpi sle, %j, %i : index
-      tenon.yield %live : i1
-    }}""", keep=lambda i, j, t: j <= i),
-    "window": Variant(
-        regions=SCALED + """keep (%b, %h, %i, %j{c}) {{
-      %w = arith.constant 40 : index
-      %low = arith.subi %i, %w : index
-      %after = arith.cmpi sgt, %j, %low : index
-      %before = arith.cmpi sle, %j, %i : index
-      %live = arith.andi %after, %before : i1
-      tenon.yield %live : i1
-    }}""", keep=lambda i, j, t: (j > i - 40) & (j <= i)),
-    "prefix_or_causal": Variant(
-        regions=SCALED + """keep (%b, %h, %i, %j{c}) {{
-      %p = arith.constant 70 : index
-      %prefix = arith.cmpi slt, %j, %p : index
-      %causal = arith.cmpi sle, %j, %i : index
-      %live = arith.ori %prefix, %causal : i1
-      tenon.yield %live : i1
-    }}""", keep=lambda i, j, t: (j < 70) | (j <= i)),
-    "soft_cap": Variant(
-        regions="""score (%x, %b, %h, %i, %j{c}) {{
-      %a = arith.constant 0.02 : f32
-      %cap = arith.constant 50.0 : f32
-      %u = arith.mulf %x, %a : f32
-      %s = math.tanh %u : f32
-      %y = arith.mulf %s, %cap : f32
-      tenon.yield %y : f32
-    }}""", score=lambda x, i, j, t: np.tanh(x * x.dtype.type(0.02)) * x.dtype.type(50)),
-    "bias": Variant(
-        regions="""score (%x, %b, %h, %i, %j{c}) {{
-      %u = tenon.load %table[%b, %h, %i, %j] : {t}
-      %y = arith.addf %x, %u : f32
-      tenon.yield %y : f32
-    }}""", score=lambda x, i, j, t: x + t.astype(x.dtype), capture=(("B", 4, "N", "M"), "f32")),
+    "causal": Variant(regions=SCALED + KEEP + "%j <= %i", keep=lambda i, j, t: j <= i),
+    "window": Variant(regions=SCALED + KEEP + "%j > %i - 40 and %j <= %i",
+                      keep=lambda i, j, t: (j > i - 40) & (j <= i)),
+    "prefix_or_causal": Variant(regions=SCALED + KEEP + "%j < 70 or %j <= %i",
+                                keep=lambda i, j, t: (j < 70) | (j <= i)),
+    "blocks": Variant(regions=SCALED + KEEP + "%i / 48 == %j / 48", keep=lambda i, j, t: i // 48 == j // 48),
+    "soft_cap": Variant(regions=SCORE + "tanh(%x * 0.02) * 50",
+                        score=lambda x, i, j, t: np.tanh(x * x.dtype.type(0.02)) * x.dtype.type(50)),
+    "bias": Variant(regions=SCORE + "%x + %t[%b, %h, %i, %j]", score=lambda x, i, j, t: x + t.astype(x.dtype),
+                    capture=(("B", 4, "N", "M"), "f32")),
     "alibi": Variant(
-        regions="""score (%x, %b, %h, %i, %j{c}) {{
-      %slope = tenon.load %table[%h] : {t}
-      %back = arith.subi %j, %i : index
-      %wide = arith.index_cast %back : index to i64
-      %distance = arith.sitofp %wide : i64 to f32
-      %u = arith.mulf %slope, %distance : f32
-      %y = arith.addf %x, %u : f32
-      tenon.yield %y : f32
-    }}""", score=lambda x, i, j, t: x + t.astype(x.dtype)[:, None, None] * (j - i).astype(x.dtype),
-        capture=((4,), "f32")),
+        regions=SCORE + "%x + %t[%h] * (%j - %i)", capture=((4,), "f32"),
+        score=lambda x, i, j, t: x + t.astype(x.dtype)[:, None, None] * (j - i).astype(x.dtype)),
+    "clipped_distance": Variant(
+        regions=SCORE + "%x + %t[%h, max(min(%j - %i, 8), -8) + 8]", capture=((4, 17), "f32"),
+        score=lambda x, i, j, t: x + t.astype(x.dtype)[:, np.clip(j - i, -8, 8) + 8]),
     **{f"mask_{rule}": masked(empty=rule) for rule in ("zero", "nan", "uniform", "ignore_keep")},
     "mask_grouped_heads_first": masked(heads=(6, 3), layout="b h n d"),
 }
@@ -122,11 +82,11 @@ def program(v):
     w = tensor(*shaped(v.layout, "M", key_heads, v.depth[1]))
     y = tensor(*shaped(v.layout, "N", heads, v.depth[1]))
     t = tensor(*v.capture[0], of=v.capture[1]) if v.capture else ""
-    captures, argument, types = ("captures (%t) ", ", %table", f", {t}") if v.capture else ("", "", "")
+    captures, argument, types = ("captures (%table) ", ", %t", f", {t}") if v.capture else ("", "", "")
     layouts = ", ".join([f'"{v.layout}"'] * 4)
     body = (f"  %y = tenon.attention %q, (%k), (%v) {captures}normalise softmax empty {v.empty} layout [{layouts}]\n"
-            f"    : ({q}, {k}, {w}{types}) -> {y}\n    " + v.regions.format(c=argument, t=t))
-    inputs = {"q": q, "k": k, "v": w, **({"t": t} if v.capture else {})}
+            f"    : ({q}, {k}, {w}{types}) -> {y}\n    " + v.regions.format(c=argument))
+    inputs = {"q": q, "k": k, "v": w, **({"table": t} if v.capture else {})}
     return entry(inputs, {"y": y}, body, SYMBOLS)
 
 
@@ -176,7 +136,7 @@ class AttentionTest(unittest.TestCase):
                     rng.standard_normal(shape).astype(np.float32))
                 if v.capture[1] == "i64" and b > 1:
                     t[-1] = 0
-                inputs["t"] = t
+                inputs["table"] = t
             wanted = attention(v, q, k, w, t, np.float64)
             plain = attention(v, q, k, w, t, np.float32)
             for level, threads, outputs in compiled.run(inputs):
