@@ -29,10 +29,10 @@ SCORE = "score (%x, %b, %h, %i, %j{c}) = "
 class Variant:
     """Regions as expressions, and score(x, i, j, t) and keep(i, j, t) in NumPy; x is [B, H, N, M], t the captured tensor."""
 
-    def __init__(self, regions=SCALED, score=lambda x, i, j, t: x * 0.25, keep=None, capture=None, empty="zero",
-                 heads=(4, 4), depth=(24, 24), layout="b n h d"):
+    def __init__(self, regions=SCALED, score=lambda x, i, j, t: x * 0.25, keep=None, capture=None, weight=None,
+                 empty="zero", heads=(4, 4), depth=(24, 24), layout="b n h d"):
         self.regions, self.score, self.keep, self.capture, self.empty = regions, score, keep, capture, empty
-        self.heads, self.depth, self.layout = heads, depth, layout
+        self.heads, self.depth, self.layout, self.weight = heads, depth, layout, weight
 
 
 def masked(**options):
@@ -65,6 +65,8 @@ VARIANTS = {
     "clipped_distance": Variant(
         regions=SCORE + "%x + %t[%h, max(min(%j - %i, 8), -8) + 8]", capture=((4, 17), "f32"),
         score=lambda x, i, j, t: x + t.astype(x.dtype)[:, np.clip(j - i, -8, 8) + 8]),
+    "factor_after": Variant(regions=SCALED + "weight (%p, %b, %h, %i, %j{c}) = %p * %t[%h, %i, %j]",
+                            weight=lambda p, t: p * t.astype(p.dtype), capture=((4, "N", "M"), "f32")),
     **{f"mask_{rule}": masked(empty=rule) for rule in ("zero", "nan", "uniform", "ignore_keep")},
     "mask_grouped_heads_first": masked(heads=(6, 3), layout="b h n d"),
 }
@@ -117,6 +119,7 @@ def attention(v, q, k, w, t, dtype):
         p = np.where(empty, dtype(0), p)
     if v.empty == "uniform" and m:
         p = np.where(empty, dtype(1) / dtype(m), p)
+    p = v.weight(p, t) if v.weight else p
     return dot_left_to_right(p, np.swapaxes(w, 2, 3))
 
 
