@@ -2,6 +2,7 @@
 #include "compiler/program/BuildProgram.h"
 #include "mlir/IR/Location.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -185,7 +186,26 @@ private:
     return (fallback + Twine(number)).str();
   }
 
+  /// A symbol takes its value from an input's dimension that is the symbol alone.
+  LogicalResult checkSymbolsAreBound(func::FuncOp function) {
+    llvm::StringSet<> bound;
+    for (Type input : function.getArgumentTypes())
+      for (const Dim &size : shapeOf(input))
+        if (std::vector<std::string> used = size.symbols(); used.size() == 1 && size == Dim::symbol(used.front()))
+          bound.insert(used.front());
+    for (Type type : llvm::concat<const Type>(function.getArgumentTypes(), function.getResultTypes()))
+      for (const Dim &size : shapeOf(type))
+        for (const std::string &symbol : size.symbols())
+          if (!bound.contains(symbol))
+            return function.emitError("entry '")
+                   << function.getSymName() << "': no input has a dimension that is just " << symbol
+                   << ", which would give it its value; it is needed for " << size.str();
+    return success();
+  }
+
   LogicalResult buildEntry(func::FuncOp function) {
+    if (failed(checkSymbolsAreBound(function)))
+      return failure();
     entry = EntryDesc();
     places.clear();
     entry.name = function.getSymName().str();

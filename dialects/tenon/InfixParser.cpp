@@ -38,6 +38,7 @@ private:
   ParseResult element(Value &result, Value tensor, SMLoc loc);
   ParseResult literal(Value &result);
   ParseResult letting(Value &result);
+  ParseResult size(Value &result, SMLoc loc);
   ParseResult call(Value &result, StringRef function, SMLoc loc);
   ParseResult arguments(SmallVectorImpl<Value> &results, AsmParser::Delimiter delimiter);
 
@@ -77,11 +78,22 @@ private:
     operands[0] = arith::MaxSIOp::create(builder, at(loc), negated[0], converted(value, zero.getType(), loc));
     return success();
   }
-  ParseResult power(MutableArrayRef<Value> operands, SMLoc loc) {
+  /// A float without its fraction, as an index.
+  ParseResult truncation(MutableArrayRef<Value> operands, SMLoc loc) {
+    if (isFloat(operands[0]))
+      operands[0] = arith::FPToSIOp::create(builder, at(loc), builder.getI64Type(), operands[0]);
+    operands[0] = converted(operands[0], builder.getIndexType(), loc);
+    return success(bool(operands[0]));
+  }
+  /// A function of two floats; integers become floats.
+  template <typename Op> ParseResult floats(MutableArrayRef<Value> operands, SMLoc loc) {
     for (Value &operand : operands)
       if (!isFloat(operand) && !(operand = converted(operand, number, loc)))
         return failure();
-    return binary<math::PowFOp, arith::MulIOp>(operands, loc);
+    if (matched(operands[0], operands[1], loc))
+      return failure();
+    operands[0] = Op::create(builder, at(loc), operands[0], operands[1]).getResult();
+    return success();
   }
   ParseResult select(MutableArrayRef<Value> operands, SMLoc loc);
   ParseResult modulo(MutableArrayRef<Value> operands, SMLoc loc);
@@ -274,6 +286,8 @@ ParseResult InfixParser::atom(Value &result) {
     return named(result);
   if (word == "let")
     return letting(result);
+  if (word == "size")
+    return size(result, loc);
   if (word == "true" || word == "false") {
     result = arith::ConstantOp::create(builder, at(loc), builder.getBoolAttr(word == "true"));
     return success();
@@ -338,6 +352,15 @@ ParseResult InfixParser::letting(Value &result) {
   return expression(result);
 }
 
+/// size(N), of a symbol
+ParseResult InfixParser::size(Value &result, SMLoc loc) {
+  std::string symbol;
+  if (parser.parseLParen() || parser.parseKeywordOrString(&symbol) || parser.parseRParen())
+    return failure();
+  result = SizeOp::create(builder, at(loc), DimAttr::get(builder.getContext(), Dim::symbol(symbol)));
+  return success();
+}
+
 ParseResult InfixParser::arguments(SmallVectorImpl<Value> &results, AsmParser::Delimiter delimiter) {
   return parser.parseCommaSeparatedList(delimiter, [&] { return expression(results.emplace_back()); });
 }
@@ -396,9 +419,11 @@ ArrayRef<InfixParser::Function> InfixParser::functions() {
       {"floor", 1, &InfixParser::unary<math::FloorOp>},
       {"ceil", 1, &InfixParser::unary<math::CeilOp>},
       {"abs", 1, &InfixParser::absolute},
+      {"int", 1, &InfixParser::truncation},
       {"max", 2, &InfixParser::binary<arith::MaximumFOp, arith::MaxSIOp>},
       {"min", 2, &InfixParser::binary<arith::MinimumFOp, arith::MinSIOp>},
-      {"pow", 2, &InfixParser::power},
+      {"pow", 2, &InfixParser::floats<math::PowFOp>},
+      {"atan2", 2, &InfixParser::floats<math::Atan2Op>},
       {"mod", 2, &InfixParser::modulo},
       {"select", 3, &InfixParser::select},
   };

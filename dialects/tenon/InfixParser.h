@@ -11,7 +11,7 @@
 //     or   and   not   < <= > >= ==   + -   * /   unary -
 //
 // Atoms are numbers, `true`, `false`, the region's arguments, an element of a captured tensor
-// `%t[…]`, parentheses, `let %n = … in …`, and the functions listed in InfixParser.cpp. Indices and
+// `%t[…]`, the value of a symbol `size(N)`, parentheses, `let %n = … in …`, and the functions listed in InfixParser.cpp. Indices and
 // integers are computed as `index` (`/` rounds down, as `mod` wants); where one meets a float it
 // becomes that float. Names are followed by a space where MLIR's own names could go on: `%j - %i`.
 //

@@ -2,6 +2,8 @@
 // RUN: tenon-opt %s | FileCheck %s
 // RUN: tenon-opt %s | tenon-opt | FileCheck %s
 
+tenon.symbol @N in [1, 64]
+
 // CHECK-LABEL: func.func @capped
 // CHECK: score (%[[X:.*]], %{{.*}}, %[[H:.*]], %[[I:.*]], %[[J:.*]], %[[S:.*]]) {
 // CHECK: %[[TANH:.*]] = math.tanh
@@ -37,6 +39,16 @@ func.func @maps(%x: tensor<4x8xf32>, %ids: tensor<4xi32>) -> (tensor<4x8xi1>, te
   %rows = tenon.map %a = %x, %n = %ids at %i, %j : (tensor<4x8xf32>, tensor<4xi32>) -> tensor<4x8xf16>
     = let %v = %a[%n[%i], 7 - %j] in select(%v < 0, exp(%v) - 1, sqrt(abs(%v)) + pow(%v, 2))
   return %blocks, %relu, %rows : tensor<4x8xi1>, tensor<4x8xf32>, tensor<4x8xf16>
+}
+
+// CHECK-LABEL: func.func @sizes
+// CHECK: tenon.size #tenon.dim<N>
+// CHECK: math.atan2
+// CHECK: arith.fptosi
+func.func @sizes(%x: tensor<?xf32, #tenon.dims<[N]>>) -> tensor<?xf32, #tenon.dims<[N]>> {
+  %r = tenon.map %a = %x at %i : (tensor<?xf32, #tenon.dims<[N]>>) -> tensor<?xf32, #tenon.dims<[N]>>
+    = atan2(%a[size(N) - 1 - %i], 2) + int(%a[%i])
+  return %r : tensor<?xf32, #tenon.dims<[N]>>
 }
 
 // CHECK-LABEL: func.func @scalar

@@ -1,0 +1,16 @@
+// TransNormer's DiagAttention: ReLU scores within chunks, no normaliser, then an RMS norm.
+!q = tensor<?x4x?x16xf32, #tenon.dims<[B, 4, N, 16]>>
+!k = tensor<?x4x?x16xf32, #tenon.dims<[B, 4, N, 16]>>
+!v = tensor<?x4x?x16xf32, #tenon.dims<[B, 4, N, 16]>>
+!y = tensor<?x4x?x16xf32, #tenon.dims<[B, 4, N, 16]>>
+tenon.symbol @B in [1, 64]
+tenon.symbol @N in [1, 4096]
+func.func @main(%q: !q {tenon.name = "q"}, %k: !k {tenon.name = "k"}, %v: !v {tenon.name = "v"})
+    -> (!y {tenon.name = "y"}) attributes {tenon.entry} {
+  %o = tenon.attention %q, (%k), (%v) normalise none empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+    : (!q, !k, !v) -> !y
+    score (%x, %b, %h, %i, %j) = max(%x * 0.25, 0)
+    keep (%b, %h, %i, %j) = %i / 64 == %j / 64
+  %y = tenon.norm rms %o over 1 epsilon 1.0e-8 : !y -> !y
+  return %y : !y
+}
