@@ -30,16 +30,19 @@ struct PanelLowering {
   Type f32 = Float32Type::get(builder.getContext());
   Shape lhs = shapeOf(op.getLhs()), result = shapeOf(op.getResult());
   int64_t depth = *lhs[1].constant(), columns = *result[1].constant();
-  ProductBlocking blocking;
+  ProductBlocking blocking = productBlocking(tile(), depth);
 
   RegisterTile tile() const {
     TargetAttr target = lowering.target;
-    return {unsigned(target.getVectorBits() / 32), unsigned(target.getVectorRegisters()),
-            unsigned(target.getRowTile())};
+    return productTile(target.getVectorBits() / 32, target.getVectorRegisters(), target.getRowTile());
   }
 
   /// One row of the left operand into scratch: a copy, or a producer's elements.
   void loadRow(Value row, Value kBegin, Value kCount, Value to, Value toOffset) {
+    if (Value memory = lowering.memoryOf(op.getLhs())) {
+      Value from = scope.add(scope.mul(row, scope.index(depth, loc), loc), kBegin, loc);
+      return copyRow(builder, loc, tile().lanes, memory, from, kCount, to, toOffset);
+    }
     emitLaneLoop(scope, loc, kCount, tile().lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
       LaneValue column{j.kind, scope.add(kBegin, j.value, loc), j.step, false};
       LaneValue element = lowering.reader(op.getLhs(), emitter)({LaneValue::uniform(row), column});
@@ -71,6 +74,23 @@ struct PanelLowering {
     });
   }
 
+  /// The rows of the result, and of a tensor like it that the map behind reads.
+  SmallVector<TileRows, 2> touchedRows(const PackedProduct::Piece &piece) {
+    Value length = scope.index(columns, loc), width = scope.index(RegisterTile::panelWidth, loc);
+    Value offset = scope.add(scope.mul(piece.row, length, loc), scope.mul(piece.panel, width, loc), loc);
+    SmallVector<TileRows, 2> rows;
+    auto touch = [&](Value memory, bool written) {
+      if (memory && cast<MemRefType>(memory.getType()).getElementType().isF32())
+        rows.push_back({memory, offset, length, written});
+    };
+    touch(lowering.resultMemory(), true);
+    if (auto map = lowering.returned().getDefiningOp<MapOp>())
+      for (Value input : map.getInputs())
+        if (rows.size() == 1 && cast<RankedTensorType>(input.getType()).getRank() == 2 && shapeOf(input) == result)
+          touch(lowering.memoryOf(input), false);
+    return rows;
+  }
+
   void emitWholeVectors(Value count, function_ref<void(RegionEmitter &, const LaneValue &)> body) {
     RegionEmitter emitter(scope, tile().lanes, loc);
     auto loop = scf::ForOp::create(builder, loc, scope.index(0, loc), count, scope.index(tile().lanes, loc));
@@ -97,6 +117,7 @@ struct PanelLowering {
       loadRow(row, kBegin, kCount, to, toOffset);
     };
     product.epilogue = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) { finishPiece(piece); };
+    product.touched = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) { return touchedRows(piece); };
     emitPackedProduct(builder, loc, scope.function.function()->getParentOfType<ModuleOp>(), product);
     return {lhs[0].ceilDiv(Dim(blocking.rowBlock)) * panels.ceilDiv(Dim(blocking.panelGroup)), Dim(4 * floats)};
   }

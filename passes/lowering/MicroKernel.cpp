@@ -17,11 +17,12 @@ namespace tenon {
 // One tile
 //===----------------------------------------------------------------------===//
 
-unsigned RegisterTile::panelsAt(unsigned height) const {
+unsigned RegisterTile::panelsAt(unsigned height, unsigned most) const {
   // The sums, the row of B they meet, and one broadcast scalar of A.
-  constexpr unsigned widest = 8;
   unsigned fitting = (registers - 1) / ((height + 1) * vectorsPerPanel());
-  return std::max(1u, std::min(widest, unsigned(llvm::bit_floor(fitting))));
+  while (most > 1 && (most > fitting || widestTile % most != 0))
+    --most;
+  return most;
 }
 
 namespace {
@@ -29,29 +30,21 @@ namespace {
 class TileEmitter {
 public:
   TileEmitter(Location loc, const RegisterTile &tile, unsigned height, unsigned panels, const TileInput &a,
-              const TilePanels &b, const TileOutput &c, const TilePrefetch &prefetch)
+              const TilePanels &b, const TileOutput &c, const TileFetches &fetches)
       : loc(loc), tile(tile), height(height), vectors(panels * tile.vectorsPerPanel()), a(a), b(b), c(c),
-        prefetch(prefetch) {}
+        fetches(fetches) {}
 
   void emit(OpBuilder &builder, Value k, Value accumulate) {
     vectorType = VectorType::get({tile.lanes}, builder.getF32Type());
-    SmallVector<Value> sums = initialSums(builder, accumulate);
-    IndexMath index{builder, loc};
-    Value zero = index.constant(0), one = index.constant(1);
-    if (kUnroll() == 1)
-      return store(builder, sumOver(builder, zero, k, one, sums, 1));
-    Value unroll = index.constant(kUnroll());
-    Value whole = index.sub(k, index.rem(k, unroll));
-    sums = sumOver(builder, zero, whole, unroll, sums, kUnroll());
-    store(builder, sumOver(builder, whole, k, one, sums, 1));
+    finish(builder, sumAll(builder, k), accumulate);
   }
 
 private:
-  /// A tall tile's step is long enough to hide the loop around it, and unrolled by
-  /// four LLVM's scheduler spills; a low one would be mostly loop. With 16
-  /// registers even a tall tile is 12 multiply-adds among 27 instructions.
+  /// A large tile's step is long enough to hide the loop around it, and unrolled by
+  /// four LLVM's scheduler spills; a small one would be mostly loop. With 16
+  /// registers even a large tile is 12 multiply-adds among 27 instructions.
   unsigned kUnroll() const {
-    if (2 * height <= tile.rows)
+    if (2 * height * vectors <= tile.registers)
       return 4;
     return tile.registers > 16 ? 1 : 2;
   }
@@ -61,37 +54,57 @@ private:
     return index.add(base, vector * tile.lanes);
   }
 
-  SmallVector<Value> loadSums(OpBuilder &builder) const {
-    SmallVector<Value> sums;
+  SmallVector<Value> sumAll(OpBuilder &builder, Value k) const {
+    IndexMath index{builder, loc};
+    Value from = index.constant(0), one = index.constant(1);
+    Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType));
+    SmallVector<Value> sums(height * vectors, zero);
+    if (!fetches.after.empty()) {
+      Value rows = index.min(k, fetches.afterRows);
+      sums = sumOver(builder, from, rows, one, sums, 1, /*fetchesRows=*/true);
+      from = rows;
+    }
+    if (kUnroll() == 1)
+      return sumOver(builder, from, k, one, sums, 1);
+    Value unroll = index.constant(kUnroll());
+    Value whole = index.sub(k, index.rem(index.sub(k, from), unroll));
+    sums = sumOver(builder, from, whole, unroll, sums, kUnroll());
+    return sumOver(builder, whole, k, one, sums, 1);
+  }
+
+  /// Calls element(sum, offset in C) for every vector of the tile.
+  void forEachSum(OpBuilder &builder, ArrayRef<Value> sums, llvm::function_ref<void(Value sum, Value at)> element) const {
     IndexMath index{builder, loc};
     for (unsigned row = 0; row < height; ++row)
       for (unsigned vector = 0; vector < vectors; ++vector)
-        sums.push_back(vector::LoadOp::create(builder, loc, vectorType, c.base,
-                                              columnOffset(builder, index.step(c.offset, row, c.rowStride), vector)));
-    return sums;
-  }
-
-  SmallVector<Value> zeroSums(OpBuilder &builder) const {
-    Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType));
-    return SmallVector<Value>(height * vectors, zero);
-  }
-
-  SmallVector<Value> initialSums(OpBuilder &builder, Value accumulate) const {
-    if (!accumulate)
-      return zeroSums(builder);
-    auto choice = scf::IfOp::create(
-        builder, loc, accumulate,
-        [&](OpBuilder &inner, Location) { scf::YieldOp::create(inner, loc, loadSums(inner)); },
-        [&](OpBuilder &inner, Location) { scf::YieldOp::create(inner, loc, zeroSums(inner)); });
-    return choice.getResults();
+        element(sums[row * vectors + vector],
+                columnOffset(builder, index.step(c.offset, row, c.rowStride), vector));
   }
 
   void store(OpBuilder &builder, ArrayRef<Value> sums) const {
-    IndexMath index{builder, loc};
-    for (unsigned row = 0; row < height; ++row)
-      for (unsigned vector = 0; vector < vectors; ++vector)
-        vector::StoreOp::create(builder, loc, sums[row * vectors + vector], c.base,
-                                columnOffset(builder, index.step(c.offset, row, c.rowStride), vector));
+    forEachSum(builder, sums, [&](Value sum, Value at) { vector::StoreOp::create(builder, loc, sum, c.base, at); });
+  }
+
+  void addAndStore(OpBuilder &builder, ArrayRef<Value> sums) const {
+    forEachSum(builder, sums, [&](Value sum, Value at) {
+      Value before = vector::LoadOp::create(builder, loc, vectorType, c.base, at);
+      vector::StoreOp::create(builder, loc, arith::AddFOp::create(builder, loc, before, sum), c.base, at);
+    });
+  }
+
+  void finish(OpBuilder &builder, ArrayRef<Value> sums, Value accumulate) const {
+    if (!accumulate)
+      return store(builder, sums);
+    scf::IfOp::create(
+        builder, loc, accumulate,
+        [&](OpBuilder &inner, Location) {
+          addAndStore(inner, sums);
+          scf::YieldOp::create(inner, loc);
+        },
+        [&](OpBuilder &inner, Location) {
+          store(inner, sums);
+          scf::YieldOp::create(inner, loc);
+        });
   }
 
   /// One step of k at element offsets `aAt` and `bAt` (panel 0).
@@ -114,26 +127,40 @@ private:
   }
 
   void fetchAhead(OpBuilder &builder, Value k) const {
-    if (!prefetch.base)
+    const TilePrefetch &next = fetches.next;
+    if (!next.base)
       return;
     IndexMath index{builder, loc};
-    Value at = index.add(prefetch.offset, index.mul(k, prefetch.kStep));
+    Value at = index.add(next.offset, index.mul(k, next.kStep));
     for (unsigned panel = 0; panel < vectors / tile.vectorsPerPanel(); ++panel)
-      memref::PrefetchOp::create(builder, loc, prefetch.base, index.step(at, panel, prefetch.panelStride),
-                                 /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+      memref::PrefetchOp::create(builder, loc, next.base, index.step(at, panel, next.panelStride),
+                                 /*isWrite=*/false, /*localityHint=*/next.intoL1 ? 3 : 2, /*isDataCache=*/true);
+  }
+
+  void fetchRows(OpBuilder &builder, Value row) const {
+    IndexMath index{builder, loc};
+    for (const TileRows &rows : fetches.after) {
+      Value at = index.add(rows.offset, index.mul(row, rows.rowStride));
+      for (unsigned panel = 0; panel < vectors / tile.vectorsPerPanel(); ++panel)
+        memref::PrefetchOp::create(builder, loc, rows.base, index.add(at, panel * RegisterTile::panelWidth),
+                                   rows.written, /*localityHint=*/3, /*isDataCache=*/true);
+    }
   }
 
   SmallVector<Value> sumOver(OpBuilder &builder, Value from, Value to, Value step, ArrayRef<Value> initial,
-                             unsigned unroll) const {
+                             unsigned unroll, bool fetchesRows = false) const {
     auto loop = scf::ForOp::create(
         builder, loc, from, to, step, initial, [&](OpBuilder &inner, Location, Value k, ValueRange carried) {
           IndexMath index{inner, loc};
           SmallVector<Value> sums(carried);
           Value aAt = index.add(a.offset, index.mul(k, index.value(a.kStride)));
           Value bAt = index.add(b.offset, index.mul(k, index.value(b.kStride)));
-          fetchAhead(inner, k);
-          for (unsigned u = 0; u < unroll; ++u)
+          if (fetchesRows)
+            fetchRows(inner, k);
+          for (unsigned u = 0; u < unroll; ++u) {
+            fetchAhead(inner, index.add(k, u));
             multiplyAdd(inner, index.step(aAt, u, a.kStride), index.step(bAt, u, b.kStride), sums);
+          }
           scf::YieldOp::create(inner, loc, sums);
         });
     return SmallVector<Value>(loop.getResults());
@@ -145,15 +172,15 @@ private:
   const TileInput &a;
   const TilePanels &b;
   const TileOutput &c;
-  const TilePrefetch &prefetch;
+  const TileFetches &fetches;
   VectorType vectorType;
 };
 } // namespace
 
 void emitTileProduct(OpBuilder &builder, Location loc, const RegisterTile &tile, unsigned height, unsigned panels,
                      const TileInput &a, const TilePanels &b, Value k, const TileOutput &c, Value accumulate,
-                     const TilePrefetch &prefetch) {
-  TileEmitter(loc, tile, height, panels, a, b, c, prefetch).emit(builder, k, accumulate);
+                     const TileFetches &fetches) {
+  TileEmitter(loc, tile, height, panels, a, b, c, fetches).emit(builder, k, accumulate);
 }
 
 //===----------------------------------------------------------------------===//
@@ -174,8 +201,12 @@ void emitHeightSwitch(OpBuilder &builder, Location loc, Value height, unsigned m
 }
 
 RowSplit RowSplit::create(OpBuilder &builder, Location loc, Value rows, unsigned maxHeight) {
+  return create(builder, loc, rows, IndexMath{builder, loc}.constant(maxHeight));
+}
+
+RowSplit RowSplit::create(OpBuilder &builder, Location loc, Value rows, Value maxHeight) {
   IndexMath index{builder, loc};
-  Value count = index.ceilDiv(rows, maxHeight);
+  Value count = index.div(index.add(rows, index.sub(maxHeight, index.constant(1))), maxHeight);
   // No rows are no tiles; the divisor must still not be zero.
   Value divisor = index.max(count, index.constant(1));
   return {count, index.div(rows, divisor), index.rem(rows, divisor)};
@@ -198,46 +229,85 @@ Value RowSplit::firstRowOf(OpBuilder &builder, Location loc, Value tileIndex) co
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// Arguments of the shared function, in order.
-enum TileArgument { ABase, AOffset, BBase, BOffset, PanelStride, CBase, COffset, Height, Panels, K, Accumulate, NextOffset, NextStep };
+/// Arguments of the shared function, in order; those from Next on only where the
+/// family fetches ahead.
+enum TileArgument {
+  ABase, AOffset, BBase, BOffset, PanelStride, CBase, COffset, Height, Panels, K, Accumulate,
+  NextOffset, NextStep, AfterRows, WrittenBase, WrittenOffset, WrittenStride, ReadBase, ReadOffset, ReadStride
+};
+
+/// The tiles of one height.
+class HeightEmitter {
+public:
+  HeightEmitter(Location loc, const RegisterTile &tile, unsigned height, const TileFunction::Strides &strides,
+                ValueRange arguments)
+      : loc(loc), tile(tile), height(height), strides(strides), arguments(arguments) {}
+
+  /// As many of the widest tiles as fit into the panels, then narrower ones.
+  void emit(OpBuilder &builder) const {
+    IndexMath index{builder, loc};
+    Value from = index.constant(0), panels = arguments[Panels];
+    // A caller that does not fetch ahead cuts its work for the tallest tile.
+    unsigned most = strides.fetchesAhead ? RegisterTile::widestTile : tile.panelsAt(tile.rows);
+    for (unsigned width = tile.panelsAt(height, most);; width = tile.panelsAt(height, width - 1)) {
+      Value to = width == 1 ? panels : index.sub(panels, index.rem(index.sub(panels, from), width));
+      emitLoop(builder, from, to, width);
+      if (width == 1)
+        return;
+      from = to;
+    }
+  }
+
+private:
+  void emitLoop(OpBuilder &builder, Value from, Value to, unsigned panels) const {
+    scf::ForOp::create(builder, loc, from, to, IndexMath{builder, loc}.constant(panels), ValueRange(),
+                       [&](OpBuilder &inner, Location, Value panel, ValueRange) {
+                         emitTile(inner, panel, panels);
+                         scf::YieldOp::create(inner, loc);
+                       });
+  }
+
+  void emitTile(OpBuilder &builder, Value panel, unsigned panels) const {
+    IndexMath at{builder, loc};
+    TileInput a{arguments[ABase], arguments[AOffset], builder.getIndexAttr(strides.aRow),
+                builder.getIndexAttr(strides.aK)};
+    TilePanels b{arguments[BBase], at.add(arguments[BOffset], at.mul(panel, arguments[PanelStride])),
+                 arguments[PanelStride], builder.getIndexAttr(strides.bK)};
+    TileOutput c{arguments[CBase], at.add(arguments[COffset], at.mul(panel, RegisterTile::panelWidth)),
+                 builder.getIndexAttr(strides.cRow)};
+    emitTileProduct(builder, loc, tile, height, panels, a, b, arguments[K], c, arguments[Accumulate],
+                    fetches(builder, panel, panels));
+  }
+
+  /// Tiles of low heights are the only ones of their rows, or one of two, and wait
+  /// for memory: what they fetch goes to L2, which has more requests under way
+  /// (10 rows: 0.65 of peak against 0.51). Tall ones come several to a group of
+  /// panels, and fetch into L1 (128 rows: 0.91 against 0.89).
+  TileFetches fetches(OpBuilder &builder, Value panel, unsigned panels) const {
+    TileFetches result;
+    if (!strides.fetchesAhead)
+      return result;
+    IndexMath at{builder, loc};
+    bool isLow = height <= TileFunction::lowHeight(tile);
+    result.next = {arguments[BBase], at.add(arguments[NextOffset], at.mul(panel, arguments[PanelStride])),
+                   arguments[PanelStride], arguments[NextStep], /*intoL1=*/!isLow};
+    // The narrow tiles behind the wide ones are too few to be worth the code.
+    if (isLow || panels != tile.panelsAt(height))
+      return result;
+    Value column = at.mul(panel, RegisterTile::panelWidth);
+    result.after = {{arguments[WrittenBase], at.add(arguments[WrittenOffset], column), arguments[WrittenStride], true},
+                    {arguments[ReadBase], at.add(arguments[ReadOffset], column), arguments[ReadStride], false}};
+    result.afterRows = arguments[AfterRows];
+    return result;
+  }
+
+  Location loc;
+  const RegisterTile &tile;
+  unsigned height;
+  const TileFunction::Strides &strides;
+  ValueRange arguments;
+};
 } // namespace
-
-/// A low tile is the only one of its rows, so memory limits it, and its many
-/// panels are streams the machine follows better by itself (20 GB/s against 18).
-/// Taller ones come several to a group of panels and have the time to fetch the
-/// next group's (at 16 rows 0.84 of peak against 0.73).
-static bool fetchesAhead(const RegisterTile &tile, unsigned height) { return 2 * height > tile.rows; }
-
-/// One height: as many wide tiles as fit into the panels, then single ones.
-static void emitHeight(OpBuilder &builder, Location loc, const RegisterTile &tile, unsigned height,
-                       const TileFunction::Strides &strides, ValueRange arguments) {
-  IndexMath index{builder, loc};
-  unsigned width = tile.panelsAt(height);
-  auto emitLoop = [&](Value from, Value to, unsigned panels) {
-    scf::ForOp::create(
-        builder, loc, from, to, index.constant(panels), ValueRange(),
-        [&](OpBuilder &inner, Location, Value panel, ValueRange) {
-          IndexMath at{inner, loc};
-          TileInput a{arguments[ABase], arguments[AOffset], inner.getIndexAttr(strides.aRow), inner.getIndexAttr(strides.aK)};
-          TilePanels b{arguments[BBase], at.add(arguments[BOffset], at.mul(panel, arguments[PanelStride])),
-                       arguments[PanelStride], inner.getIndexAttr(strides.bK)};
-          TileOutput c{arguments[CBase],
-                       at.add(arguments[COffset], at.mul(panel, RegisterTile::panelWidth)),
-                       inner.getIndexAttr(strides.cRow)};
-          TilePrefetch next;
-          if (strides.fetchesAhead && fetchesAhead(tile, height))
-            next = {arguments[BBase], at.add(arguments[NextOffset], at.mul(panel, arguments[PanelStride])),
-                    arguments[PanelStride], arguments[NextStep]};
-          emitTileProduct(inner, loc, tile, height, panels, a, b, arguments[K], c, arguments[Accumulate], next);
-          scf::YieldOp::create(inner, loc);
-        });
-  };
-  Value panels = arguments[Panels];
-  Value whole = index.sub(panels, index.rem(panels, width));
-  emitLoop(index.constant(0), whole, width);
-  if (width > 1)
-    emitLoop(whole, panels, 1);
-}
 
 TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const Strides &strides) {
   std::string name = ("tile_" + Twine(tile.rows) + "_a" + Twine(strides.aRow) + "_b" + Twine(strides.bK) + "_c" +
@@ -245,13 +315,15 @@ TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const 
                       (strides.fetchesAhead ? "" : "_near"))
                          .str();
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
-    return TileFunction(known);
+    return TileFunction(known, strides.fetchesAhead);
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
   Location loc = module.getLoc();
   Type index = builder.getIndexType();
   Type view = MemRefType::get({ShapedType::kDynamic}, builder.getF32Type());
-  auto type = builder.getFunctionType(
-      {view, index, view, index, index, view, index, index, index, index, builder.getI1Type(), index, index}, {});
+  SmallVector<Type> types{view, index, view, index, index, view, index, index, index, index, builder.getI1Type()};
+  if (strides.fetchesAhead)
+    types.append({index, index, index, view, index, index, view, index, index});
+  auto type = builder.getFunctionType(types, {});
   auto function = func::FuncOp::create(builder, loc, name, type);
   function.setPrivate();
   // Inlined, its registers would compete with the caller's and its code multiply.
@@ -260,18 +332,38 @@ TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const 
   builder.setInsertionPointToStart(body);
   emitHeightSwitch(builder, loc, body->getArgument(Height), tile.rows,
                    [&](OpBuilder &inner, Location, unsigned height) {
-                     emitHeight(inner, loc, tile, height, strides, body->getArguments());
+                     HeightEmitter(loc, tile, height, strides, body->getArguments()).emit(inner);
                    });
   func::ReturnOp::create(builder, loc);
-  return TileFunction(function);
+  return TileFunction(function, strides.fetchesAhead);
+}
+
+/// The kinds of rows touched afterwards: one written, one read. A kind that is
+/// missing asks for the other's lines once more.
+static void appendAfter(OpBuilder &builder, Location loc, const TileFunction::Arguments &x,
+                        SmallVector<Value> &operands) {
+  Value none = IndexMath{builder, loc}.constant(0);
+  operands.push_back(x.after.empty() ? none : x.height);
+  for (bool written : {true, false}) {
+    auto *rows = llvm::find_if(x.after, [&](const TileRows &rows) { return rows.written == written; });
+    if (rows == x.after.end())
+      rows = x.after.begin();
+    if (x.after.empty())
+      operands.append({x.c, none, none});
+    else
+      operands.append({rows->base, rows->offset, rows->rowStride});
+  }
 }
 
 void TileFunction::call(OpBuilder &builder, Location loc, const Arguments &arguments) const {
   const Arguments &x = arguments;
-  Value nextOffset = x.nextOffset ? x.nextOffset : x.bOffset, nextStep = x.nextStep ? x.nextStep : x.k;
-  func::CallOp::create(builder, loc, function,
-                       ValueRange{x.a, x.aOffset, x.b, x.bOffset, x.panelStride, x.c, x.cOffset, x.height, x.panels,
-                                  x.k, x.accumulate, nextOffset, nextStep});
+  SmallVector<Value> operands{x.a,      x.aOffset, x.b,      x.bOffset, x.panelStride, x.c,
+                              x.cOffset, x.height,  x.panels, x.k,       x.accumulate};
+  if (fetchesAhead) {
+    operands.append({x.nextOffset ? x.nextOffset : x.bOffset, x.nextStep ? x.nextStep : x.k});
+    appendAfter(builder, loc, x, operands);
+  }
+  func::CallOp::create(builder, loc, function, operands);
 }
 
 } // namespace tenon

@@ -8,10 +8,11 @@
 // are split into nearly equal heights: with a tallest tile of 14 rows, 16 rows
 // are 8 + 8, not 14 + 2 (design 4.6).
 //
-// Every sum runs over k in order, one fused multiply-add each, whatever the
-// height and the width: a row's result does not depend on how many rows there
-// are, nor on who computes it. A first pass over part of k, stored and
-// continued by a second one, gives the same bits as one pass.
+// Every sum runs over k in order from zero, one fused multiply-add each, and is
+// then stored, or added to what C holds, whatever the height and the width: a
+// row's result does not depend on how many rows there are, nor on who computes
+// it. A long k taken in pieces that way has a smaller rounding error than in one
+// go: of n terms in pieces of c it grows as sqrt(n c) instead of n.
 //
 // Costs, per k: `panels * 16 / lanes` vector loads and h broadcasts for h times
 // as many multiply-adds as vector loads. Limits: fp32.
@@ -34,9 +35,11 @@ struct RegisterTile {
   static constexpr unsigned panelWidth = 16;
   unsigned vectorsPerPanel() const { return panelWidth / lanes; }
 
-  /// Panels a tile of `height` rows is wide: as many as the registers hold, since
-  /// a low and narrow tile leaves the multiply-add units waiting.
-  unsigned panelsAt(unsigned height) const;
+  /// Panels a tile of `height` rows is wide: as many of `most` as the registers hold
+  /// and divide it, since a low and narrow tile leaves the multiply-add units waiting.
+  unsigned panelsAt(unsigned height, unsigned most = widestTile) const;
+
+  static constexpr unsigned widestTile = 6;
 };
 
 /// Element (i, k) of A is at offset + i * rowStride + k * kStride of `base`.
@@ -68,13 +71,29 @@ struct TileOutput {
 struct TilePrefetch {
   mlir::Value base;                       // memref<?xf32>; null: nothing to ask for
   mlir::Value offset, panelStride, kStep; // index
+  bool intoL1 = true;                     // else into L2
+};
+
+/// Memory that is touched once the tile is done, as wide as the tile: the first
+/// turns of the loop ask for one row each, from `offset` on.
+struct TileRows {
+  mlir::Value base;              // memref<?xf32>
+  mlir::Value offset, rowStride; // index
+  bool written = false;          // will be written: fetched as ours alone
+};
+
+/// What a tile fetches while it multiplies.
+struct TileFetches {
+  TilePrefetch next;
+  llvm::SmallVector<TileRows, 2> after;
+  mlir::Value afterRows; // index: rows of `after` to ask for; 0: none
 };
 
 /// Emits the product of one tile of static height and width at `builder`. `k` is
-/// an index; where `accumulate` (i1) is false, or null, C starts at zero.
+/// an index; where `accumulate` (i1) is true, the sums are added to C.
 void emitTileProduct(mlir::OpBuilder &builder, mlir::Location loc, const RegisterTile &tile, unsigned height,
                      unsigned panels, const TileInput &a, const TilePanels &b, mlir::Value k, const TileOutput &c,
-                     mlir::Value accumulate = {}, const TilePrefetch &prefetch = {});
+                     mlir::Value accumulate = {}, const TileFetches &fetches = {});
 
 /// Emits `body(height)` for the height that `height` (index) has at run time,
 /// 1..maxHeight; for any other nothing runs.
@@ -89,6 +108,7 @@ struct RowSplit {
   mlir::Value taller; // index
 
   static RowSplit create(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value rows, unsigned maxHeight);
+  static RowSplit create(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value rows, mlir::Value maxHeight);
   mlir::Value heightOf(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value tileIndex) const;
   mlir::Value firstRowOf(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value tileIndex) const;
 };
@@ -107,6 +127,9 @@ public:
     bool fetchesAhead = true; // B comes from memory: fetch what the next call reads
   };
 
+  /// Tiles up to this height leave the memory to the second-level cache.
+  static unsigned lowHeight(const RegisterTile &tile) { return tile.rows * 4 / 5; }
+
   /// Finds or adds the function for `tile` and `strides`.
   static TileFunction get(mlir::ModuleOp module, const RegisterTile &tile, const Strides &strides);
 
@@ -116,18 +139,22 @@ public:
     mlir::Value b, bOffset, panelStride;
     mlir::Value c, cOffset;
     mlir::Value height;     // rows, 1..tile.rows
-    mlir::Value panels;     // any number; best a multiple of tile.panelsAt(height)
+    mlir::Value panels;     // any number; best tile.panelsAt(height)
     mlir::Value k;          // length of the sums
     mlir::Value accumulate; // i1: add to C instead of overwriting it
     /// Panels of B the next call reads, fetched during this one: at step k,
     /// elements nextOffset + p * panelStride + k * nextStep. Only where the family fetches ahead.
     mlir::Value nextOffset, nextStep;
+    /// Rows touched after the call, at most two kinds, fetched during it. Only
+    /// where the family fetches ahead, and only by tall tiles.
+    llvm::SmallVector<TileRows, 2> after;
   };
   void call(mlir::OpBuilder &builder, mlir::Location loc, const Arguments &arguments) const;
 
 private:
-  explicit TileFunction(mlir::func::FuncOp function) : function(function) {}
+  TileFunction(mlir::func::FuncOp function, bool fetchesAhead) : function(function), fetchesAhead(fetchesAhead) {}
   mlir::func::FuncOp function;
+  bool fetchesAhead;
 };
 
 } // namespace tenon

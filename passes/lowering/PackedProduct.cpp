@@ -51,6 +51,24 @@ Value packedProductGrid(OpBuilder &builder, Location loc, const PackedProduct &p
                    index.ceilDiv(product.panels, product.blocking.panelGroup));
 }
 
+RegisterTile productTile(unsigned lanes, unsigned registers, unsigned rows) {
+  constexpr unsigned wide = 3, enoughRows = 8;
+  RegisterTile tile{lanes, registers, rows};
+  unsigned rowsIfWide = (registers - 1) / (wide * tile.vectorsPerPanel()) - 1;
+  if (rowsIfWide >= enoughRows)
+    tile.rows = std::min(rows, rowsIfWide);
+  return tile;
+}
+
+ProductBlocking productBlocking(const RegisterTile &tile, int64_t k) {
+  ProductBlocking blocking;
+  if (tile.panelsAt(tile.rows) == 1)
+    blocking.kSlab = 768;
+  if (k > 1024)
+    blocking.rowBlock = 64;
+  return blocking;
+}
+
 //===----------------------------------------------------------------------===//
 // The nest
 //===----------------------------------------------------------------------===//
@@ -69,13 +87,26 @@ public:
     // Row blocks are nearly equal like the tiles in them: 128 + 1 rows are two
     // blocks of 65 and 64.
     blocks = RowSplit::create(builder, loc, product.rows, blocking.rowBlock);
-    slabs = index.ceilDiv(product.k, blocking.kSlab);
+    slabs = RowSplit::create(builder, loc, index.ceilDiv(product.k, kUnit), blocking.kSlab / kUnit);
     panelStride = index.mul(product.k, RegisterTile::panelWidth);
     emitLoop(builder, loc, product.firstTile, product.lastTile, 1,
              [&](OpBuilder &inner, Value tile) { emitTile(inner, tile); });
   }
 
 private:
+  /// Slabs are cut at whole lines of A.
+  static constexpr int64_t kUnit = RegisterTile::panelWidth;
+
+  /// One slab of k.
+  struct Slab {
+    Value number, begin, count; // begin and count in steps of k
+  };
+
+  /// Panels multiplied at a time, counted from the group's first.
+  struct Panels {
+    Value first, count;
+  };
+
   /// One kernel tile: what the loops below it share.
   struct Tile {
     Value firstRow, rowCount;     // of the row block
@@ -92,12 +123,32 @@ private:
     tile.rowCount = blocks.heightOf(builder, loc, block);
     tile.firstPanel = index.mul(group, blocking.panelGroup);
     tile.panelCount = index.min(index.sub(product.panels, tile.firstPanel), index.constant(blocking.panelGroup));
-    tile.split = RowSplit::create(builder, loc, tile.rowCount, product.tile.rows);
+    tile.split = RowSplit::create(builder, loc, tile.rowCount, tallest(builder, tile.rowCount));
     tile.width = widthOf(builder, tile.split.height);
     Value isNewBlock = arith::OrIOp::create(builder, loc, index.equal(group, index.constant(0)),
                                             index.equal(number, product.firstTile));
     emitIf(builder, loc, isNewBlock, [&](OpBuilder &inner) { emitCopies(inner, tile); });
-    emitLoop(builder, loc, slabs, [&](OpBuilder &inner, Value slab) { emitSlab(inner, tile, slab); });
+    forEachSlab(builder, [&](OpBuilder &inner, const Slab &slab) { emitSlab(inner, tile, slab); });
+  }
+
+  void forEachSlab(OpBuilder &builder, llvm::function_ref<void(OpBuilder &, const Slab &)> body) const {
+    emitLoop(builder, loc, slabs.count, [&](OpBuilder &inner, Value number) { body(inner, slabAt(inner, number)); });
+  }
+
+  Slab slabAt(OpBuilder &builder, Value number) const {
+    IndexMath index{builder, loc};
+    Value begin = index.mul(slabs.firstRowOf(builder, loc, number), kUnit);
+    Value count = index.mul(slabs.heightOf(builder, loc, number), kUnit);
+    return {number, begin, index.min(count, index.sub(product.k, begin))};
+  }
+
+  /// So few rows that memory limits them are cut lower, for tiles that fetch from
+  /// it the fastest.
+  Value tallest(OpBuilder &builder, Value rows) const {
+    IndexMath index{builder, loc};
+    int64_t low = TileFunction::lowHeight(product.tile);
+    Value areFew = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ule, rows, index.constant(2 * low));
+    return arith::SelectOp::create(builder, loc, areFew, index.constant(low), index.constant(product.tile.rows));
   }
 
   /// Few rows need several panels at once to keep the multiply-add units busy;
@@ -110,101 +161,93 @@ private:
     return arith::SelectOp::create(builder, loc, isLow, index.constant(blocking.panelGroup), narrow);
   }
 
-  Value slabLength(OpBuilder &builder, Value kBegin) const {
+  Value aOffset(OpBuilder &builder, const Slab &slab, Value row) const {
     IndexMath index{builder, loc};
-    return index.min(index.sub(product.k, kBegin), index.constant(blocking.kSlab));
-  }
-
-  Value aOffset(OpBuilder &builder, Value slab, Value row) const {
-    IndexMath index{builder, loc};
-    Value inSlab = index.add(index.mul(slab, aSlabElements(blocking)), index.mul(row, blocking.aPitch()));
+    Value inSlab = index.add(index.mul(slab.number, aSlabElements(blocking)), index.mul(row, blocking.aPitch()));
     return index.add(inSlab, cElements(blocking));
   }
 
   void emitCopies(OpBuilder &builder, const Tile &tile) {
-    emitLoop(builder, loc, slabs, [&](OpBuilder &outer, Value slab) {
-      IndexMath index{outer, loc};
-      Value kBegin = index.mul(slab, blocking.kSlab);
-      Value kCount = slabLength(outer, kBegin);
+    forEachSlab(builder, [&](OpBuilder &outer, const Slab &slab) {
       emitLoop(outer, loc, tile.rowCount, [&](OpBuilder &inner, Value row) {
         Value globalRow = IndexMath{inner, loc}.add(tile.firstRow, row);
-        product.loadRow(inner, loc, globalRow, kBegin, kCount, product.scratch, aOffset(inner, slab, row));
+        product.loadRow(inner, loc, globalRow, slab.begin, slab.count, product.scratch, aOffset(inner, slab, row));
       });
     });
   }
 
-  void emitSlab(OpBuilder &builder, const Tile &tile, Value slab) {
-    IndexMath index{builder, loc};
-    Value zero = index.constant(0);
-    scf::ForOp::create(builder, loc, zero, tile.panelCount, tile.width, ValueRange(),
-                       [&](OpBuilder &outer, Location, Value panel, ValueRange) {
-                         Value next = nextOffset(outer, tile, slab, panel);
-                         emitLoop(outer, loc, tile.split.count, [&](OpBuilder &inner, Value rows) {
-                           emitRegisterTile(inner, tile, slab, panel, next, rows);
-                         });
-                         scf::YieldOp::create(outer, loc);
-                       });
+  void emitSlab(OpBuilder &builder, const Tile &tile, const Slab &slab) {
+    // Nearly equal again: four panels are 2 + 2, not 3 + 1.
+    RowSplit split = RowSplit::create(builder, loc, tile.panelCount, tile.width);
+    emitLoop(builder, loc, split.count, [&](OpBuilder &outer, Value step) {
+      Panels panels{split.firstRowOf(outer, loc, step), split.heightOf(outer, loc, step)};
+      Value next = nextOffset(outer, tile, slab, panels);
+      emitLoop(outer, loc, tile.split.count, [&](OpBuilder &inner, Value rows) {
+        emitRegisterTile(inner, tile, slab, panels, next, rows);
+      });
+    });
   }
 
-  Value bOffset(OpBuilder &builder, Value panel, Value slab) const {
+  Value bOffset(OpBuilder &builder, Value panel, Value kBegin) const {
     IndexMath index{builder, loc};
-    Value inPanel = index.mul(slab, blocking.kSlab * RegisterTile::panelWidth);
+    Value inPanel = index.mul(kBegin, RegisterTile::panelWidth);
     return index.add(product.bOffset, index.add(index.mul(panel, panelStride), inPanel));
   }
 
   /// What is read after these panels of this slab: the group's next panels, else
   /// its next slab from the first panel on, else the next group.
-  Value nextOffset(OpBuilder &builder, const Tile &tile, Value slab, Value panel) const {
+  Value nextOffset(OpBuilder &builder, const Tile &tile, const Slab &slab, const Panels &panels) const {
     IndexMath index{builder, loc};
-    Value nextPanel = index.add(panel, tile.width), nextSlab = index.add(slab, 1);
+    Value nextPanel = index.add(panels.first, panels.count), nextSlab = index.add(slab.number, 1);
     auto isBelow = [&](Value a, Value b) {
       return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, a, b);
     };
     auto select = [&](Value condition, Value a, Value b) {
       return arith::SelectOp::create(builder, loc, condition, a, b);
     };
-    Value moreSlabs = isBelow(nextSlab, slabs), morePanels = isBelow(nextPanel, tile.panelCount);
-    Value wrapped = bOffset(builder, tile.firstPanel, nextSlab);
+    Value moreSlabs = isBelow(nextSlab, slabs.count), morePanels = isBelow(nextPanel, tile.panelCount);
+    Value wrapped = bOffset(builder, tile.firstPanel, index.add(slab.begin, slab.count));
     Value following = bOffset(builder, index.add(tile.firstPanel, tile.panelCount), index.constant(0));
-    Value sameSlab = bOffset(builder, index.add(tile.firstPanel, nextPanel), slab);
+    Value sameSlab = bOffset(builder, index.add(tile.firstPanel, nextPanel), slab.begin);
     return select(morePanels, sameSlab, select(moreSlabs, wrapped, following));
   }
 
-  void emitRegisterTile(OpBuilder &builder, const Tile &tile, Value slab, Value panel, Value next, Value rows) {
+  void emitRegisterTile(OpBuilder &builder, const Tile &tile, const Slab &slab, const Panels &panels, Value next,
+                        Value rows) {
     IndexMath index{builder, loc};
     Value row = tile.split.firstRowOf(builder, loc, rows);
-    Value kBegin = index.mul(slab, blocking.kSlab);
-    Value globalPanel = index.add(tile.firstPanel, panel);
+    Value globalPanel = index.add(tile.firstPanel, panels.first);
     TileFunction::Arguments x;
     x.a = product.scratch;
     x.aOffset = aOffset(builder, slab, row);
     x.b = product.b;
-    x.bOffset = bOffset(builder, globalPanel, slab);
+    x.bOffset = bOffset(builder, globalPanel, slab.begin);
     x.panelStride = panelStride;
     x.c = product.scratch;
-    x.cOffset = index.add(index.mul(row, blocking.cPitch()), index.mul(panel, RegisterTile::panelWidth));
+    x.cOffset = index.add(index.mul(row, blocking.cPitch()), index.mul(panels.first, RegisterTile::panelWidth));
     x.height = tile.split.heightOf(builder, loc, rows);
-    x.panels = index.min(index.sub(tile.panelCount, panel), tile.width);
-    x.k = slabLength(builder, kBegin);
+    x.panels = panels.count;
+    x.k = slab.count;
     // Each register tile of rows fetches its share of the panels to come.
     x.nextOffset = index.add(next, index.mul(index.div(index.mul(rows, x.k), tile.split.count),
                                              index.constant(RegisterTile::panelWidth)));
     x.nextStep = index.div(index.add(tile.split.count, RegisterTile::panelWidth - 1), tile.split.count);
-    x.accumulate = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, slab, index.constant(0));
+    x.accumulate = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, slab.number, index.constant(0));
+    PackedProduct::Piece piece{index.add(tile.firstRow, row), x.height,  globalPanel,      x.panels, x.c,
+                               x.cOffset,                     blocking.cPitch()};
+    if (product.touched)
+      x.after = product.touched(builder, loc, piece);
     family.call(builder, loc, x);
-    Value isLast = index.equal(index.add(slab, 1), slabs);
-    emitIf(builder, loc, isLast, [&](OpBuilder &inner) {
-      Value globalRow = IndexMath{inner, loc}.add(tile.firstRow, row);
-      product.epilogue(inner, loc, {globalRow, x.height, globalPanel, x.panels, x.c, x.cOffset, blocking.cPitch()});
-    });
+    Value isLast = index.equal(index.add(slab.number, 1), slabs.count);
+    emitIf(builder, loc, isLast, [&](OpBuilder &inner) { product.epilogue(inner, loc, piece); });
   }
 
   Location loc;
   const PackedProduct &product;
   const ProductBlocking &blocking;
   TileFunction family;
-  Value groups, slabs, panelStride;
-  RowSplit blocks;
+  Value groups, panelStride;
+  RowSplit blocks, slabs; // slabs in units of kUnit
 };
 } // namespace
 
@@ -217,8 +260,12 @@ void copyRow(OpBuilder &builder, Location loc, unsigned lanes, Value from, Value
   IndexMath index{builder, loc};
   auto type = VectorType::get({lanes}, builder.getF32Type());
   Value whole = index.sub(count, index.rem(count, lanes));
+  // A row is often the first touch of what another core wrote.
+  constexpr int64_t ahead = 256;
   emitLoop(builder, loc, index.constant(0), whole, lanes, [&](OpBuilder &inner, Value i) {
     IndexMath at{inner, loc};
+    memref::PrefetchOp::create(inner, loc, from, at.add(at.add(fromOffset, i), ahead), /*isWrite=*/false,
+                               /*localityHint=*/3, /*isDataCache=*/true);
     Value values = vector::LoadOp::create(inner, loc, type, from, at.add(fromOffset, i));
     vector::StoreOp::create(inner, loc, values, to, at.add(toOffset, i));
   });

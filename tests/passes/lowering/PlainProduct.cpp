@@ -13,7 +13,9 @@ using namespace mlir;
 
 namespace tenon {
 
-RegisterTile registerTile(const Level &level) { return {level.lanes(), level.vectorRegisters, level.tileRows}; }
+RegisterTile registerTile(const Level &level) {
+  return productTile(level.lanes(), level.vectorRegisters, level.tileRows);
+}
 
 /// Stores a piece of C row by row, whole panels at once, the last one as far as N goes.
 static void storePiece(OpBuilder &builder, Location loc, unsigned lanes,
@@ -59,6 +61,11 @@ OwningOpRef<ModuleOp> plainProductModule(MLIRContext &context, const Level &leve
   };
   product.epilogue = [&](OpBuilder &inner, Location at, const PackedProduct::Piece &piece) {
     storePiece(inner, at, level.lanes(), piece, kernel.operand(2), kernel.dim(1));
+  };
+  product.touched = [&](OpBuilder &inner, Location at, const PackedProduct::Piece &piece) {
+    IndexMath math{inner, at};
+    Value from = math.add(math.mul(piece.row, kernel.dim(1)), math.mul(piece.panel, 16));
+    return SmallVector<TileRows, 2>{{kernel.operand(2), from, kernel.dim(1), true}};
   };
   emitPackedProduct(builder, loc, *module, product);
   return module;

@@ -63,8 +63,9 @@ TEST_P(TileAssemblyTest, SumsStayInRegisters) {
 TEST_P(TileAssemblyTest, MultiplyAddsAreWholeVectors) {
   EXPECT_EQ(matching(isX86() ? "vfn?m(add|sub)[0-9]+ss|vmulss|vaddss" : "fn?m(add|sub)[[:space:]]+s"),
             std::vector<std::string>());
-  unsigned vectors = panelWidth / level->lanes() * registerTile(*level).panelsAt(level->tileRows);
-  EXPECT_GE(densest(isX86() ? "vfmadd[0-9]+ps" : "fmla[[:space:]]+v[0-9]+\\.4s"), level->tileRows * vectors);
+  RegisterTile tile = registerTile(*level);
+  unsigned vectors = tile.vectorsPerPanel() * tile.panelsAt(tile.rows);
+  EXPECT_GE(densest(isX86() ? "vfmadd[0-9]+ps" : "fmla[[:space:]]+v[0-9]+\\.4s"), tile.rows * vectors);
 }
 
 TEST_P(TileAssemblyTest, NothingElseIsCalled) {
