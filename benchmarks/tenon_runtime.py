@@ -94,7 +94,7 @@ class Bound:
         options = SessionOptions(ctypes.sizeof(SessionOptions), threads)
         _check(LIB.tenon_session_create(self.model, ctypes.byref(options), ctypes.byref(self.session)))
         self.entry = LIB.tenon_model_entry(self.model, 0)
-        self.inputs = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+        self.inputs = {name: np.asarray(value, order="C") for name, value in inputs.items()}
         for name, value in self.inputs.items():
             self._bind(name, value)
 
