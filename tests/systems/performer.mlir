@@ -1,4 +1,4 @@
-// Performer: positive random features, exp(w x - |x|^2 / 2), in their linear order of products.
+// Performer: positive random features, exp(w x - x^2 / 2), in their linear order of products.
 !q = tensor<?x4x?x16xf32, #tenon.dims<[B, 4, N, 16]>>
 !k = tensor<?x4x?x16xf32, #tenon.dims<[B, 4, N, 16]>>
 !v = tensor<?x4x?x16xf32, #tenon.dims<[B, 4, N, 16]>>

@@ -1,4 +1,4 @@
-"""Performer: positive random features, exp(w x - |x|^2 / 2), in their linear order of products.
+"""Performer: positive random features, exp(w x - x^2 / 2), in their linear order of products.
 
 Choromanski et al. 2021, https://arxiv.org/abs/2009.14794, equation 10; 24 features.
 """
