@@ -7,8 +7,8 @@ r"""Export the real-size benchmark models to ONNX, with inputs and float64 outpu
     torchenv/bin/python benchmarks/export.py --minilm build/deps/minilm --out models
 
 Needs an environment of its own: nothing else in the repository needs PyTorch.
-Writes, per model (minilm with the real weights, bert-base and vit-b16 with
-random ones from a fixed seed):
+Writes, per model (minilm with the real weights, the others with random ones
+from a fixed seed):
 
     OUT/NAME.onnx                       opset 18, dynamic batch (and sequence)
     OUT/NAME/CASE/inputs/INPUT.npy      the inputs, in the model's dtypes
@@ -26,7 +26,10 @@ import pathlib
 import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import BertConfig, BertModel, ViTConfig, ViTForImageClassification
+from transformers import (
+    BertConfig, BertModel, GPT2Config, GPT2Model, LlamaConfig, LlamaModel, SwinConfig, SwinForImageClassification,
+    T5Config, T5EncoderModel, ViTConfig, ViTForImageClassification, WhisperConfig, WhisperModel,
+)
 
 OPSET = 18
 SEED = 20260
@@ -86,6 +89,45 @@ class Vit(torch.nn.Module):
         return (logits, tokens) if self.hidden else logits
 
 
+class Hidden(torch.nn.Module):
+    """The last hidden state of a model of token ids and a mask."""
+
+    output_names = ["last_hidden_state"]
+
+    def __init__(self, model, **fixed):
+        super().__init__()
+        self.model, self.fixed = model, fixed
+
+    def forward(self, input_ids, attention_mask):
+        return self.model(input_ids=input_ids, attention_mask=attention_mask, **self.fixed).last_hidden_state
+
+
+class Classifier(torch.nn.Module):
+    """The logits of an image model."""
+
+    output_names = ["logits"]
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values):
+        return self.model(pixel_values=pixel_values).logits
+
+
+class SpeechEncoder(torch.nn.Module):
+    """Whisper's encoder on mel features of fixed length."""
+
+    output_names = ["last_hidden_state"]
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, input_features):
+        return self.encoder(input_features).last_hidden_state
+
+
 def randomise(model, seed):
     """Random weights that keep every layer's part visible in the outputs:
     biases and norms differ from their neutral values, attention is not flat."""
@@ -116,6 +158,18 @@ def text_inputs(batch, length, vocab, seed, masked=(), segments=False):
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types * mask}
 
 
+def token_inputs(batch, length, vocab, seed):
+    """Token ids and a mask without padding."""
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(5, vocab, (batch, length), dtype=np.int64)
+    return {"input_ids": ids, "attention_mask": np.ones((batch, length), np.int64)}
+
+
+def speech_inputs(batch, frames, seed):
+    rng = np.random.default_rng(seed)
+    return {"input_features": rng.standard_normal((batch, 80, frames)).astype(np.float32)}
+
+
 def image_inputs(batch, size, seed):
     rng = np.random.default_rng(seed)
     return {"pixel_values": rng.standard_normal((batch, 3, size, size)).astype(np.float32)}
@@ -125,7 +179,8 @@ def dynamic_shapes(names, longest):
     """What the exporter is told is dynamic: batch, and sequence of text inputs."""
     batch = torch.export.Dim("batch", min=1, max=4096)
     sequence = torch.export.Dim("sequence", min=1, max=longest)
-    return {n: {0: batch} if n == "pixel_values" else {0: batch, 1: sequence} for n in names}
+    fixed = ("pixel_values", "input_features")
+    return {n: {0: batch} if n in fixed else {0: batch, 1: sequence} for n in names}
 
 
 def export(model, example, path, longest=512, keep_metadata=True):
@@ -193,10 +248,11 @@ def evaluate_plainly(model, inputs):
         return evaluate(plain, inputs, torch.float32)
 
 
-def reference(model, inputs):
-    """PyTorch's float64 outputs, and the error of plain float32 against them."""
+def reference(model, inputs, plainly=True):
+    """PyTorch's float64 outputs, and the error of plain float32 against them; with `plainly` false, of
+    PyTorch's own float32, where summing one product after another would take hours."""
     exact = evaluate(copy.deepcopy(model).double().eval(), inputs, torch.float64)
-    plain = evaluate_plainly(model, inputs)
+    plain = evaluate_plainly(model, inputs) if plainly else evaluate(model.eval(), inputs, torch.float32)
     error = {}
     for name, want in exact.items():
         d = plain[name].astype(np.float64) - want
@@ -204,8 +260,8 @@ def reference(model, inputs):
     return exact, error
 
 
-def write_case(model, inputs, folder):
-    exact, error = reference(model, inputs)
+def write_case(model, inputs, folder, plainly=True):
+    exact, error = reference(model, inputs, plainly)
     for kind, tensors in (("inputs", inputs), ("outputs", exact)):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for name, value in tensors.items():
@@ -218,7 +274,7 @@ def write_model(name, model, cases, out, example):
     export(model, example, out / f"{name}.onnx")
     for case, inputs in cases.items():
         print(f"{name}: {case} in float64", flush=True)
-        write_case(model, inputs, out / name / case)
+        write_case(model, inputs, out / name / case, plainly=name in SUMMED_PLAINLY)
 
 
 def text_cases(vocab, shapes):
@@ -227,15 +283,39 @@ def text_cases(vocab, shapes):
     return cases
 
 
-def build(name, minilm=None):
-    """One of MODELS; `minilm` is the folder with the real weights."""
-    if name == "minilm":
-        return Bert(BertModel.from_pretrained(minilm, add_pooling_layer=False))
+# Scaled dot-product attention with a position bias does not pass torch.export.
+BIASED = {"attn_implementation": "eager"}
+
+
+def random_model(name):
+    """One of MODELS but MiniLM, with random weights."""
     if name == "bert-base":
         return Bert(randomise(BertModel(BertConfig()), SEED), pooler=True)
     if name == "vit-b16":
         return Vit(randomise(ViTForImageClassification(ViTConfig(num_labels=1000)), SEED))
+    if name == "gpt2":
+        return Hidden(randomise(GPT2Model(GPT2Config()), SEED), use_cache=False)
+    if name == "t5-small":
+        sizes = {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8}
+        return Hidden(T5EncoderModel(T5Config(**sizes, **BIASED)))
+    if name == "swin-t":
+        return Classifier(randomise(SwinForImageClassification(SwinConfig(num_labels=1000, **BIASED)), SEED))
+    if name == "llama-2048x8":
+        sizes = {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 8, "num_attention_heads": 32,
+                 "num_key_value_heads": 8, "vocab_size": 8192}
+        return Hidden(LlamaModel(LlamaConfig(**sizes)), use_cache=False)
+    if name == "whisper-tiny":
+        sizes = {"d_model": 384, "encoder_layers": 4, "encoder_attention_heads": 6, "encoder_ffn_dim": 1536}
+        return SpeechEncoder(WhisperModel(WhisperConfig(**sizes)).encoder)
     raise ValueError(f"models are {', '.join(MODELS)}; found {name}")
+
+
+def build(name, minilm=None):
+    """One of MODELS; `minilm` is the folder with the real weights."""
+    torch.manual_seed(SEED)
+    if name == "minilm":
+        return Bert(BertModel.from_pretrained(minilm, add_pooling_layer=False))
+    return random_model(name)
 
 
 VOCABULARY = 30522  # of BERT's uncased word pieces, MiniLM's too
@@ -243,7 +323,23 @@ MODELS = {
     "minilm": text_cases(VOCABULARY, [(1, 16), (1, 128), (8, 128)]),
     "bert-base": text_cases(VOCABULARY, [(1, 128), (1, 512)]),
     "vit-b16": {f"{b}x224": image_inputs(b, 224, b) for b in (1, 3)},
+    "gpt2": {"1x512": token_inputs(1, 512, 50257, 3)},
+    "t5-small": {"1x512": token_inputs(1, 512, 32128, 4)},
+    "swin-t": {"1x224": image_inputs(1, 224, 5)},
+    "llama-2048x8": {"1x512": token_inputs(1, 512, 8192, 6)},
+    "whisper-tiny": {"1x3000": speech_inputs(1, 3000, 7)},
 }
+SUMMED_PLAINLY = ("minilm", "bert-base", "vit-b16")
+
+
+def example_inputs(name):
+    """What the model is traced with."""
+    first = next(iter(MODELS[name].values()))
+    if "pixel_values" in first:
+        return image_inputs(2, 224, 9)
+    if "input_features" in first:
+        return speech_inputs(2, 3000, 9)
+    return text_inputs(2, 16, VOCABULARY, 1) if "token_type_ids" in first else token_inputs(2, 16, 8192, 1)
 
 
 def main():
@@ -255,8 +351,7 @@ def main():
     if "minilm" in args.only and args.minilm is None:
         parser.error("minilm needs --minilm DIR")
     for name in args.only:
-        example = image_inputs(2, 224, 9) if name == "vit-b16" else text_inputs(2, 16, VOCABULARY, 1)
-        write_model(name, build(name, args.minilm), MODELS[name], args.out, example)
+        write_model(name, build(name, args.minilm), MODELS[name], args.out, example_inputs(name))
 
 
 if __name__ == "__main__":

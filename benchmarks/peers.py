@@ -32,13 +32,12 @@ import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
+TENON = ROOT / "build" / "release" / "bin" / "tenon"
 CASES = [
     ("minilm", "1x16"), ("minilm", "1x128"), ("minilm", "8x128"),
-    ("bert-base", "1x128"), ("bert-base", "1x512"), ("vit-b16", "1x224"),
+    ("bert-base", "1x128"), ("bert-base", "1x512"), ("vit-b16", "1x224"), ("gpt2", "1x512"), ("t5-small", "1x512"),
+    ("swin-t", "1x224"), ("whisper-tiny", "1x3000"), ("llama-2048x8", "1x512"),
 ]
-ENCODERS = {  # layers, hidden, intermediate
-    "minilm": (6, 384, 1536), "bert-base": (12, 768, 3072), "vit-b16": (12, 768, 3072),
-}
 # Milliseconds of the better of ONNX Runtime and OpenVINO on a machine whose
 # FMA peak was EXPECTED_PEAK GFLOP/s a core: threads -> (model, case) -> ms.
 EXPECTED_PEAK = 220.0
@@ -94,14 +93,20 @@ class Worker:
         self.process.wait()
 
 
-def gflop(model, case):
-    """Multiply-adds of products and attention, two operations each."""
-    layers, hidden, inner = ENCODERS[model]
-    batch, size = (int(n) for n in case.split("x"))
-    tokens = 197 if model == "vit-b16" else size
-    layer = 2 * tokens * (4 * hidden * hidden + 2 * hidden * inner) + 4 * tokens * tokens * hidden
-    patches = 2 * 196 * hidden * hidden if model == "vit-b16" else 0
-    return batch * (layers * layer + patches) / 1e9
+def gflop(model, case, options):
+    """What `tenon explain` counts for these inputs: every operation of the model, masked ones too."""
+    source = options.models / f"{model}.onnx"
+    command = [TENON, "explain", "--json", source]
+    inputs = {f.stem: np.load(f, mmap_mode="r").shape for f in (options.models / model / case / "inputs").glob("*.npy")}
+    entry = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["entries"][0]
+    sizes = {}
+    for tensor in entry["inputs"]:
+        dims = tensor["type"].partition("[")[2].rstrip("]").split(", ")
+        sizes |= {d: n for d, n in zip(dims, inputs[tensor["name"]]) if not d.isdigit()}
+    for name, size in sizes.items():
+        command += ["--dim", f"{name}={size}"]
+    entry = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["entries"][0]
+    return sum(c["flop"]["value"] for c in entry["commands"] if "flop" in c) / 1e9
 
 
 def build_peak(folder):
@@ -139,11 +144,10 @@ def compare(worker, case, folder):
 def compiled(model, options):
     """The model's artifact, compiled again when the compiler or the model is newer."""
     artifact, source = options.artifacts / f"{model}.tenon", options.models / f"{model}.onnx"
-    compiler = ROOT / "build" / "release" / "bin" / "tenon"
-    newest = max(f.stat().st_mtime for f in (compiler, source))
+    newest = max(f.stat().st_mtime for f in (TENON, source))
     if not artifact.exists() or artifact.stat().st_mtime < newest:
         options.artifacts.mkdir(parents=True, exist_ok=True)
-        subprocess.run([compiler, "compile", source, "-o", artifact], check=True)
+        subprocess.run([TENON, "compile", source, "-o", artifact], check=True)
     return artifact
 
 
@@ -168,10 +172,11 @@ def run_case(model, name, threads, options, peak_program, peak, scratch):
     finally:
         for w in workers:
             w.stop()
+    work = gflop(model, name, options)
     for w, error in zip(workers, errors):
         median = statistics.median(w.seconds)
         records.append({
-            "model": model, "case": name, "threads": threads, "engine": w.engine, "version": w.version,
+            "model": model, "case": name, "threads": threads, "engine": w.engine, "version": w.version, "gflop": work,
             "median_ms": median * 1e3, "best_ms": min(w.seconds) * 1e3, "load_seconds": w.load_seconds,
             "error": error, "seconds": [round(s, 7) for s in w.seconds],
         })
@@ -229,9 +234,10 @@ def table(result):
               "|---|---|" + "---|" * (len(engines) + 1)]
     keys = list(dict.fromkeys((r["model"], r["case"], r["threads"]) for r in result["runs"]))
     for key in keys:
-        of = {r["engine"]: r["median_ms"] for r in result["runs"] if (r["model"], r["case"], r["threads"]) == key}
+        runs = [r for r in result["runs"] if (r["model"], r["case"], r["threads"]) == key]
+        of = {r["engine"]: r["median_ms"] for r in runs}
         peak = result["peaks"][str(key[2])]["fma"]
-        share = lambda ms: gflop(key[0], key[1]) / ms * 1e3 / peak * 100
+        share = lambda ms: runs[0]["gflop"] / ms * 1e3 / peak * 100
         cells = [f"{of[e]:.2f} ({share(of[e]):.0f} %)" if e in of else "" for e in engines]
         peer = best_peer(result["runs"], key)
         ratio = f"{peer['median_ms'] / of['tenon']:.2f}x" if peer and "tenon" in of else ""

@@ -103,8 +103,8 @@ class TorchCompile:
         root = pathlib.Path(__file__).resolve().parent.parent
         net = export.build(pathlib.Path(model).stem, root / "build" / "deps" / "minilm").eval()
         self.names = net.output_names
-        order = ["pixel_values"] if "pixel_values" in inputs else ["input_ids", "attention_mask", "token_type_ids"]
-        self.inputs = [torch.from_numpy(inputs[n]) for n in order]
+        known = ("pixel_values", "input_features", "input_ids", "attention_mask", "token_type_ids")  # as forward takes them
+        self.inputs = [torch.from_numpy(inputs[n]) for n in known if n in inputs]
         self.compiled = torch.compile(net, dynamic=False)
         self.run()
 
