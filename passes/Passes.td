@@ -142,6 +142,28 @@ def FuseContractionOperands : Pass<"tenon-fuse-contraction-operands", "::mlir::M
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def RaiseNorms : Pass<"tenon-raise-norms", "::mlir::ModuleOp"> {
+  let summary = "Norms from the arithmetic exporters write for them";
+  let description = [{
+    ```mlir
+    %q = tenon.map … { x[i, c] * x[i, c] }
+    %s = tenon.reduce sum %q over [1] : tensor<?x512xf32, …> -> tensor<?xf32, …>
+    %r = tenon.map … { 1 / sqrt(s[i] * 0.001953125 + 1.0e-6) }
+    %y = tenon.map … { w[c] * (x[i, c] * r[i]) }
+    ```
+    becomes
+    ```mlir
+    %n = tenon.norm rms %x over 1 epsilon 1.0e-6 : …
+    %y = tenon.map … { w[c] * n[i, c] }
+    ```
+    With x - mean(x) in place of x it is a layer norm. Matched is the arithmetic, whatever maps it is spread
+    over: mean by a product or a quotient, rsqrt, 1 / sqrt, a quotient by sqrt, or a power of -1/2. The row
+    is the last dim, of constant size. Exact but for rounding: the norm's own order of summation.
+
+    Does not fire where the sum is over another tensor or dim than the element's, or divided by another count.
+  }];
+}
+
 def NarrowToDemandedRows : Pass<"tenon-narrow-to-demanded-rows", "::mlir::ModuleOp"> {
   let summary = "Compute only the rows somebody reads";
   let description = [{

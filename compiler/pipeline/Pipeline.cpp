@@ -24,6 +24,7 @@ static void addSimplify(OpPassManager &passes) { addMapSimplification(passes); }
 
 static void addFuse(OpPassManager &passes) {
   passes.addPass(createFoldWeightMoves());
+  passes.addPass(createRaiseNorms());
   passes.addPass(createNarrowToDemandedRows());
   passes.addPass(createMergeProjections());        // before attention, which then reads slices of one product
   passes.addPass(createRaiseAttention());          // before contractions take in the transposes it explains

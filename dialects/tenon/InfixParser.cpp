@@ -1,6 +1,7 @@
 //===- InfixParser.cpp - a region written as one arithmetic expression --------------===//
 #include "dialects/tenon/InfixParser.h"
 #include "dialects/tenon/Tenon.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
@@ -262,6 +263,10 @@ ParseResult InfixParser::signedAtom(Value &result) {
   Value value;
   if (signedAtom(value))
     return failure();
+  if (FloatAttr constant; matchPattern(value, m_Constant(&constant))) {
+    result = arith::ConstantOp::create(builder, at(loc), builder.getFloatAttr(value.getType(), -constant.getValue()));
+    return success();
+  }
   if (isFloat(value)) {
     result = arith::NegFOp::create(builder, at(loc), value);
     return success();
