@@ -14,7 +14,7 @@ import lit.formats
 
 config.name = "tenon"
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["Inputs", "CMakeLists.txt"]
+config.excludes = ["Inputs", "CMakeLists.txt", "systems"]
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.test_source_root = os.path.join(config.tenon_source, "tests")
 config.test_exec_root = os.path.join(config.tenon_build, "tests")

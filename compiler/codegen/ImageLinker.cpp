@@ -54,12 +54,12 @@ static Error writeFile(StringRef path, StringRef bytes) {
   std::error_code failure;
   llvm::raw_fd_ostream out(path, failure);
   if (failure)
-    return createStringError(failure, "cannot write " + path);
+    return createStringError(failure, "cannot write " + path + ": " + failure.message());
   out << bytes;
   out.close();
-  if (out.has_error())
-    return createStringError(out.error(), "cannot write " + path);
-  return Error::success();
+  failure = out.error();
+  out.clear_error(); // else its destructor ends the process
+  return failure ? createStringError(failure, "cannot write " + path + ": " + failure.message()) : Error::success();
 }
 
 static bool runLinker(const std::string &input, const std::string &output, std::string &messages) {
