@@ -17,13 +17,14 @@ namespace {
 
 using Indices = ContractSpec::Indices;
 
-/// The right operand as the matrix [K, N] it stands for.
-Array unpackPanels(const Array &panels, int64_t columns) {
-  int64_t depth = panels.shape[1], width = panels.shape[2];
+/// The right operand as the matrix [K, N] it stands for: panels of `width` columns, each
+/// row of a panel holding `pair` neighbours along k of every column.
+Array unpackPanels(const Array &panels, int64_t depth, int64_t columns, int64_t width) {
+  int64_t rows = panels.shape[1], pair = panels.shape[2] / width;
   Array matrix = Array::zeros(panels.dtype, {depth, columns});
   for (int64_t k = 0; k < depth; ++k)
     for (int64_t n = 0; n < columns; ++n) {
-      int64_t from = (n / width * depth + k) * width + n % width;
+      int64_t from = ((n / width * rows + k / pair) * width + n % width) * pair + k % pair;
       if (matrix.isFloat())
         matrix.floats[k * columns + n] = panels.floats[from];
       else
@@ -204,7 +205,8 @@ llvm::Expected<Array> evaluateContract(ContractOp op, Operands operands, const E
                            toString(*accumulate));
   Array unpacked;
   if (op.getPanels())
-    unpacked = unpackPanels(*operands[1], result->shape[positionOf(spec->rhs[1], spec->result)]);
+    unpacked = unpackPanels(*operands[1], lhs.shape[positionOf(spec->rhs[0], spec->lhs)],
+                            result->shape[positionOf(spec->rhs[1], spec->result)], *op.getPanels());
   const Array &rhs = op.getPanels() ? unpacked : *operands[1];
 
   IndexSpace space;

@@ -415,6 +415,26 @@ def SinkReshapes : Pass<"tenon-sink-reshapes", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def NarrowProducts : Pass<"tenon-narrow-products", "::mlir::ModuleOp"> {
+  let summary = "Matrix products with weights multiply bf16 and sum f32";
+  let description = [{
+    Runs where the module says `tenon.products = "bf16"`, which `--dtype=bf16` does.
+
+    ```mlir
+    %y = tenon.contract "m k, k n -> m n" %x, %w : (tensor<?x384xf32, …>, tensor<384x96xf32>) -> tensor<?x96xf32, …>
+    ```
+    becomes
+    ```mlir
+    tenon.weight @w.cast : tensor<384x96xbf16> = #tenon.recipe<cast [@w]>
+    %r = tenon.map %a = %x at %i, %j : … { arith.truncf of %a[%i, %j] }
+    %y = tenon.contract "m k, k n -> m n" %r, %w.cast : (tensor<?x384xbf16, …>, tensor<384x96xbf16>) -> tensor<?x96xf32, …>
+    ```
+    The rounding is done by whatever computes the activation, or on the way into the product, so activations between
+    other operations stay f32: sums, softmax, norms and residuals keep their precision. Before maps are composed and
+    weights are packed.
+  }];
+}
+
 def PackWeights : Pass<"tenon-pack-weights", "::mlir::ModuleOp"> {
   let summary = "Weights of matrix products stand in column panels";
   let description = [{
@@ -427,7 +447,8 @@ def PackWeights : Pass<"tenon-pack-weights", "::mlir::ModuleOp"> {
     %y = tenon.contract "m k, k n -> m n" %x, %w.panels panels 16 : (…, tensor<6x384x16xf32>) -> …
     ```
     A micro-kernel reads a panel from first to last byte. Columns are padded with zeros when the artifact is
-    written, so the edge needs no mask. f32 only; products of two activations stay.
+    written, so the edge needs no mask. bf16 stands in pairs along `k`, `[ceil(N/16), ceil(K/2), 16 * 2]`, which is what
+    dot-product instructions read. f32 and bf16 with f32 results; products of two activations stay.
   }];
   let options = [Option<"width", "width", "int64_t", "16", "Columns of a panel">];
 }

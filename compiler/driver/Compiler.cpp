@@ -81,6 +81,8 @@ llvm::Error Compiler::Impl::runProgramPhases(Model &model, StringRef last) {
   if (llvm::Error error = applyBounds(model.module(), options))
     return error;
   MLIRContext *context = model.module().getContext();
+  if (options.products == ProductType::BF16)
+    model.module()->setAttr("tenon.products", StringAttr::get(context, "bf16"));
   // A module of kernels, as exposeKernelResults leaves it, has been through all of them.
   if (last == "import" || !model.module().getOps<KernelOp>().empty())
     return llvm::Error::success();
@@ -133,6 +135,8 @@ static llvm::Expected<LoweredKernels> lowerFor(const Level &level, StringRef ker
   if (!lowered.module)
     return diagnostics.takeError("the kernels cannot be read back");
   (*lowered.module)->setAttr("tenon.target", targetOf(level, context));
+  if (hasBf16Dot(level))
+    (*lowered.module)->setAttr("tenon.bf16_dot", UnitAttr::get(context));
   PassManager passes(context);
   addLoweringPasses(passes);
   if (failed(passes.run(*lowered.module)))

@@ -36,11 +36,15 @@ class GraphBuilder;
 struct Explanation;
 class WeightStore;
 
+/// What matrix products with weights multiply; they sum, and all else is computed, in the model's type.
+enum class ProductType { AsInModel, BF16 };
+
 struct CompileOptions {
   /// Target names separated by commas; empty: the default of this machine (design 4.9).
   std::string targets;
   /// Compiler threads; 0: as many as this process may use. The artifact does not depend on it.
   unsigned threads = 0;
+  ProductType products = ProductType::AsInModel;
   /// Bounds of named dims: {"sequence", {1, 512}}.
   std::map<std::string, std::pair<int64_t, int64_t>> dims;
   /// Told the name of each step as it begins, and its seconds when it ended (else negative).

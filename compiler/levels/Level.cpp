@@ -64,6 +64,8 @@ std::vector<std::string> requiredFeatures(const Level &level) {
   return required;
 }
 
+bool hasBf16Dot(const Level &level) { return llvm::is_contained(requiredFeatures(level), "avx512bf16"); }
+
 /// Features of `level`, inherited ones included, that this machine lacks.
 static llvm::SmallVector<std::string> missingFeatures(const Level &level) {
   llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();

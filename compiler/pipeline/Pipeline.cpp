@@ -44,6 +44,7 @@ static void addLayout(OpPassManager &passes) {
   passes.addPass(createFlattenContractions());
   passes.addPass(createNormaliseRows());
   passes.addPass(createSinkReshapes());
+  passes.addPass(createNarrowProducts());
   addMapSimplification(passes); // what now stands on one form composes
   passes.addPass(createPackWeights());
 }

@@ -10,7 +10,7 @@ namespace tenon {
 namespace {
 
 struct CompileCommand {
-  std::string model, output, emit = "artifact";
+  std::string model, output, emit = "artifact", dtype = "f32";
   std::vector<std::string> dims;
   CompileOptions options;
   bool timing = false, quiet = false;
@@ -101,6 +101,7 @@ int CompileCommand::run() {
       else if (seconds >= 0 && timing)
         std::fprintf(stderr, "%8.3f s  %s\n", seconds, step.c_str());
     };
+  options.products = dtype == "bf16" ? ProductType::BF16 : ProductType::AsInModel;
   Compiler compiler(options);
   auto loaded = compiler.load(model);
   if (!loaded)
@@ -112,6 +113,10 @@ std::string checkEmit(const std::string &value) {
   if (value == "artifact" || value == "llvm" || value == "asm" || value.rfind("mlir@", 0) == 0)
     return "";
   return "wants artifact, llvm, asm or mlir@PHASE, found '" + value + "'";
+}
+
+std::string checkDtype(const std::string &value) {
+  return value == "f32" || value == "bf16" ? "" : "wants f32 or bf16, found '" + value + "'";
 }
 
 std::string levelNames() {
@@ -137,6 +142,8 @@ void addCompileCommand(CLI::App &app, Command &command) {
   compile->add_option("--target", state->options.targets,
                       "Levels, by comma: " + levelNames() + ", host. Default: " + defaultTargets())
       ->check(checkTargets);
+  compile->add_option("--dtype", state->dtype, "What products with weights multiply: f32 (as in the model) or bf16; sums stay f32")
+      ->check(checkDtype);
   compile->add_option("--dim", state->dims, "Bounds of a dynamic dim: name=low..high; may be repeated");
   compile->add_option("--emit", state->emit, "artifact, llvm, asm, or mlir@PHASE: the module after a phase")
       ->check(checkEmit);

@@ -10,7 +10,7 @@ namespace tenon {
 namespace {
 
 struct VerifyCommand {
-  std::string model;
+  std::string model, dtype = "f32";
   std::vector<std::string> inputs, sizes;
   VerifyOptions options;
   bool json = false;
@@ -52,6 +52,11 @@ int VerifyCommand::run() {
       return 2;
     }
   }
+  if (dtype == "bf16" && !options.layers) {
+    std::fprintf(stderr, "error: --dtype bf16 wants --layers: the model itself is not rounded to bf16\n");
+    return 2;
+  }
+  options.compile.products = dtype == "bf16" ? ProductType::BF16 : ProductType::AsInModel;
   auto tensors = verify(model, options);
   if (!tensors) {
     std::fprintf(stderr, "error: %s\n", llvm::toString(tensors.takeError()).c_str());
@@ -77,6 +82,10 @@ void addVerifyCommand(CLI::App &app, Command &command) {
   verify->add_option("--input", state->inputs, "NAME=FILE.npy; the other inputs are random");
   verify->add_option("--dim", state->sizes, "name=size of a dynamic dim, for random inputs (default 7)");
   verify->add_option("--target", state->options.compile.targets, "Levels; the best this machine has is run");
+  verify->add_option("--dtype", state->dtype, "As for compile; bf16 with --layers only, where both sides round alike")
+      ->check([](const std::string &value) {
+        return value == "f32" || value == "bf16" ? "" : "wants f32 or bf16, found '" + value + "'";
+      });
   verify->add_option("--seed", state->options.seed, "Of the random inputs");
   verify->add_option("--threads", state->options.threads, "Threads of the run");
   verify->add_flag("--layers", state->options.layers, "Compare after every command; the first that diverges is the error");

@@ -149,10 +149,14 @@ static FailureOr<std::pair<Shape, Shape>> logicalShapes(ContractOp op, const Con
     return op.emitOpError("with panels wants a right operand \"k n\" of shape [ceil(N / W), K, W], found ")
            << toString(rhs);
   Dim columns = result[column];
-  if (rhs[0] != columns.ceilDiv(Dim(*op.getPanels())) || rhs[2] != Dim(*op.getPanels()))
+  // Elements of 16 bits stand in pairs along k.
+  int64_t pair = elementOf(op.getRhs()).getIntOrFloatBitWidth() == 16 ? 2 : 1;
+  if (rhs[0] != columns.ceilDiv(Dim(*op.getPanels())) || rhs[2] != Dim(*op.getPanels() * pair))
     return op.emitOpError("wants ") << columns.str() << " columns in panels of " << *op.getPanels() << ", found "
                                     << toString(rhs);
-  return std::make_pair(lhs, Shape{rhs[1], columns});
+  int summed = positionOf(spec.rhs[0], spec.lhs);
+  bool isPaired = pair == 2 && summed >= 0 && summed < int(lhs.size()) && rhs[1] == lhs[summed].ceilDiv(Dim(pair));
+  return std::make_pair(lhs, Shape{isPaired ? lhs[summed] : rhs[1], columns});
 }
 
 /// Collects the size of every index, or says which two disagree.

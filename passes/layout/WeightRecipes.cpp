@@ -15,13 +15,13 @@ WeightRecipes::WeightRecipes(ModuleOp module) : module(module), symbols(module) 
 }
 
 WeightOp WeightRecipes::make(StringRef kind, ArrayRef<WeightOp> inputs, ArrayRef<int64_t> sizes,
-                             ArrayRef<NamedAttribute> parameters) {
+                             ArrayRef<NamedAttribute> parameters, Type element) {
   MLIRContext *context = module.getContext();
   auto names = llvm::map_to_vector(
       inputs, [&](WeightOp input) { return FlatSymbolRefAttr::get(context, input.getSymName()); });
   WeightOp first = inputs.front();
   auto value = RecipeAttr::get(context, kind, names, DictionaryAttr::get(context, parameters));
-  auto type = RankedTensorType::get(sizes, typeOf(first).getElementType());
+  auto type = RankedTensorType::get(sizes, element ? element : typeOf(first).getElementType());
   WeightOp &weight = known[{value, type}];
   if (weight)
     return weight;
@@ -82,6 +82,18 @@ WeightOp WeightRecipes::panels(WeightOp input, int64_t width) {
   Builder builder(module.getContext());
   return make("panels", input, {int64_t(llvm::divideCeil(columns, width)), rows, width},
               builder.getNamedAttr("width", builder.getI64IntegerAttr(width)));
+}
+
+// Panels of two columns of the transpose are the pairs, missing rows zero; the rest
+// is panels of pairs.
+WeightOp WeightRecipes::pairPanels(WeightOp input, int64_t width) {
+  WeightOp pairs = panels(transpose(input, {1, 0}), 2); // [ceil(K / 2), N, 2]
+  int64_t rows = typeOf(pairs).getDimSize(0), columns = typeOf(pairs).getDimSize(1);
+  return panels(reshape(pairs, {rows, 2 * columns}), 2 * width);
+}
+
+WeightOp WeightRecipes::cast(WeightOp input, Type element) {
+  return make("cast", input, typeOf(input).getShape(), {}, element);
 }
 
 GetOp WeightRecipes::get(OpBuilder &builder, Location loc, WeightOp weight) {

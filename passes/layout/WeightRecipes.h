@@ -18,9 +18,9 @@ public:
 
   WeightOp lookup(GetOp get) const { return symbols.lookup<WeightOp>(get.getWeight()); }
 
-  /// A weight with dims `sizes` of the inputs' element type, made by `kind` with `parameters`.
+  /// A weight with dims `sizes` of `element`, by default the inputs' element type, made by `kind` with `parameters`.
   WeightOp make(llvm::StringRef kind, llvm::ArrayRef<WeightOp> inputs, llvm::ArrayRef<int64_t> sizes,
-                llvm::ArrayRef<mlir::NamedAttribute> parameters = {});
+                llvm::ArrayRef<mlir::NamedAttribute> parameters = {}, mlir::Type element = {});
 
   WeightOp concat(llvm::ArrayRef<WeightOp> inputs, int64_t axis);
   WeightOp transpose(WeightOp input, llvm::ArrayRef<int64_t> permutation);
@@ -28,6 +28,9 @@ public:
   WeightOp reshape(WeightOp input, llvm::ArrayRef<int64_t> sizes);
   /// `[K, N]` as `[ceil(N / width), K, width]`.
   WeightOp panels(WeightOp input, int64_t width);
+  /// `[K, N]` as `[ceil(N / width), ceil(K / 2), width · 2]`: two neighbours along K side by side.
+  WeightOp pairPanels(WeightOp input, int64_t width);
+  WeightOp cast(WeightOp input, mlir::Type element);
 
   static GetOp get(mlir::OpBuilder &builder, mlir::Location loc, WeightOp weight);
 

@@ -58,9 +58,10 @@ KernelFunction KernelFunction::create(OpBuilder &builder, Location loc, ModuleOp
   kernel.first = arith::IndexCastUIOp::create(builder, loc, index, body->getArgument(1));
   kernel.last = arith::IndexCastUIOp::create(builder, loc, index, body->getArgument(2));
   Value operands = loadEntry(builder, loc, args, pointer, OperandsField);
-  for (auto [k, element] : llvm::enumerate(operandElements))
-    kernel.operandViews.push_back(
-        viewOfPointer(builder, loc, loadEntry(builder, loc, operands, pointer, k), element));
+  for (auto [k, element] : llvm::enumerate(operandElements)) {
+    kernel.operandPointers.push_back(loadEntry(builder, loc, operands, pointer, k));
+    kernel.operandViews.push_back(viewOfPointer(builder, loc, kernel.operandPointers.back(), element));
+  }
   Value table = loadEntry(builder, loc, args, pointer, DimsField);
   for (unsigned k = 0; k < dims; ++k)
     kernel.dimValues.push_back(arith::IndexCastOp::create(
@@ -69,6 +70,10 @@ KernelFunction KernelFunction::create(OpBuilder &builder, Location loc, ModuleOp
   kernel.faultsPointer = loadEntry(builder, loc, args, pointer, FaultsField);
   builder.setInsertionPoint(func::ReturnOp::create(builder, loc));
   return kernel;
+}
+
+Value KernelFunction::operandAs(OpBuilder &builder, Location loc, unsigned k, Type element) const {
+  return viewOfPointer(builder, loc, operandPointers[k], element);
 }
 
 Value KernelFunction::scratch(OpBuilder &builder, Location loc, Type element, Value byteOffset) const {

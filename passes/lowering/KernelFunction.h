@@ -27,6 +27,8 @@ public:
 
   /// Operand k, as memref<?xT>. In the ABI's order: inputs, weights, results.
   mlir::Value operand(unsigned k) const { return operandViews[k]; }
+  /// Operand k, as memref<?xelement> of the same bytes.
+  mlir::Value operandAs(mlir::OpBuilder &builder, mlir::Location loc, unsigned k, mlir::Type element) const;
   /// Kernel dim k, as index.
   mlir::Value dim(unsigned k) const { return dimValues[k]; }
   /// The tiles this call is to compute, [firstTile, lastTile), as index.
@@ -43,7 +45,7 @@ public:
 
 private:
   mlir::func::FuncOp func;
-  llvm::SmallVector<mlir::Value> operandViews, dimValues;
+  llvm::SmallVector<mlir::Value> operandPointers, operandViews, dimValues;
   mlir::Value first, last;
   mlir::Value scratchPointer, faultsPointer;
 };

@@ -19,6 +19,7 @@ namespace {
 // "m k, k n -> m n" against panels
 //===----------------------------------------------------------------------------===//
 
+/// In words along k (MicroKernel.h): f32, or pairs of bf16.
 struct PanelLowering {
   PanelLowering(KernelLowering &lowering, ContractOp op) : lowering(lowering), op(op) {}
 
@@ -30,15 +31,23 @@ struct PanelLowering {
   Type f32 = Float32Type::get(builder.getContext());
   Shape lhs = shapeOf(op.getLhs()), result = shapeOf(op.getResult());
   int64_t depth = *lhs[1].constant(), columns = *result[1].constant();
-  ProductBlocking blocking = productBlocking(tile(), depth);
+  bool isPaired = elementOf(op.getLhs()).isBF16();
+  int64_t words = isPaired ? (depth + 1) / 2 : depth;
+  ProductBlocking blocking = productBlocking(tile(), words);
 
   RegisterTile tile() const {
     TargetAttr target = lowering.target;
-    return productTile(target.getVectorBits() / 32, target.getVectorRegisters(), target.getRowTile());
+    auto module = lowering.kernel->getParentOfType<ModuleOp>();
+    TileStep step = !isPaired                               ? TileStep::F32
+                    : module->hasAttr(bf16DotAttributeName) ? TileStep::Bf16Dot
+                                                            : TileStep::Bf16Split;
+    return productTile(target.getVectorBits() / 32, target.getVectorRegisters(), target.getRowTile(), step);
   }
 
   /// One row of the left operand into scratch: a copy, or a producer's elements.
   void loadRow(Value row, Value kBegin, Value kCount, Value to, Value toOffset) {
+    if (isPaired)
+      return loadPairs(row, kBegin, kCount, toOffset);
     if (Value memory = lowering.memoryOf(op.getLhs())) {
       Value from = scope.add(scope.mul(row, scope.index(depth, loc), loc), kBegin, loc);
       return copyRow(builder, loc, tile().lanes, memory, from, kCount, to, toOffset);
@@ -48,6 +57,24 @@ struct PanelLowering {
       LaneValue element = lowering.reader(op.getLhs(), emitter)({LaneValue::uniform(row), column});
       emitter.store(element, to, scope.add(toOffset, j.value, loc));
     });
+  }
+
+  /// The same for pairs; the one that an odd depth lacks is zero.
+  void loadPairs(Value row, Value kBegin, Value kCount, Value toOffset) {
+    Value two = scope.index(2, loc);
+    Value begin = scope.mul(kBegin, two, loc), to = scope.mul(toOffset, two, loc);
+    Value count = scope.minimum(scope.mul(kCount, two, loc), scope.sub(scope.index(depth, loc), begin, loc), loc);
+    Type bf16 = BFloat16Type::get(builder.getContext());
+    Value memory = scope.function.scratch(builder, loc, bf16, scope.index(0, loc));
+    emitLaneLoop(scope, loc, count, tile().lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
+      LaneValue column{j.kind, scope.add(begin, j.value, loc), j.step, false};
+      LaneValue element = lowering.reader(op.getLhs(), emitter)({LaneValue::uniform(row), column});
+      emitter.store(element, memory, scope.add(to, j.value, loc));
+    });
+    if (depth % 2 == 0)
+      return;
+    Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(bf16));
+    RegionEmitter(scope, 1, loc).store(LaneValue::uniform(zero), memory, scope.add(to, count, loc));
   }
 
   /// Applies the map behind the contraction to a piece of finished sums and stores it.
@@ -101,14 +128,14 @@ struct PanelLowering {
 
   KernelGrid lower() {
     Dim panels = result[1].ceilDiv(Dim(RegisterTile::panelWidth));
-    int64_t floats = packedProductScratch(blocking, depth);
+    int64_t floats = packedProductScratch(blocking, words);
     PackedProduct product;
     product.tile = tile();
     product.blocking = blocking;
     product.rows = scope.dim(lhs[0], loc);
     product.panels = scope.dim(panels, loc);
-    product.k = scope.index(depth, loc);
-    product.b = lowering.memoryOf(op.getRhs());
+    product.k = scope.index(words, loc);
+    product.b = scope.function.operandAs(builder, loc, cast<BlockArgument>(op.getRhs()).getArgNumber(), f32);
     product.bOffset = scope.index(0, loc);
     product.scratch = scope.function.scratch(builder, loc, f32, scope.index(0, loc));
     product.firstTile = scope.function.firstTile();

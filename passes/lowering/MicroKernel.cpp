@@ -3,6 +3,7 @@
 
 #include "passes/lowering/MicroKernel.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -119,11 +120,53 @@ private:
     for (unsigned row = 0; row < height; ++row) {
       Value scalar = memref::LoadOp::create(builder, loc, a.base, index.step(aAt, row, a.rowStride));
       Value factor = vector::BroadcastOp::create(builder, loc, vectorType, scalar);
-      for (unsigned vector = 0; vector < vectors; ++vector) {
-        Value &sum = sums[row * vectors + vector];
-        sum = vector::FMAOp::create(builder, loc, factor, columns[vector], sum);
-      }
+      addProducts(builder, factor, columns, sums.slice(row * vectors, vectors));
     }
+  }
+
+  void addProducts(OpBuilder &builder, Value factor, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
+    switch (tile.step) {
+    case TileStep::F32:
+      return addFused(builder, factor, columns, sums);
+    case TileStep::Bf16Dot:
+      return addDots(builder, factor, columns, sums);
+    case TileStep::Bf16Split:
+      addFused(builder, half(builder, factor, Even), halves(builder, columns, Even), sums);
+      return addFused(builder, half(builder, factor, Odd), halves(builder, columns, Odd), sums);
+    }
+  }
+
+  void addFused(OpBuilder &builder, Value factor, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
+    for (auto [column, sum] : llvm::zip_equal(columns, sums))
+      sum = vector::FMAOp::create(builder, loc, factor, column, sum);
+  }
+
+  void addDots(OpBuilder &builder, Value factor, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
+    auto pairs = VectorType::get({2 * tile.lanes}, builder.getBF16Type());
+    auto asPairs = [&](Value words) { return vector::BitCastOp::create(builder, loc, pairs, words); };
+    auto name = builder.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512");
+    for (auto [column, sum] : llvm::zip_equal(columns, sums)) {
+      SmallVector<Value> operands{sum, asPairs(factor), asPairs(column)};
+      sum = LLVM::CallIntrinsicOp::create(builder, loc, Type(vectorType), name, operands).getResult(0);
+    }
+  }
+
+  enum Half { Even, Odd };
+
+  /// One bf16 of every word as f32: its bits are the upper half of the f32's.
+  Value half(OpBuilder &builder, Value words, Half which) const {
+    auto integers = VectorType::get({tile.lanes}, builder.getI32Type());
+    Value bits = vector::BitCastOp::create(builder, loc, integers, words);
+    auto constant = [&](int32_t value) {
+      return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(integers, value));
+    };
+    bits = which == Even ? Value(arith::ShLIOp::create(builder, loc, bits, constant(16)))
+                         : Value(arith::AndIOp::create(builder, loc, bits, constant(int32_t(0xffff0000))));
+    return vector::BitCastOp::create(builder, loc, vectorType, bits);
+  }
+
+  SmallVector<Value> halves(OpBuilder &builder, ArrayRef<Value> columns, Half which) const {
+    return llvm::map_to_vector(columns, [&](Value column) { return half(builder, column, which); });
   }
 
   void fetchAhead(OpBuilder &builder, Value k) const {
@@ -309,10 +352,22 @@ private:
 };
 } // namespace
 
+static StringRef stepName(TileStep step) {
+  switch (step) {
+  case TileStep::F32:
+    return "";
+  case TileStep::Bf16Dot:
+    return "_dot";
+  case TileStep::Bf16Split:
+    return "_split";
+  }
+  llvm_unreachable("every TileStep is above");
+}
+
 TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const Strides &strides) {
   std::string name = ("tile_" + Twine(tile.rows) + "_a" + Twine(strides.aRow) + "_b" + Twine(strides.bK) + "_c" +
                       Twine(strides.cRow) + (strides.aK == 1 ? "" : "_k" + Twine(strides.aK).str()) +
-                      (strides.fetchesAhead ? "" : "_near"))
+                      (strides.fetchesAhead ? "" : "_near") + stepName(tile.step))
                          .str();
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return TileFunction(known, strides.fetchesAhead);

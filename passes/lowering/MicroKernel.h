@@ -15,7 +15,11 @@
 // go: of n terms in pieces of c it grows as sqrt(n c) instead of n.
 //
 // Costs, per k: `panels * 16 / lanes` vector loads and h broadcasts for h times
-// as many multiply-adds as vector loads. Limits: fp32.
+// as many multiply-adds as vector loads.
+//
+// A step of k is one 32-bit word of A and of B: an f32, or a pair of bf16 that are
+// neighbours along k, whose two products are added to an f32 sum. So a product of
+// bf16 is the product of f32 with half the steps and another multiply-add.
 
 #pragma once
 
@@ -26,11 +30,19 @@
 
 namespace tenon {
 
+/// How a word of A times a word of B is added to a sum.
+enum class TileStep {
+  F32,       // one fused multiply-add
+  Bf16Dot,   // AVX-512's instruction for pairs of bf16 (denormals are zero)
+  Bf16Split, // pairs of bf16 taken apart into f32: the even one is added first
+};
+
 /// What a level's registers hold; filled from the target's level table.
 struct RegisterTile {
   unsigned lanes;     // fp32 elements of a vector register: 4, 8 or 16
   unsigned registers; // vector registers
   unsigned rows;      // tallest tile
+  TileStep step = TileStep::F32;
 
   static constexpr unsigned panelWidth = 16;
   unsigned vectorsPerPanel() const { return panelWidth / lanes; }

@@ -51,12 +51,13 @@ Value packedProductGrid(OpBuilder &builder, Location loc, const PackedProduct &p
                    index.ceilDiv(product.panels, product.blocking.panelGroup));
 }
 
-RegisterTile productTile(unsigned lanes, unsigned registers, unsigned rows) {
-  constexpr unsigned wide = 3, enoughRows = 8;
-  RegisterTile tile{lanes, registers, rows};
-  unsigned rowsIfWide = (registers - 1) / (wide * tile.vectorsPerPanel()) - 1;
-  if (rowsIfWide >= enoughRows)
-    tile.rows = std::min(rows, rowsIfWide);
+RegisterTile productTile(unsigned lanes, unsigned registers, unsigned rows, TileStep step) {
+  constexpr unsigned enoughRows = 8;
+  bool splits = step == TileStep::Bf16Split; // what is taken apart needs registers too
+  RegisterTile tile{lanes, splits ? registers * 3 / 4 : registers, rows, step};
+  auto rowsAt = [&](unsigned panels) { return (tile.registers - 1) / (panels * tile.vectorsPerPanel()) - 1; };
+  unsigned rowsIfWide = rowsAt(splits ? 2 : 3);
+  tile.rows = std::min(rows, rowsIfWide >= enoughRows ? rowsIfWide : rowsAt(1));
   return tile;
 }
 

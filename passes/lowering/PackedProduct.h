@@ -53,18 +53,18 @@ ProductBlocking productBlocking(const RegisterTile &tile, int64_t k);
 /// three panels wide where that leaves height enough, since a wide tile needs the
 /// fewest loads and reads the most streams of B at once (9 x 48 instead of 14 x 32
 /// on AVX-512: 12 loads for 27 multiply-adds instead of 16 for 28).
-RegisterTile productTile(unsigned lanes, unsigned registers, unsigned rows);
+RegisterTile productTile(unsigned lanes, unsigned registers, unsigned rows, TileStep step = TileStep::F32);
 
 struct PackedProduct {
   RegisterTile tile;
   ProductBlocking blocking;
-  mlir::Value rows, panels, k; // index: M, ceil(N / 16), K
+  mlir::Value rows, panels, k; // index: M, ceil(N / 16), K in words
   mlir::Value b, bOffset;      // memref<?xf32>, index: the first panel
   mlir::Value scratch;         // memref<?xf32> of scratchFloats() elements, on a cache line
   mlir::Value firstTile, lastTile;
 
-  /// Writes elements [kBegin, kBegin + kCount) of row `row` of A to `to` from
-  /// element `toOffset` on.
+  /// Writes words [kBegin, kBegin + kCount) of row `row` of A to `to` from word
+  /// `toOffset` on.
   std::function<void(mlir::OpBuilder &, mlir::Location, mlir::Value row, mlir::Value kBegin, mlir::Value kCount,
                      mlir::Value to, mlir::Value toOffset)>
       loadRow;

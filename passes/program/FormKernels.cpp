@@ -47,8 +47,16 @@ MapOp epilogueOf(Value value) {
   return map;
 }
 
-/// A root that reads each element of `operand` once takes in the map that computes it.
+/// The map only rounds: computing it where it is read costs less than writing it.
+bool onlyConverts(MapOp map) {
+  return llvm::all_of(map.getBody().front(), [](Operation &op) { return isa<LoadOp, arith::TruncFOp, YieldOp>(op); });
+}
+
+/// A root that reads each element of `operand` once takes in the map that computes it. A
+/// packed product reads its rows once for each worker.
 bool readsOnce(Operation *root, Value operand) {
+  if (auto contract = dyn_cast<ContractOp>(root))
+    return contract.getPanels() && operand == contract.getLhs() && onlyConverts(operand.getDefiningOp<MapOp>());
   if (isa<ReduceOp, SoftmaxOp>(root))
     return true;
   auto norm = dyn_cast<NormOp>(root);

@@ -46,11 +46,12 @@ class ModelTest(unittest.TestCase):
         cls.artifact = cls.work / "model.tenon"
         tenon("compile", cls.model, "-o", cls.artifact)
 
-    def run_case(self, case, *options):
+    def run_case(self, case, *options, artifact=None):
+        artifact = artifact or self.artifact
         inputs = sorted((case / "inputs").rglob("*.npy"))
-        out = self.work / f"{case.name}{''.join(options)}"
+        out = self.work / f"{artifact.stem}-{case.name}{''.join(options)}"
         named = [f"{str(f.relative_to(case / 'inputs'))[: -len('.npy')]}={f}" for f in inputs]
-        tenon("run", self.artifact, *[a for n in named for a in ("--input", n)], "--output-dir", out, *options)
+        tenon("run", artifact, *[a for n in named for a in ("--input", n)], "--output-dir", out, *options)
         return read_tensors(out)
 
     def check(self, case):
@@ -65,6 +66,17 @@ class ModelTest(unittest.TestCase):
             text = f"{name}: {worst:.2f} of the allowed maximum error, {rms:.2f} of the allowed rms error"
             self.assertLessEqual(max(worst, rms), 1.0, text)
         return found
+
+    def check_bf16(self):
+        """Products in bf16: every output points where it should, and every kernel keeps the rule beside plain evaluation."""
+        artifact, case = self.work / "bf16.tenon", sorted(self.cases.glob("*/inputs"))[-1].parent
+        tenon("compile", self.model, "-o", artifact, "--dtype=bf16")
+        for name, wanted in read_tensors(case / "outputs").items():
+            found = self.run_case(case, artifact=artifact)[name].astype(np.float64)
+            cosine = (found * wanted).sum() / np.linalg.norm(found) / np.linalg.norm(wanted)
+            self.assertGreaterEqual(cosine, 0.999, name)
+        if self.model != MINILM:  # the interpreter is slow
+            tenon("verify", self.model, "--layers", "--dtype=bf16")
 
     def check_threads(self):
         """The bytes do not depend on the number of threads."""
@@ -90,7 +102,7 @@ def case_test(check, case):
 
 def make_test(name, model, cases, check=ModelTest.check):
     """A test class with one method per case folder."""
-    body = {"model": model, "cases": cases, "test_threads": ModelTest.check_threads}
+    body = {"model": model, "cases": cases, "test_threads": ModelTest.check_threads, "test_bf16": ModelTest.check_bf16}
     for inputs in sorted(cases.glob("*/inputs")):
         case = inputs.parent
         body["test_" + case.name.replace("-", "_")] = case_test(check, case)
