@@ -12,6 +12,9 @@ rates are measured between them. Outputs are compared with PyTorch's float64
 before anything is timed. Everything, raw times included, goes to
 benchmarks/results/NAME.json, the table to NAME.md.
 
+--dtype bf16 compares products in bf16 with OpenVINO's; ONNX Runtime has none on
+CPUs. Outputs must then point the same way as PyTorch's: cosine 0.999.
+
 A peer more than 20 % slower than it should be on such a machine (EXPECTED,
 scaled by the FMA peak) makes the run invalid: the file says so, exit status 1.
 """
@@ -47,6 +50,7 @@ EXPECTED = {
 }
 FLAGS = "avx2 fma f16c avx512f avx512bw avx512vl avx512_vnni avx512_bf16 amx_tile amx_bf16 amx_int8".split()
 LARGEST_ERROR = 1e-4  # of a float32 engine against float64, relative to the largest output
+LEAST_COSINE = 0.999  # of a bf16 engine
 
 
 class Worker:
@@ -124,6 +128,12 @@ def measure_peak(program, threads, best):
         best[key] = max(best.get(key, 0), value)
 
 
+def agrees(found, wanted, error):
+    if os.environ.get("PEERS_DTYPE", "f32") == "f32":
+        return error <= LARGEST_ERROR * np.abs(wanted).max()
+    return (found * wanted).sum() >= LEAST_COSINE * np.linalg.norm(found) * np.linalg.norm(wanted)
+
+
 def compare(worker, case, folder):
     """Largest error of each output against PyTorch's float64."""
     out = folder / worker.engine
@@ -134,8 +144,9 @@ def compare(worker, case, folder):
         wanted = np.load(file)
         if not (out / file.name).exists():
             raise SystemExit(f"{worker.engine}: {case}: no output {file.stem}")
-        error = float(np.abs(np.load(out / file.name) - wanted).max())
-        if not error <= LARGEST_ERROR * np.abs(wanted).max():
+        found = np.load(out / file.name)
+        error = float(np.abs(found - wanted).max())
+        if not agrees(found.astype(np.float64), wanted, error):
             raise SystemExit(f"{worker.engine}: {case}: output {file.stem} is off by {error:.3g}")
         errors[file.stem] = error
     return errors
@@ -143,11 +154,12 @@ def compare(worker, case, folder):
 
 def compiled(model, options):
     """The model's artifact, compiled again when the compiler or the model is newer."""
-    artifact, source = options.artifacts / f"{model}.tenon", options.models / f"{model}.onnx"
+    suffix = "" if options.dtype == "f32" else f"-{options.dtype}"
+    artifact, source = options.artifacts / f"{model}{suffix}.tenon", options.models / f"{model}.onnx"
     newest = max(f.stat().st_mtime for f in (TENON, source))
     if not artifact.exists() or artifact.stat().st_mtime < newest:
         options.artifacts.mkdir(parents=True, exist_ok=True)
-        subprocess.run([TENON, "compile", source, "-o", artifact], check=True)
+        subprocess.run([TENON, "compile", source, "-o", artifact, f"--dtype={options.dtype}"], check=True)
     return artifact
 
 
@@ -254,6 +266,7 @@ def parse():
     parser.add_argument("--with-torch", metavar="PYTHON", help="a Python with export.py's environment")
     parser.add_argument("--without", nargs="*", default=[], help="engines to leave out")
     parser.add_argument("--cases", nargs="*", help="such as minilm/1x128 (default: all)")
+    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=0.3, help="of one turn")
@@ -262,6 +275,9 @@ def parse():
     options = parser.parse_args()
     options.engines = ["tenon", "onnxruntime", "openvino", "openvino-reshaped"]
     options.engines += ["torch.compile"] if options.with_torch else []
+    if options.dtype != "f32":
+        options.engines = ["tenon", "openvino", "openvino-reshaped"]
+    os.environ["PEERS_DTYPE"] = options.dtype  # the workers read it
     options.engines = [e for e in options.engines if e not in options.without]
     return options
 

@@ -51,7 +51,7 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """Latency hint, one stream, float32; `reshaped` fixes the shapes first."""
+    """Latency hint, one stream, float32 or what PEERS_DTYPE says; `reshaped` fixes the shapes first."""
 
     reshaped = False
 
@@ -68,7 +68,7 @@ class OpenVino:
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
             "INFERENCE_NUM_THREADS": str(threads),
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": os.environ.get("PEERS_DTYPE", "f32"),
         }
         compiled = core.compile_model(graph, "CPU", settings)
         self.names = [o.any_name for o in compiled.outputs]

@@ -10,9 +10,9 @@ tenon.weight @w : tensor<8x20xf32> = #tenon.random<1, 0.1>
 
 // Both operands are rounded; the sum stays f32.
 // CHECK-LABEL: func.func @linear
-// CHECK: %[[W:.*]] = tenon.get @w.cast : tensor<8x20xbf16>
 // CHECK: %[[X:.*]] = tenon.map {{.*}} -> tensor<5x8xbf16>
 // CHECK: arith.truncf %{{.*}} : f32 to bf16
+// CHECK: %[[W:.*]] = tenon.get @w.cast : tensor<8x20xbf16>
 // CHECK: tenon.contract "m k, k n -> m n" %[[X]], %[[W]] : (tensor<5x8xbf16>, tensor<8x20xbf16>) -> tensor<5x20xf32>
 func.func @linear(%x: tensor<5x8xf32>) -> tensor<5x20xf32> {
   %w = tenon.get @w : tensor<8x20xf32>
