@@ -45,6 +45,8 @@ private:
   /// four LLVM's scheduler spills; a small one would be mostly loop. With 16
   /// registers even a large tile is 12 multiply-adds among 27 instructions.
   unsigned kUnroll() const {
+    if (tile.step == TileStep::Bf16Split)
+      return 1;
     if (2 * height * vectors <= tile.registers)
       return 4;
     return tile.registers > 16 ? 1 : 2;
