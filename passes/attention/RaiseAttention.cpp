@@ -6,6 +6,7 @@
 #include "dialects/tenon/ContractSpec.h"
 #include "passes/Passes.h"
 #include "passes/attention/ElementTrace.h"
+#include "llvm/Support/SaveAndRestore.h"
 #include "mlir/IR/Remarks.h"
 
 using namespace mlir;
@@ -187,8 +188,11 @@ private:
       return fail("queries and keys do not come from different operands");
     Value q = queryIsLeft ? scores.getLhs() : scores.getRhs(), k = queryIsLeft ? scores.getRhs() : scores.getLhs();
     auto &qWords = queryIsLeft ? spec.lhs : spec.rhs, &kWords = queryIsLeft ? spec.rhs : spec.lhs;
-    return place(q, qWords, indexOf, Through::MovementAndScale, /*isQuery=*/true, query) &&
-           place(k, kWords, indexOf, Through::MovementAndScale, /*isQuery=*/false, key);
+    placeKey = [this, k, words = kWords, indexOf, keyDepth = depthSymbol] {
+      llvm::SaveAndRestore<Dim> depth(depthSymbol, keyDepth);
+      return place(k, words, indexOf, Through::MovementAndScale, /*isQuery=*/false, key);
+    };
+    return place(q, qWords, indexOf, Through::MovementAndScale, /*isQuery=*/true, query) && placeKey();
   }
 
   /// The word of the scores that is a role. One of extent 1 is always 0: then the word is one that only
@@ -235,10 +239,21 @@ private:
       layout += (layout.empty() ? "" : " ") + (dim.symbol.empty() ? std::to_string(dim.position) : std::string(1, role));
       split.push_back(dim.size);
     }
-    if (!addMissingRoles(layout, split, isQuery))
+    if (!addMissingRoles(layout, split, isQuery) || (!isQuery && !hasWantedHeads(layout, split)))
       return false;
     result = {view.base, split, layout, view.scale};
     return true;
+  }
+
+  static Dim headsOf(StringRef layout, ArrayRef<Dim> split) {
+    SmallVector<StringRef> names;
+    layout.split(names, ' ');
+    auto *head = llvm::find(names, "h");
+    return head == names.end() ? Dim(1) : split[head - names.begin()];
+  }
+
+  bool hasWantedHeads(StringRef layout, ArrayRef<Dim> split) const {
+    return !wantedHeads || headsOf(layout, split) == *wantedHeads;
   }
 
   char letterOf(StringRef symbol, bool isQuery) {
@@ -332,7 +347,15 @@ private:
     indexOf[columns[0]] = depthSymbol;
     resultWords.assign(spec.result.begin(), spec.result.end());
     valueDepthWord = columns[0].str();
-    return place(values, valueWords, indexOf, Through::Movement, /*isQuery=*/false, value) && matchHeads();
+    auto placeValue = [&] {
+      return place(values, valueWords, indexOf, Through::Movement, /*isQuery=*/false, value) && matchHeads();
+    };
+    wantedHeads = headsOf(key.layout, key.shape);
+    if (placeValue())
+      return true;
+    // Heads repeated for the queries before arithmetic (a rotation) stay repeated, on one side or on both.
+    wantedHeads = roles.hasHeads ? roles.domain.extentOf(*roles.h.asSymbol()) : Dim(1);
+    return placeKey() && placeValue();
   }
 
   bool matchHeads() {
@@ -460,6 +483,8 @@ private:
   SmallVector<Dim, 4> at; ///< The softmax's indices in roles.
   Dim depthSymbol;
   AttentionOperand query, key, value;
+  std::function<bool()> placeKey;  ///< Once more, under other `wantedHeads`.
+  std::optional<Dim> wantedHeads; ///< Of keys and values; any number if none.
   Value weights;
   SmallVector<Dim, 4> weightsAt; ///< The second contraction's weights' indices in roles.
   SmallVector<Dim, 4> softmaxAt; ///< The softmax's indices in those of the weights.

@@ -406,13 +406,42 @@ Dim linearise(ArrayRef<Dim> indices, ArrayRef<Dim> shape) {
   return position;
 }
 
+namespace {
+/// Neighbouring dims of two shapes with as many elements in all, none of whose proper ends have.
+struct ReshapedDims {
+  unsigned fromBegin, fromEnd, toBegin, toEnd;
+};
+} // namespace
+
+/// From the last dims to the first: a group ends as soon as both sides hold as many elements.
+static SmallVector<ReshapedDims> groupDims(ArrayRef<Dim> from, ArrayRef<Dim> to) {
+  SmallVector<ReshapedDims> groups;
+  for (unsigned f = from.size(), t = to.size(); f > 0 && t > 0;) {
+    unsigned fromEnd = f, toEnd = t;
+    Dim fromCount = from[--f], toCount = to[--t];
+    while (fromCount != toCount && (f > 0 || t > 0)) {
+      bool growFrom = f > 0 && (t == 0 || toCount.exactDiv(fromCount));
+      if (growFrom)
+        fromCount *= from[--f];
+      else
+        toCount *= to[--t];
+    }
+    groups.push_back({f, fromEnd, t, toEnd});
+  }
+  return groups;
+}
+
 SmallVector<Dim, 4> reshapeIndices(ArrayRef<Dim> indices, ArrayRef<Dim> from, ArrayRef<Dim> to,
                                    const IndexDomain &domain) {
-  Dim position = linearise(indices, from);
-  SmallVector<Dim, 4> result;
-  for (unsigned i = 0; i < to.size(); ++i) {
-    Dim quotient = domain.simplify(position.floorDiv(countOf(to.drop_front(i + 1))));
-    result.push_back(i == 0 ? quotient : domain.simplify(quotient.mod(to[i])));
+  SmallVector<Dim, 4> result(to.size(), Dim(0)); // What no group reaches is of size 1.
+  for (const ReshapedDims &group : groupDims(from, to)) {
+    unsigned fromSize = group.fromEnd - group.fromBegin, toSize = group.toEnd - group.toBegin;
+    Dim position = linearise(indices.slice(group.fromBegin, fromSize), from.slice(group.fromBegin, fromSize));
+    ArrayRef<Dim> target = to.slice(group.toBegin, toSize);
+    for (unsigned i = 0; i < toSize; ++i) {
+      Dim quotient = domain.simplify(position.floorDiv(countOf(target.drop_front(i + 1))));
+      result[group.toBegin + i] = i == 0 ? quotient : domain.simplify(quotient.mod(target[i]));
+    }
   }
   return result;
 }

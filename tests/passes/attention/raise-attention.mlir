@@ -225,3 +225,47 @@ func.func @normalised_scores(%q: tensor<5x4xf32>, %k: tensor<7x4xf32>, %v: tenso
   %o = tenon.contract "i j, j d -> i d" %p, %v : (tensor<5x7xf32>, tensor<7x4xf32>) -> tensor<5x4xf32>
   return %o : tensor<5x4xf32>
 }
+
+// Keys of a cache and one more, by way of merged heads: the rows of the merged tensor are a sum, P + 1.
+// CHECK-LABEL: func.func @merged_heads_of_a_sum
+// CHECK: tenon.attention %{{[0-9]+}}, (%arg1), (%arg2)
+// CHECK-SAME: layout ["b h d n", "b h n d", "b h n d", "b n h d"]
+tenon.symbol @P in [0, 64]
+func.func @merged_heads_of_a_sum(%q: tensor<?x4x1x16xf32, #tenon.dims<[B, 4, 1, 16]>>, %k: tensor<?x4x?x16xf32, #tenon.dims<[B, 4, P + 1, 16]>>,
+    %v: tensor<?x4x?x16xf32, #tenon.dims<[B, 4, P + 1, 16]>>) -> tensor<?x4x1x16xf32, #tenon.dims<[B, 4, 1, 16]>> {
+  %merged = tenon.reshape %k : tensor<?x4x?x16xf32, #tenon.dims<[B, 4, P + 1, 16]>> -> tensor<?x?x16xf32, #tenon.dims<[4 * B, P + 1, 16]>>
+  %turned = tenon.map %x = %merged at %r, %d, %n : (tensor<?x?x16xf32, #tenon.dims<[4 * B, P + 1, 16]>>) -> tensor<?x16x?xf32, #tenon.dims<[4 * B, 16, P + 1]>> {
+    %0 = tenon.load %x[%r, %n, %d] : tensor<?x?x16xf32, #tenon.dims<[4 * B, P + 1, 16]>>
+    tenon.yield %0 : f32
+  }
+  %kt = tenon.reshape %turned : tensor<?x16x?xf32, #tenon.dims<[4 * B, 16, P + 1]>> -> tensor<?x4x16x?xf32, #tenon.dims<[B, 4, 16, P + 1]>>
+  %s = tenon.contract "b h m k, b h k n -> b h m n" %q, %kt : (tensor<?x4x1x16xf32, #tenon.dims<[B, 4, 1, 16]>>, tensor<?x4x16x?xf32, #tenon.dims<[B, 4, 16, P + 1]>>) -> tensor<?x4x1x?xf32, #tenon.dims<[B, 4, 1, P + 1]>>
+  %p = tenon.softmax %s over 3 : tensor<?x4x1x?xf32, #tenon.dims<[B, 4, 1, P + 1]>>
+  %o = tenon.contract "b h m k, b h k n -> b h m n" %p, %v : (tensor<?x4x1x?xf32, #tenon.dims<[B, 4, 1, P + 1]>>, tensor<?x4x?x16xf32, #tenon.dims<[B, 4, P + 1, 16]>>) -> tensor<?x4x1x16xf32, #tenon.dims<[B, 4, 1, 16]>>
+  return %o : tensor<?x4x1x16xf32, #tenon.dims<[B, 4, 1, 16]>>
+}
+
+// Key heads repeated and then turned stay repeated; the values' heads do as well, though their two could be read in place.
+// CHECK-LABEL: func.func @arithmetic_behind_repeated_heads
+// CHECK: tenon.attention %arg0, (%{{[0-9]+}}), (%{{[0-9]+}})
+// CHECK-SAME: (tensor<?x4x?x16xf32, {{[^>]*}}>>, tensor<?x4x?x16xf32, {{[^>]*}}>>, tensor<?x4x?x16xf32, {{[^>]*}}>>)
+func.func @arithmetic_behind_repeated_heads(%q: tensor<?x4x?x16xf32, #tenon.dims<[B, 4, S, 16]>>, %k: tensor<?x2x?x16xf32, #tenon.dims<[B, 2, S, 16]>>,
+    %v: tensor<?x2x?x16xf32, #tenon.dims<[B, 2, S, 16]>>) -> tensor<?x4x?x16xf32, #tenon.dims<[B, 4, S, 16]>> {
+  %kr = tenon.map %x = %k at %b, %h, %n, %d : (tensor<?x2x?x16xf32, #tenon.dims<[B, 2, S, 16]>>) -> tensor<?x4x?x16xf32, #tenon.dims<[B, 4, S, 16]>> {
+    %c2 = arith.constant 2 : index
+    %g = arith.divui %h, %c2 : index
+    %0 = tenon.load %x[%b, %g, %n, %d] : tensor<?x2x?x16xf32, #tenon.dims<[B, 2, S, 16]>>
+    %1 = math.cos %0 : f32
+    tenon.yield %1 : f32
+  }
+  %vr = tenon.map %x = %v at %b, %h, %n, %d : (tensor<?x2x?x16xf32, #tenon.dims<[B, 2, S, 16]>>) -> tensor<?x4x?x16xf32, #tenon.dims<[B, 4, S, 16]>> {
+    %c2 = arith.constant 2 : index
+    %g = arith.divui %h, %c2 : index
+    %0 = tenon.load %x[%b, %g, %n, %d] : tensor<?x2x?x16xf32, #tenon.dims<[B, 2, S, 16]>>
+    tenon.yield %0 : f32
+  }
+  %s = tenon.contract "b h m k, b h n k -> b h m n" %q, %kr : (tensor<?x4x?x16xf32, #tenon.dims<[B, 4, S, 16]>>, tensor<?x4x?x16xf32, #tenon.dims<[B, 4, S, 16]>>) -> tensor<?x4x?x?xf32, #tenon.dims<[B, 4, S, S]>>
+  %p = tenon.softmax %s over 3 : tensor<?x4x?x?xf32, #tenon.dims<[B, 4, S, S]>>
+  %o = tenon.contract "b h m k, b h k n -> b h m n" %p, %vr : (tensor<?x4x?x?xf32, #tenon.dims<[B, 4, S, S]>>, tensor<?x4x?x16xf32, #tenon.dims<[B, 4, S, 16]>>) -> tensor<?x4x?x16xf32, #tenon.dims<[B, 4, S, 16]>>
+  return %o : tensor<?x4x?x16xf32, #tenon.dims<[B, 4, S, 16]>>
+}
