@@ -26,23 +26,54 @@ static const std::vector<Dim> *operandsOfMin(const Dim &dim, std::vector<Dim::Te
   return &storage[0].factors[0]->operands;
 }
 
-// smaller <= larger, where the difference is a symbol and a number.
-bool Assumptions::bound(const Dim &smaller, const Dim &larger) {
-  Dim difference = larger - smaller; // at least 0
-  std::vector<Dim::Term> terms = difference.terms();
+/// A dim that is one atom of a kind and a number: `coefficient * atom + constant`.
+static std::optional<std::pair<Dim::Term, int64_t>> atomAndConstant(const Dim &dim) {
+  std::vector<Dim::Term> terms = dim.terms();
   int64_t constant = 0;
   if (!terms.empty() && terms.back().factors.empty()) {
     constant = terms.back().coefficient;
     terms.pop_back();
   }
-  if (terms.size() != 1 || terms[0].factors.size() != 1 || terms[0].factors[0]->kind != Dim::AtomKind::Symbol)
+  if (terms.size() != 1 || terms[0].factors.size() != 1)
+    return std::nullopt;
+  return std::pair(terms[0], constant);
+}
+
+/// Rounded to minus infinity; the divisor is positive.
+static int64_t floorDivide(int64_t a, int64_t divisor) {
+  return a / divisor - (a % divisor < 0);
+}
+
+// Example: (S + 55) floordiv 80 - 1 >= 0 where (S + 55) floordiv 80 >= 1, where S + 55 >= 80: S >= 25.
+std::optional<std::pair<std::string, Interval>> Assumptions::solveNonNegative(const Dim &dim) {
+  auto parts = atomAndConstant(dim);
+  if (!parts || parts->first.coefficient == 0)
+    return std::nullopt;
+  auto [term, constant] = *parts;
+  bool isLower = term.coefficient > 0;
+  // atom >= least, or atom <= greatest.
+  int64_t limit = isLower ? -floorDivide(constant, term.coefficient) : floorDivide(constant, -term.coefficient);
+  const Dim::Atom &atom = *term.factors[0];
+  if (atom.kind == Dim::AtomKind::Symbol) {
+    Interval interval;
+    (isLower ? interval.lo : interval.hi) = limit;
+    return std::pair(atom.name, interval);
+  }
+  std::optional<int64_t> divisor = atom.operands.size() == 2 ? atom.operands[1].constant() : std::nullopt;
+  if (atom.kind != Dim::AtomKind::FloorDiv || !divisor || *divisor <= 0)
+    return std::nullopt;
+  Dim inner = atom.operands[0];
+  return solveNonNegative(isLower ? inner - Dim(limit) * Dim(*divisor)
+                                  : Dim(limit) * Dim(*divisor) + Dim(*divisor - 1) - inner);
+}
+
+bool Assumptions::bound(const Dim &smaller, const Dim &larger) {
+  auto solved = solveNonNegative(larger - smaller);
+  if (!solved)
     return false;
-  Interval &interval = intervals[terms[0].factors[0]->name];
-  Interval before = interval;
-  if (terms[0].coefficient == -1)
-    interval.hi = std::min(interval.hi, constant);
-  else if (terms[0].coefficient == 1)
-    interval.lo = std::max(interval.lo, -constant);
+  Interval &interval = intervals[solved->first], before = interval;
+  interval.lo = std::max(interval.lo, solved->second.lo);
+  interval.hi = std::min(interval.hi, solved->second.hi);
   return interval != before;
 }
 

@@ -10,8 +10,12 @@
 // type in it is in its final form, and the runtime checks the restriction by
 // name when a program runs.
 //
-// Limits. Linear in one symbol with coefficient 1 or -1, or one min against one of its
-// operands. Two dims of which one might be 1 at run time are taken to be equal,
+// Dims that are equal once slices are not cut short are taken to be so: `max(0, n)` is n
+// where n >= 0, `min(n, 512)` is n where n <= 512. Without its first row and with one row more a sequence
+// is as long as it was unless it was empty, so it is at least 1 long.
+//
+// Limits. Equations: linear in one symbol with coefficient 1 or -1, or one min against one of its
+// operands. Bounds: one symbol and numbers, perhaps within divisions by constants. Two dims of which one might be 1 at run time are taken to be equal,
 // not broadcast.
 //
 #ifndef TENON_FRONTENDS_BUILDER_ASSUMPTIONS_H
@@ -30,6 +34,9 @@ public:
 
   /// Learns what makes `smaller` at most `larger`. False when nothing can be learned.
   bool bound(const Dim &smaller, const Dim &larger);
+
+  /// The values of a symbol for which the dim is at least 0, if it depends on one symbol and rises or falls with it.
+  static std::optional<std::pair<std::string, Interval>> solveNonNegative(const Dim &dim);
 
   /// What stands for the symbol: itself, or the expression it must equal.
   Dim resolve(const std::string &symbol) const;

@@ -316,13 +316,64 @@ Value GraphBuilder::scale(Value x, double factor) {
 // Dims
 //===----------------------------------------------------------------------------===//
 
+/// What must be at least 0 so that no minimum or maximum cuts a size off: n - 1 for max(1, n), 512 - n for
+/// min(512, n), but n - 1 for min(1, n), what is left out of n, and n for min(0, n), an offset before the beginning.
+static void collectCuts(const Dim &dim, SmallVectorImpl<Dim> &cuts) {
+  for (const Dim::Term &term : dim.terms())
+    for (const Dim::AtomPtr &factor : term.factors) {
+      for (const Dim &operand : factor->operands)
+        collectCuts(operand, cuts);
+      bool isMax = factor->kind == Dim::AtomKind::Max, isMin = factor->kind == Dim::AtomKind::Min;
+      if ((!isMax && !isMin) || factor->operands.size() != 2)
+        continue;
+      bool isConstantFirst = factor->operands[0].isConstant();
+      const Dim &limit = factor->operands[!isConstantFirst], &size = factor->operands[isConstantFirst];
+      if (std::optional<int64_t> constant = limit.constant())
+        cuts.push_back(isMin && *constant > 1 ? limit - size : size - limit);
+    }
+}
+
+/// The bounds, narrowed to where each of these dims is at least 0, as far as that can be solved.
+static Bounds narrowed(Bounds bounds, ArrayRef<Dim> atLeastZero) {
+  for (const Dim &dim : atLeastZero)
+    if (auto solved = Assumptions::solveNonNegative(dim)) {
+      Bounds::Entry entry = bounds.lookup(solved->first);
+      Interval narrow{std::max(entry.interval.lo, solved->second.lo), std::min(entry.interval.hi, solved->second.hi)};
+      if (narrow.lo <= narrow.hi)
+        bounds.set(solved->first, narrow, entry.divisor);
+    }
+  return bounds;
+}
+
+bool GraphBuilder::assumeUncut(const Dim &a, const Dim &b) {
+  SmallVector<Dim> cuts;
+  for (const std::string &symbol : (a - b).symbols())
+    cuts.push_back(Dim::symbol(symbol) - Dim(1));
+  collectCuts(a, cuts);
+  collectCuts(b, cuts);
+  // One of them, if that is enough; else all.
+  SmallVector<ArrayRef<Dim>> choices;
+  for (const Dim &cut : cuts)
+    choices.push_back(cut);
+  choices.push_back(cuts);
+  for (ArrayRef<Dim> choice : choices) {
+    if (Dim::isKnownEqual(a, b, narrowed(bounds, choice)) != true)
+      continue;
+    bool learned = false;
+    for (const Dim &cut : choice)
+      learned |= assumptions->bound(Dim(0), cut);
+    return learned;
+  }
+  return false;
+}
+
 bool GraphBuilder::wantEqual(const Dim &a, const Dim &b, const Twine &what) {
   if (a == b)
     return true;
   std::optional<bool> equal = Dim::isKnownEqual(a, b, bounds);
   if (equal && *equal)
     return true;
-  if (!equal && assumptions && assumptions->equate(a, b)) {
+  if (!equal && assumptions && (assumeUncut(a, b) || assumptions->equate(a, b))) {
     rebuild = true;
     return false;
   }

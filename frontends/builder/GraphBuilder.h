@@ -201,6 +201,7 @@ private:
   Value declareWeight(llvm::StringRef uniqueName, mlir::RankedTensorType type, mlir::Attribute value);
   Value mapLike(Value a, Value b, Value (ScalarBuilder::*function)(Value, Value, Sign), Sign sign);
   bool sameElements(Value a, Value b);
+  bool assumeUncut(const Dim &a, const Dim &b);
   void eraseDeadOps();
 
   mlir::OpBuilder builder;

@@ -424,7 +424,9 @@ static std::optional<Dim> fromBegin(NodeContext &n, const Dim &at, const Dim &di
     return at;
   if (interval.hi < 0)
     return at + dim;
-  if (n.graph.assumeAtLeast(at, Dim(0)))
+  // `-S` counts from the end, which leaves S = 0 out.
+  bool countsFromEnd = interval.hi == 0;
+  if (countsFromEnd ? n.graph.assumeAtLeast(Dim(-1), at) : n.graph.assumeAtLeast(at, Dim(0)))
     return std::nullopt;
   n.error() << "wants a position that is at least 0, or below 0, for all sizes, found " << at.str();
   return std::nullopt;

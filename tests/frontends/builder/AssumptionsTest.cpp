@@ -49,4 +49,14 @@ TEST(Assumptions, AtLeast) {
   EXPECT_EQ(assumptions.restrict("S", {0, 100}), (Interval{1, 100}));
 }
 
+TEST(Assumptions, BoundsReachIntoDivisions) {
+  Assumptions assumptions;
+  // Windows of 400 samples every 320, less one: at least one is left.
+  EXPECT_TRUE(assumptions.bound(Dim(1), (s - Dim(80)).floorDiv(Dim(320)) - Dim(1)));
+  EXPECT_EQ(assumptions.restrict("S", {0, 100000}), (Interval{720, 100000}));
+  EXPECT_TRUE(assumptions.bound(s.floorDiv(Dim(4)), Dim(511)));
+  EXPECT_EQ(assumptions.restrict("S", {0, 100000}), (Interval{720, 2047}));
+  EXPECT_FALSE(assumptions.bound(Dim(0), s.floorDiv(p))) << "not by a constant";
+}
+
 } // namespace
