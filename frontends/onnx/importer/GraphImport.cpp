@@ -12,7 +12,8 @@ static int64_t versionOf(ArrayRef<onnx_reader::OperatorSet> sets) {
   return 0;
 }
 
-GraphImport::GraphImport(const onnx_reader::Model &model, GraphBuilder &graph) : model(model), graph(graph) {}
+GraphImport::GraphImport(const onnx_reader::Model &model, GraphBuilder &graph)
+    : model(model), graph(graph), elements(graph.getBounds()) {}
 
 ImportedValue *GraphImport::lookup(StringRef name) {
   auto it = scope->values.find(name);
@@ -39,9 +40,11 @@ Value GraphImport::materialise(StringRef name, ImportedValue &value) {
                   << ", which are not supported";
     return {};
   }
-  if (value.sizes && !value.constant)
-    return value.tensor = materialiseSizes(*value.sizes, element);
-  return value.tensor = materialiseConstant(name, *value.constant, element);
+  value.tensor = value.sizes && !value.constant ? materialiseSizes(*value.sizes, element)
+                                                : materialiseConstant(name, *value.constant, element);
+  if (value.sizes && value.tensor)
+    elements.remember(value.tensor, *value.sizes);
+  return value.tensor;
 }
 
 /// How far apart neighbours along each dim are, if the tensor is first + sum of stride * index.
@@ -251,15 +254,19 @@ LogicalResult GraphImport::importNodes(ArrayRef<onnx_reader::Node> nodes) {
   return mlir::success();
 }
 
+/// The model outlives the import: nothing is copied.
+void GraphImport::defineInitializers(ArrayRef<onnx_reader::Tensor> initializers) {
+  for (const onnx_reader::Tensor &tensor : initializers) {
+    std::shared_ptr<const onnx_reader::Tensor> constant(std::shared_ptr<void>(), &tensor);
+    define(tensor.name, {tensor.type, {}, sizesOf(tensor), std::move(constant)});
+  }
+}
+
 LogicalResult GraphImport::run() {
   Scope main;
   main.version = versionOf(model.operatorSets);
   scope = &main;
-  for (const onnx_reader::Tensor &tensor : model.graph.initializers) {
-    // The model outlives the import: nothing is copied.
-    std::shared_ptr<const onnx_reader::Tensor> constant(std::shared_ptr<void>(), &tensor);
-    define(tensor.name, {tensor.type, {}, sizesOf(tensor), std::move(constant)});
-  }
+  defineInitializers(model.graph.initializers);
   if (failed(declareInputs()) || failed(importNodes(model.graph.nodes)))
     return failure();
   return declareOutputs();

@@ -6,6 +6,7 @@
 #define TENON_FRONTENDS_ONNX_IMPORTER_GRAPHIMPORT_H
 
 #include "frontends/onnx/importer/OperatorTable.h"
+#include "frontends/onnx/importer/SymbolicElements.h"
 
 namespace tenon::onnx_importer {
 
@@ -27,6 +28,8 @@ public:
   const onnx_reader::Attribute *resolve(const onnx_reader::Attribute *attribute);
   /// The tensor of a value, made now if it was not needed before.
   mlir::Value materialise(llvm::StringRef name, ImportedValue &value);
+  /// What is known of the elements of tensors.
+  SymbolicElements &getElements() { return elements; }
 
 private:
   /// The names of one graph or one call of a local function.
@@ -37,6 +40,7 @@ private:
     int64_t version = 0;
   };
 
+  void defineInitializers(llvm::ArrayRef<onnx_reader::Tensor> initializers);
   mlir::LogicalResult declareInputs();
   Shape shapeOfInput(const onnx_reader::ValueInfo &input);
   mlir::LogicalResult importNodes(llvm::ArrayRef<onnx_reader::Node> nodes);
@@ -49,6 +53,7 @@ private:
 
   const onnx_reader::Model &model;
   GraphBuilder &graph;
+  SymbolicElements elements;
   Scope *scope = nullptr;
   unsigned callDepth = 0;
 };

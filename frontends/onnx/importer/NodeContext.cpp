@@ -47,34 +47,13 @@ Shape NodeContext::shape(unsigned i) {
   return llvm::map_to_vector<4>(dims, [](int64_t size) { return Dim(size); });
 }
 
-/// A tensor that is one integer throughout.
-static std::optional<Sizes> sizesOfSplat(Value tensor) {
-  auto element = dyn_cast_or_null<IntegerAttr>(GraphBuilder::splatElement(tensor));
-  if (!element)
-    return std::nullopt;
-  Sizes sizes;
-  int64_t count = 1;
-  for (const Dim &dim : shapeOf(tensor)) {
-    if (!dim.isConstant() || *dim.constant() > Sizes::maxElements)
-      return std::nullopt;
-    sizes.dims.push_back(*dim.constant());
-    count *= *dim.constant();
-  }
-  if (count > Sizes::maxElements)
-    return std::nullopt;
-  bool isBool = element.getType().isInteger(1);
-  sizes.elements.assign(count,
-                        Dim(isBool ? int64_t(element.getValue().getZExtValue()) : element.getValue().getSExtValue()));
-  return sizes;
-}
-
 std::optional<Sizes> NodeContext::sizes(unsigned i) {
   ImportedValue *value = has(i) ? import.lookup(node.inputs[i]) : nullptr;
   if (!value)
     return std::nullopt;
   if (value->sizes)
     return value->sizes;
-  return value->tensor ? sizesOfSplat(value->tensor) : std::nullopt;
+  return value->tensor ? import.getElements().sizesOf(value->tensor) : std::nullopt;
 }
 
 std::optional<Sizes> NodeContext::wantSizes(unsigned i, StringRef what) {
