@@ -88,17 +88,44 @@ static vector::CombiningKind horizontal(ReduceKind kind, Type element) {
   llvm_unreachable("every ReduceKind is above");
 }
 
-/// One loop of a reduction, from `begin` to `end` by `step`.
-static Value reduceLoop(KernelScope &scope, Location loc, Value begin, Value end, unsigned lanes, ReduceKind kind,
-                        Value start, function_ref<Value(RegionEmitter &, const LaneValue &)> element) {
+/// Neighbouring vectors of a long row are added up side by side: one chain of sums
+/// would wait for every addition before the next.
+static constexpr unsigned chains = 4;
+
+/// One loop of a reduction, from `begin` to `end`, `lanes` elements a step for each of
+/// the accumulators in `start`.
+static SmallVector<Value> reduceLoop(KernelScope &scope, Location loc, Value begin, Value end, unsigned lanes,
+                                     ReduceKind kind, ArrayRef<Value> start,
+                                     function_ref<Value(RegionEmitter &, const LaneValue &)> element) {
   RegionEmitter emitter(scope, lanes, loc);
-  auto loop = scf::ForOp::create(scope.builder, loc, begin, end, scope.index(lanes, loc), start);
+  Value step = scope.index(int64_t(lanes * start.size()), loc);
+  auto loop = scf::ForOp::create(scope.builder, loc, begin, end, step, start);
   OpBuilder::InsertionGuard guard(scope.builder);
   scope.builder.setInsertionPointToStart(loop.getBody());
-  Value j = loop.getInductionVar();
-  Value value = element(emitter, lanes == 1 ? LaneValue::uniform(j) : LaneValue::linear(j));
-  scf::YieldOp::create(scope.builder, loc, combine(scope.builder, loc, kind, loop.getRegionIterArg(0), value));
-  return loop.getResult(0);
+  SmallVector<Value> carried;
+  for (auto [chain, sum] : llvm::enumerate(loop.getRegionIterArgs())) {
+    Value j = scope.add(loop.getInductionVar(), scope.index(int64_t(chain * lanes), loc), loc);
+    Value value = element(emitter, lanes == 1 ? LaneValue::uniform(j) : LaneValue::linear(j));
+    carried.push_back(combine(scope.builder, loc, kind, sum, value));
+  }
+  scf::YieldOp::create(scope.builder, loc, carried);
+  return SmallVector<Value>(loop.getResults());
+}
+
+/// The whole vectors of a reduction, into one vector.
+static Value reduceVectors(KernelScope &scope, Location loc, Value whole, unsigned lanes, ReduceKind kind,
+                           Value identity, function_ref<Value(RegionEmitter &, const LaneValue &)> element) {
+  Split wide = splitLanes(scope, loc, whole, chains * lanes);
+  Value total = identity;
+  if (wide.hasVectors) {
+    SmallVector<Value> start(chains, identity);
+    SmallVector<Value> sums = reduceLoop(scope, loc, scope.index(0, loc), wide.whole, lanes, kind, start, element);
+    for (size_t count = sums.size(); count > 1; count /= 2)
+      for (size_t i = 0; i < count / 2; ++i)
+        sums[i] = combine(scope.builder, loc, kind, sums[i], sums[i + count / 2]);
+    total = sums.front();
+  }
+  return wide.hasRemainder ? reduceLoop(scope, loc, wide.whole, whole, lanes, kind, total, element).front() : total;
 }
 
 Value emitLaneReduction(KernelScope &scope, Location loc, Value n, unsigned lanes, ReduceKind kind, Value start,
@@ -109,14 +136,14 @@ Value emitLaneReduction(KernelScope &scope, Location loc, Value n, unsigned lane
   if (split.hasVectors && lanes > 1) {
     Type type = VectorType::get({int64_t(lanes)}, start.getType());
     Value identity = vector::BroadcastOp::create(builder, loc, type, identityOf(builder, loc, kind, start.getType()));
-    Value partial = reduceLoop(scope, loc, scope.index(0, loc), split.whole, lanes, kind, identity, element);
+    Value partial = reduceVectors(scope, loc, split.whole, lanes, kind, identity, element);
     auto fastMath = isa<FloatType>(start.getType()) ? arith::FastMathFlags::reassoc : arith::FastMathFlags::none;
     Value reduced = vector::ReductionOp::create(builder, loc, horizontal(kind, start.getType()), partial, fastMath);
     total = combine(builder, loc, kind, total, reduced);
   }
   if (lanes == 1)
-    return reduceLoop(scope, loc, scope.index(0, loc), n, 1, kind, total, element);
-  return split.hasRemainder ? reduceLoop(scope, loc, split.whole, n, 1, kind, total, element) : total;
+    return reduceLoop(scope, loc, scope.index(0, loc), n, 1, kind, total, element).front();
+  return split.hasRemainder ? reduceLoop(scope, loc, split.whole, n, 1, kind, total, element).front() : total;
 }
 
 //===----------------------------------------------------------------------------===//

@@ -138,8 +138,10 @@ KernelGrid lowerSoftmax(KernelLowering &lowering, SoftmaxOp softmax) {
       emitter.store(RowLowering::laneValue(emitter, exponential), row.scratch, j.value);
       return exponential;
     });
+    // One division a row; the sum is at least 1, so its inverse neither overflows nor vanishes.
+    Value inverse = arith::DivFOp::create(builder, loc, row.constant(1.0), sum);
     row.finishRow(number, [&](RegionEmitter &emitter, const LaneValue &, Value value) {
-      return Value(arith::DivFOp::create(builder, loc, value, row.everyLane(emitter, sum)));
+      return Value(arith::MulFOp::create(builder, loc, value, row.everyLane(emitter, inverse)));
     });
   });
 }
