@@ -32,6 +32,7 @@ using Operands = llvm::ArrayRef<const Array *>;
 llvm::Expected<Array> evaluateMap(MapOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateContract(ContractOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateReduce(ReduceOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateScatter(ScatterOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateSoftmax(SoftmaxOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateNorm(NormOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAttention(AttentionOp op, Operands operands, const Evaluation &evaluation);

@@ -271,6 +271,7 @@ private:
             .Case<MapOp>([&](auto op) { return evaluateMap(op, operands, evaluation); })
             .Case<ContractOp>([&](auto op) { return evaluateContract(op, operands, evaluation); })
             .Case<ReduceOp>([&](auto op) { return evaluateReduce(op, operands, evaluation); })
+            .Case<ScatterOp>([&](auto op) { return evaluateScatter(op, operands, evaluation); })
             .Case<SoftmaxOp>([&](auto op) { return evaluateSoftmax(op, operands, evaluation); })
             .Case<NormOp>([&](auto op) { return evaluateNorm(op, operands, evaluation); })
             .Case<AttentionOp>([&](auto op) { return evaluateAttention(op, operands, evaluation); })

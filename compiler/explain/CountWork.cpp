@@ -140,6 +140,12 @@ private:
           operations += countOf(shapeOf(reduce.getInput()));
           read(reduce.getInput());
         })
+        .Case([&](ScatterOp scatter) {
+          operations += Dim(scatter.getBy() ? 1 : 0) * countOf(shapeOf(scatter.getUpdates()));
+          read(scatter.getUpdates());
+          read(scatter.getInto());
+          read(scatter.getPlaces());
+        })
         .Case([&](SoftmaxOp softmax) {
           operations += Dim(5) * countOf(shapeOf(softmax.getInput()));
           read(softmax.getInput());

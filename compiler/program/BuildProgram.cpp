@@ -167,13 +167,19 @@ private:
 
   uint32_t dim(const Dim &dim) { return addDim(program.tables, symbols, dim); }
 
-  FailureOr<TensorDesc> describe(Type type, StringRef name, Operation *at) {
+  /// An argument or result of an entry; `attributes` give its name and sign.
+  FailureOr<TensorDesc> describe(Type type, DictionaryAttr attributes, StringRef fallback, unsigned number,
+                                 Operation *at) {
     auto tensor = cast<RankedTensorType>(type);
-    std::optional<format::DataType> dataType = dataTypeOf(tensor.getElementType());
+    std::string name = nameOf(attributes, fallback, number);
+    Type element = tensor.getElementType();
+    if (attributes && attributes.contains("tenon.unsigned"))
+      element = IntegerType::get(element.getContext(), element.getIntOrFloatBitWidth(), IntegerType::Unsigned);
+    std::optional<format::DataType> dataType = dataTypeOf(element);
     if (!dataType)
       return at->emitError("'") << name << "' has elements of type " << tensor.getElementType()
                                 << ", which an artifact cannot hold";
-    TensorDesc description{name.str(), *dataType, {}};
+    TensorDesc description{name, *dataType, {}};
     for (const Dim &size : shapeOf(tensor))
       description.dims.push_back(dim(size));
     return description;
@@ -211,7 +217,7 @@ private:
     entry.name = function.getSymName().str();
     for (BlockArgument argument : function.getArguments()) {
       unsigned number = argument.getArgNumber();
-      auto tensor = describe(argument.getType(), nameOf(function.getArgAttrDict(number), "input", number), function);
+      auto tensor = describe(argument.getType(), function.getArgAttrDict(number), "input", number, function);
       if (failed(tensor))
         return failure();
       entry.inputs.push_back(*tensor);
@@ -224,7 +230,7 @@ private:
         return failure();
     for (OpOperand &operand : returned->getOpOperands()) {
       unsigned number = operand.getOperandNumber();
-      auto tensor = describe(operand.get().getType(), nameOf(function.getResultAttrDict(number), "output", number), function);
+      auto tensor = describe(operand.get().getType(), function.getResultAttrDict(number), "output", number, function);
       if (failed(tensor))
         return failure();
       entry.outputs.push_back(*tensor);

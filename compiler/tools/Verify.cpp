@@ -30,6 +30,18 @@ std::map<std::string, int64_t> chooseSizes(ModuleOp module, const VerifyOptions 
   return sizes;
 }
 
+/// Integers read as of this sign: a program's carry none, an entry's arguments may.
+Array withSign(Array array, bool isUnsigned) {
+  constexpr std::pair<DType, DType> pairs[] = {
+      {DType::I8, DType::U8}, {DType::I16, DType::U16}, {DType::I32, DType::U32}, {DType::I64, DType::U64}};
+  for (auto [isSigned, unsignedType] : pairs)
+    if (array.dtype == isSigned || array.dtype == unsignedType)
+      array.dtype = isUnsigned ? unsignedType : isSigned;
+  for (int64_t &value : array.integers)
+    value = wrapTo(array.dtype, value);
+  return array;
+}
+
 /// Floats from -1 to 1; integers and booleans 0 or 1, which index any table.
 Array randomArray(DType dtype, std::vector<int64_t> shape, std::mt19937_64 &random) {
   Array array = Array::zeros(dtype, std::move(shape));
@@ -64,7 +76,7 @@ llvm::Expected<std::vector<Array>> makeInputs(func::FuncOp entry, const VerifyOp
                                              : readArray(file->second);
     if (!array)
       return array.takeError();
-    inputs.push_back(std::move(*array));
+    inputs.push_back(withSign(std::move(*array), false));
   }
   return inputs;
 }
@@ -163,12 +175,14 @@ llvm::Expected<std::vector<VerifiedTensor>> verify(const std::string &path, cons
   auto bytes = program->toMemory();
   if (!bytes)
     return bytes.takeError();
+  for (auto [number, input] : llvm::enumerate(*inputs))
+    input = withSign(std::move(input), bool(entry.getArgAttr(number, "tenon.unsigned")));
   auto found = runInMemory(*bytes, entry.getSymName().str(), *inputs, options.threads);
   if (!found)
     return found.takeError();
   std::vector<VerifiedTensor> results;
   for (unsigned i = 0; i < truth->size(); ++i)
-    results.push_back(compare(outputName(entry, i), (*found)[i], (*truth)[i], (*plain)[i]));
+    results.push_back(compare(outputName(entry, i), withSign((*found)[i], false), (*truth)[i], (*plain)[i]));
   return results;
 }
 

@@ -243,6 +243,31 @@ LogicalResult ReduceOp::verify() {
   return success();
 }
 
+void ScatterOp::build(OpBuilder &builder, OperationState &state, Value updates, Value into, Value places,
+                      std::optional<ReduceKind> by) {
+  build(builder, state, into.getType(), updates, into, places,
+        by ? ReduceKindAttr::get(builder.getContext(), *by) : ReduceKindAttr());
+}
+
+int64_t ScatterOp::getTupleSize() { return *shapeOf(getPlaces())[1].constant(); }
+
+LogicalResult ScatterOp::verify() {
+  Shape into = shapeOf(getInto()), updates = shapeOf(getUpdates()), places = shapeOf(getPlaces());
+  if (places.size() != 2 || !places[1].isConstant() || *places[1].constant() < 1 ||
+      *places[1].constant() > int64_t(into.size()) || !isa<IntegerType>(elementOf(getPlaces())))
+    return emitOpError("wants integer places of shape [N, K] with K from 1 to ")
+           << into.size() << ", found " << getPlaces().getType();
+  Shape wanted{places[0]};
+  llvm::append_range(wanted, ArrayRef<Dim>(into).drop_front(getTupleSize()));
+  if (updates != wanted)
+    return emitOpError("wants updates of shape ") << toString(wanted) << ", found " << toString(updates);
+  if (elementOf(getUpdates()) != elementOf(getInto()))
+    return emitOpError("puts ") << elementOf(getUpdates()) << " into a tensor of " << elementOf(getInto());
+  if (getBy() && elementOf(getInto()).isInteger(1))
+    return emitOpError("combines elements of i1, wanted numbers");
+  return success();
+}
+
 LogicalResult SoftmaxOp::verify() {
   int64_t rank = cast<RankedTensorType>(getInput().getType()).getRank();
   int64_t over = getOver();

@@ -144,6 +144,41 @@ def Tenon_ReduceOp : Tenon_Op<"reduce", [Pure]> {
   let builders = [OpBuilder<(ins "ReduceKind":$kind, "::mlir::Value":$input, "::llvm::ArrayRef<int64_t>":$over)>];
 }
 
+def Tenon_ScatterOp : Tenon_Op<"scatter", [Pure, AllTypesMatch<["into", "result"]>]> {
+  let summary = "A tensor with some of its slices replaced, or combined with others, at computed places";
+  let description = [{
+    Worked example. Rows 2 and 0 of a matrix replaced:
+
+    ```mlir
+    %y = tenon.scatter %updates into %x at %places
+       : tensor<2x8xf32> into tensor<4x8xf32> at tensor<2x1xi64>      // %places = [[2], [0]]
+    ```
+
+    Rule: `places` is `[N, K]` and holds N index tuples for the first K dimensions of `into`;
+    `updates` is `[N, …]` with the remaining dimensions of `into`. The result is `into`, then for
+    n = 0, 1, …, N - 1 in this order `result[places[n], …] = updates[n, …]`; with `by sum` (product,
+    max, min) it is combined with what stands there, in the element type, so that a place named twice
+    counts twice. (A gather needs no op: a `map` may load at an index that it loads.)
+
+    Limits: an index is from 0 to its dimension; another one is reported when it runs and its slice
+    left out. Tiles own ranges of the first dimension and each looks at all tuples, so few large slices are
+    cheap and the cost of N single elements is N for each of up to 16 tiles.
+  }];
+  let arguments = (ins AnyRankedTensor:$updates, AnyRankedTensor:$into, AnyRankedTensor:$places,
+                       OptionalAttr<Tenon_ReduceKindAttr>:$by);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $updates `into` $into `at` $places (`by` $by^)? attr-dict `:` type($updates) `into` type($into) `at` type($places)
+  }];
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Value":$updates, "::mlir::Value":$into, "::mlir::Value":$places,
+                                 "std::optional<ReduceKind>":$by)>];
+  let extraClassDeclaration = [{
+    /// K: how many dimensions a place names.
+    int64_t getTupleSize();
+  }];
+}
+
 def Tenon_SoftmaxOp : Tenon_Op<"softmax", [Pure, SameOperandsAndResultType]> {
   let summary = "exp(x) / Σ exp(x) along one dimension";
   let description = [{

@@ -66,8 +66,12 @@ Dim GraphBuilder::symbol(StringRef name, int64_t min, int64_t max, int64_t divis
   return dim;
 }
 
-static DictionaryAttr nameAttr(OpBuilder &builder, StringRef name) {
-  return builder.getDictionaryAttr(builder.getNamedAttr("tenon.name", builder.getStringAttr(name)));
+/// What an entry says of an argument or result beside its type.
+static DictionaryAttr entryAttrs(OpBuilder &builder, StringRef name, Type element, Sign sign) {
+  SmallVector<NamedAttribute> attributes{builder.getNamedAttr("tenon.name", builder.getStringAttr(name))};
+  if (sign == Sign::Unsigned && isa<IntegerType>(element) && !element.isInteger(1))
+    attributes.push_back(builder.getNamedAttr("tenon.unsigned", builder.getUnitAttr()));
+  return builder.getDictionaryAttr(attributes);
 }
 
 std::optional<RankedTensorType> GraphBuilder::typeOf(Type element, Dims shape) {
@@ -85,21 +89,21 @@ std::optional<RankedTensorType> GraphBuilder::typeOf(Type element, Dims shape) {
   return tensorOf(element, simple);
 }
 
-Value GraphBuilder::input(StringRef name, Type element, Dims shape) {
+Value GraphBuilder::input(StringRef name, Type element, Dims shape, Sign sign) {
   std::optional<RankedTensorType> type = typeOf(element, shape);
   if (!type)
     return {};
-  inputNames.push_back(nameAttr(builder, name));
+  inputNames.push_back(entryAttrs(builder, name, element, sign));
   return function.getBody().front().addArgument(*type, loc);
 }
 
-void GraphBuilder::output(StringRef name, Value value) {
+void GraphBuilder::output(StringRef name, Value value, Sign sign) {
   if (!value) {
     if (!hasFailed())
       error() << "output '" << name << "' has no value";
     return;
   }
-  outputNames.push_back(nameAttr(builder, name));
+  outputNames.push_back(entryAttrs(builder, name, elementOf(value), sign));
   outputs.push_back(value);
 }
 

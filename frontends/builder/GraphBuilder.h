@@ -66,14 +66,17 @@ public:
 
   Type f32() { return builder.getF32Type(); }
   Type f64() { return builder.getF64Type(); }
+  Type i8() { return builder.getI8Type(); }
+  Type i32() { return builder.getI32Type(); }
   Type i64() { return builder.getI64Type(); }
   Type i1() { return builder.getI1Type(); }
   mlir::MLIRContext *getContext() const { return builder.getContext(); }
 
   /// A size known at run time. Asking twice gives the same symbol.
   Dim symbol(llvm::StringRef name, int64_t min = 0, int64_t max = 2147483647, int64_t divisor = 1);
-  Value input(llvm::StringRef name, Type element, Dims shape);
-  void output(llvm::StringRef name, Value value);
+  /// Integers of the program carry no sign; `sign` is what the caller of the artifact sees.
+  Value input(llvm::StringRef name, Type element, Dims shape, Sign sign = Sign::Signed);
+  void output(llvm::StringRef name, Value value, Sign sign = Sign::Signed);
 
   /// A constant tensor, little-endian and row-major. Up to 1 KiB it stands in the IR,
   /// beyond in the store, under its name. `data` lives as long as `owner`, or, without
@@ -158,6 +161,8 @@ public:
   Value transposedWeight(Value weight, Axes permutation);
   Value reduce(ReduceKind kind, Value x, Axes axes, bool keepDims);
   Value mean(Value x, Axes axes, bool keepDims);
+  /// `into` with updates[n] put (or combined, `by`) at places[n]: see ScatterOp. Places below zero count from the end.
+  Value scatter(Value updates, Value into, Value places, std::optional<ReduceKind> by = std::nullopt);
   Value softmax(Value x, int64_t axis);
   /// Normalises the last `over` dims; scale and shift may be null.
   Value layerNorm(Value x, Value scale, Value shift, int64_t over, double epsilon);

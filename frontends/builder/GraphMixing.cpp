@@ -148,6 +148,35 @@ Value GraphBuilder::mean(Value x, Axes over, bool keepDims) {
   });
 }
 
+Value GraphBuilder::scatter(Value updates, Value into, Value places, std::optional<ReduceKind> by) {
+  if (!updates || !into || !places || hasFailed() || !sameElements(updates, into))
+    return {};
+  Shape target = shapeOf(into), tuples = shapeOf(places);
+  int64_t size = tuples.size() == 2 && tuples[1].isConstant() ? *tuples[1].constant() : 0;
+  if (size < 1 || size > int64_t(target.size()) || !isa<IntegerType>(elementOf(places))) {
+    error() << "wants integer places [N, K] with K from 1 to " << target.size() << ", found " << toString(tuples);
+    return {};
+  }
+  Shape wanted{tuples[0]}, given = shapeOf(updates);
+  llvm::append_range(wanted, ArrayRef<Dim>(target).drop_front(size));
+  if (given.size() != wanted.size()) {
+    error() << "wants updates " << toString(wanted) << ", found " << toString(given);
+    return {};
+  }
+  for (auto [number, pair] : llvm::enumerate(llvm::zip(wanted, given)))
+    if (!wantEqual(std::get<0>(pair), std::get<1>(pair), "dimension " + Twine(number) + " of the updates"))
+      return {};
+  Value wrapped = map(i64(), tuples, places, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    Value bound = s.size(target[size - 1]);
+    for (int64_t k = size - 1; k-- > 0;)
+      bound = s.select(s.compare(Comparison::Equal, at[1], s.index(k)), s.size(target[k]), bound);
+    Value index = s.cast(s.load(t[0], at), s.builder.getIndexType());
+    Value isNegative = s.compare(Comparison::Less, index, s.index(0));
+    return s.cast(s.select(isNegative, s.add(index, bound), index), i64());
+  });
+  return ScatterOp::create(builder, loc, updates, into, wrapped, by);
+}
+
 Value GraphBuilder::softmax(Value x, int64_t over) {
   if (!x || hasFailed())
     return {};

@@ -62,6 +62,7 @@ int64_t rowsPerTile(const Dim &rowLength);
 
 KernelGrid lowerMap(KernelLowering &lowering, MapOp map);
 KernelGrid lowerReduce(KernelLowering &lowering, ReduceOp reduce);
+KernelGrid lowerScatter(KernelLowering &lowering, ScatterOp scatter);
 KernelGrid lowerSoftmax(KernelLowering &lowering, SoftmaxOp softmax);
 KernelGrid lowerNorm(KernelLowering &lowering, NormOp norm);
 KernelGrid lowerContract(KernelLowering &lowering, ContractOp contract);

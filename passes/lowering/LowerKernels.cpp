@@ -28,6 +28,7 @@ FailureOr<KernelGrid> lowerRoot(KernelLowering &lowering, Operation *root) {
   return llvm::TypeSwitch<Operation *, FailureOr<KernelGrid>>(root)
       .Case([&](MapOp op) { return lowerMap(lowering, op); })
       .Case([&](ReduceOp op) { return lowerReduce(lowering, op); })
+      .Case([&](ScatterOp op) { return lowerScatter(lowering, op); })
       .Case([&](SoftmaxOp op) { return lowerSoftmax(lowering, op); })
       .Case([&](NormOp op) { return lowerNorm(lowering, op); })
       .Case([&](ContractOp op) { return lowerContract(lowering, op); })

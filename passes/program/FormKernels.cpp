@@ -22,7 +22,7 @@ namespace {
 //===----------------------------------------------------------------------------===//
 
 bool isRoot(Operation *op) {
-  return isa<ContractOp, ReduceOp, SoftmaxOp, NormOp, AttentionOp>(op);
+  return isa<ContractOp, ReduceOp, ScatterOp, SoftmaxOp, NormOp, AttentionOp>(op);
 }
 
 /// Every load of `tensor` in `map` is at the map's own indices.
@@ -39,7 +39,8 @@ bool loadsInPlace(MapOp map, Value tensor) {
 
 /// The map behind `value` that can be applied to each element as it is computed.
 MapOp epilogueOf(Value value) {
-  if (!value.hasOneUse())
+  // A scatter's elements are in memory before they are final.
+  if (!value.hasOneUse() || value.getDefiningOp<ScatterOp>())
     return {};
   auto map = dyn_cast<MapOp>(*value.user_begin());
   if (!map || shapeOf(map.getResult()) != shapeOf(value) || !loadsInPlace(map, value))
@@ -59,6 +60,8 @@ bool readsOnce(Operation *root, Value operand) {
     return contract.getPanels() && operand == contract.getLhs() && onlyConverts(operand.getDefiningOp<MapOp>());
   if (isa<ReduceOp, SoftmaxOp>(root))
     return true;
+  if (auto scatter = dyn_cast<ScatterOp>(root))
+    return operand != scatter.getPlaces();
   auto norm = dyn_cast<NormOp>(root);
   return norm && norm.getInput() == operand;
 }

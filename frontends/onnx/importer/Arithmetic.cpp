@@ -1,5 +1,6 @@
 //===- Arithmetic.cpp - ONNX's arithmetic on elements ------------------------------===//
 #include "frontends/onnx/importer/NodeContext.h"
+#include "frontends/onnx/importer/StorageTypes.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -136,15 +137,41 @@ LogicalResult onnx_importer::importReciprocal(NodeContext &n) {
 // Casts
 //===----------------------------------------------------------------------------===//
 
-static LogicalResult castTo(NodeContext &n, ElementType wanted) {
+/// A number of type `from`, in the type it is computed in, as one of type `to`. An integer
+/// takes the low bits of one too large for it; a float beyond its range gives some value.
+static Value castNumber(ScalarBuilder &s, Value x, ElementType from, ElementType to, const Rounding &rounding) {
+  Type type = computeTypeOf(to, s.builder.getContext());
+  bool isReal = isa<FloatType>(x.getType());
+  if (isStorage(to) && !isStorageFloat(to)) // Wraps as wider integers do.
+    return encode(s, isReal ? s.cast(x, s.builder.getI32Type()) : x, to, rounding);
+  // From float the sign is the result's, from an integer its own.
+  Value number = s.cast(x, type, isStorage(from) && !isReal ? (isSignedStorage(from) ? Sign::Signed : Sign::Unsigned)
+                                                            : signOf(isReal ? to : from));
+  return isStorage(to) ? encode(s, number, to, rounding) : number;
+}
+
+static LogicalResult castTo(NodeContext &n, ElementType wanted, const Rounding &rounding) {
   Type element = typeOf(wanted, n.graph.getContext());
   if (!element)
     return n.error() << "wants a number or bool to cast to, found " << onnx_reader::nameOf(wanted)
                      << ", which is not supported";
-  // From float the sign is the result's, from an integer its own.
-  Sign sign = signOf(isFloat(n.type(0)) ? wanted : n.type(0));
+  ElementType from = n.type(0);
   Value x = n.tensor(0);
-  return n.result(n.graph.cast(x, element, sign), wanted);
+  if (!x || from == wanted)
+    return n.result(x, wanted);
+  return n.result(n.graph.elementwise(element, x,
+                                      [&](ScalarBuilder &s, ArrayRef<Value> v) {
+                                        Value number = isStorage(from) ? decode(s, v[0], from) : v[0];
+                                        return castNumber(s, number, from, wanted, rounding);
+                                      }),
+                  wanted);
+}
+
+static Rounding roundingOf(NodeContext &n) {
+  Rounding rounding;
+  rounding.saturates = n.integer("saturate", 1) != 0;
+  rounding.mode = n.text("round_mode", "up");
+  return rounding;
 }
 
 static std::optional<ElementType> targetOf(NodeContext &n) {
@@ -156,14 +183,28 @@ static std::optional<ElementType> targetOf(NodeContext &n) {
 }
 
 LogicalResult onnx_importer::importCast(NodeContext &n) {
-  n.integer("saturate", 1); // Of 8-bit floats only.
-  n.text("round_mode", "up");
+  Rounding rounding = roundingOf(n);
   std::optional<ElementType> wanted = targetOf(n);
-  return wanted ? castTo(n, *wanted) : failure();
+  return wanted ? castTo(n, *wanted, rounding) : failure();
 }
 
 LogicalResult onnx_importer::importCastLike(NodeContext &n) {
-  n.integer("saturate", 1);
-  n.text("round_mode", "up");
-  return castTo(n, n.type(1));
+  Rounding rounding = roundingOf(n);
+  return castTo(n, n.type(1), rounding);
+}
+
+LogicalResult onnx_importer::importBitCast(NodeContext &n) {
+  std::optional<ElementType> wanted = targetOf(n);
+  Value x = n.tensor(0);
+  Type element = wanted ? typeOf(*wanted, n.graph.getContext()) : Type();
+  if (!x || !element || onnx_reader::bitsOf(*wanted) != onnx_reader::bitsOf(n.type(0)))
+    return n.graph.hasFailed() ? failure() : LogicalResult(n.error() << "wants two types of one width");
+  bool isBool = elementOf(x).isInteger(1) || element.isInteger(1);
+  if (elementOf(x) == element || isBool)
+    return n.result(n.graph.cast(x, element, Sign::Unsigned), *wanted);
+  return n.result(n.graph.elementwise(element, x,
+                                      [&](ScalarBuilder &s, ArrayRef<Value> v) {
+                                        return s.builder.createOrFold<arith::BitcastOp>(s.loc, element, v[0]);
+                                      }),
+                  *wanted);
 }

@@ -147,3 +147,33 @@ LogicalResult onnx_importer::importSwish(NodeContext &n) {
     return s.mul(x, s.sigmoid(alpha == 1 ? x : s.mul(x, s.number(x.getType(), alpha))));
   });
 }
+
+LogicalResult onnx_importer::importSwiGLU(NodeContext &n) {
+  double alpha = n.real("alpha", 1);
+  Value gate = n.tensor(0), x = n.tensor(1);
+  if (!gate || !x)
+    return failure();
+  return n.result(n.graph.elementwise(elementOf(gate), {gate, x}, [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    Value scaled = alpha == 1 ? v[0] : s.mul(v[0], s.number(v[0].getType(), alpha));
+    return s.mul(s.mul(v[0], s.sigmoid(scaled)), v[1]);
+  }));
+}
+
+LogicalResult onnx_importer::importShrink(NodeContext &n) {
+  double bias = n.real("bias", 0), lambda = n.real("lambd", 0.5);
+  Value x = n.tensor(0);
+  if (!x)
+    return failure();
+  Type type = elementOf(x);
+  // Integers are compared with a bound that may lie between two of them.
+  Type wide = isa<FloatType>(type) ? type : Type(n.graph.f64());
+  Sign sign = n.sign(0);
+  return n.result(n.graph.elementwise(type, x, [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    Value value = s.cast(v[0], wide, sign);
+    auto number = [&](double d) { return s.number(wide, d); };
+    Value low = s.compare(Comparison::Less, value, number(-lambda));
+    Value high = s.compare(Comparison::Greater, value, number(lambda));
+    Value middle = s.select(high, s.sub(value, number(bias)), number(0));
+    return s.cast(s.select(low, s.add(value, number(bias)), middle), type, sign);
+  }));
+}

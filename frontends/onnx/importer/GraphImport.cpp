@@ -1,5 +1,6 @@
 //===- GraphImport.cpp - a model's nodes, one after another -------------------------===//
 #include "frontends/onnx/importer/GraphImport.h"
+#include "frontends/onnx/importer/StorageTypes.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -90,7 +91,7 @@ Value GraphImport::materialiseConstant(StringRef name, const onnx_reader::Tensor
         return s.cast(sum, element);
       });
     }
-  auto owner = std::make_shared<Bytes>(tensor.data);
+  auto owner = std::make_shared<Bytes>(onnx_reader::bitsOf(tensor.type) < 8 ? Bytes::own(unpacked(tensor)) : tensor.data);
   return graph.weight(tensor.name.empty() ? name : StringRef(tensor.name), element, tensor.dims, owner->data(), owner);
 }
 
@@ -124,6 +125,36 @@ Shape GraphImport::shapeOfInput(const onnx_reader::ValueInfo &input) {
   return shape;
 }
 
+std::optional<Shape> GraphImport::shapeOfInfo(const onnx_reader::ValueInfo &info) {
+  Shape shape;
+  for (const onnx_reader::Dimension &dim : *info.shape) {
+    if (dim.size)
+      shape.push_back(Dim(*dim.size));
+    else if (inputSymbols.contains(dim.symbol))
+      shape.push_back(graph.symbol(dim.symbol));
+    else
+      return std::nullopt;
+  }
+  return shape;
+}
+
+/// Operators whose result has the dims of their operand.
+static bool keepsShape(StringRef opType) {
+  return llvm::is_contained({"Abs", "Cast", "CastLike", "Exp", "Identity", "Log", "Neg", "Sqrt"}, opType);
+}
+
+std::optional<Shape> GraphImport::declaredShape(StringRef name) {
+  if (callDepth > 0)
+    return std::nullopt;
+  if (const onnx_reader::ValueInfo *info = infos.lookup(name); info && info->shape)
+    return shapeOfInfo(*info);
+  // Or of what is computed from it, element by element.
+  for (const onnx_reader::Node &node : model.graph.nodes)
+    if (keepsShape(node.opType) && node.inputs[0] == name)
+      return declaredShape(node.outputs[0]);
+  return std::nullopt;
+}
+
 LogicalResult GraphImport::declareInputs() {
   for (const onnx_reader::ValueInfo &input : model.graph.inputs) {
     if (scope->values.contains(input.name)) // A default, as old files have: the initializer is the value.
@@ -138,7 +169,7 @@ LogicalResult GraphImport::declareInputs() {
                            << (input.shape ? "" : " without a shape");
     ImportedValue value;
     value.type = *input.type;
-    value.tensor = graph.input(input.name, element, shapeOfInput(input));
+    value.tensor = graph.input(input.name, element, shapeOfInput(input), signOf(value.type));
     if (!value.tensor)
       return failure();
     define(input.name, std::move(value));
@@ -176,7 +207,7 @@ LogicalResult GraphImport::declareOutputs() {
     ImportedValue *value = lookup(output.name);
     if (!value || !materialise(output.name, *value) || !agrees(output, *value))
       return failure();
-    graph.output(output.name, value->tensor);
+    graph.output(output.name, value->tensor, signOf(value->type));
   }
   return failure(graph.hasFailed());
 }
@@ -220,6 +251,32 @@ LogicalResult GraphImport::callFunction(const onnx_reader::Function &function, c
   for (size_t i = 0; i < std::min(function.outputs.size(), node.outputs.size()); ++i)
     if (inner.values.contains(function.outputs[i]))
       define(node.outputs[i], inner.values[function.outputs[i]]);
+  return mlir::success();
+}
+
+LogicalResult GraphImport::runGraph(const onnx_reader::Graph &body, ArrayRef<ImportedValue> inputs, StringRef node,
+                                    StringRef label, SmallVectorImpl<ImportedValue> &outputs) {
+  if (inputs.size() != body.inputs.size())
+    return graph.error() << "wants a graph of " << inputs.size() << " inputs, found " << body.inputs.size();
+  Scope inner = *scope;
+  inner.prefix += (node + "/" + label + "/").str();
+  Scope *outer = scope;
+  scope = &inner;
+  defineInitializers(body.initializers);
+  for (auto [info, value] : llvm::zip(body.inputs, inputs))
+    define(info.name, value);
+  ++callDepth;
+  LogicalResult done = importNodes(body.nodes);
+  --callDepth;
+  scope = outer;
+  if (failed(done))
+    return failure();
+  for (const onnx_reader::ValueInfo &output : body.outputs) {
+    auto it = inner.values.find(output.name);
+    if (it == inner.values.end())
+      return graph.error() << "its graph gives no " << quote(output.name);
+    outputs.push_back(it->second);
+  }
   return mlir::success();
 }
 
@@ -267,6 +324,14 @@ LogicalResult GraphImport::run() {
   main.version = versionOf(model.operatorSets);
   scope = &main;
   defineInitializers(model.graph.initializers);
+  for (const onnx_reader::ValueInfo &input : model.graph.inputs)
+    if (input.shape)
+      for (const onnx_reader::Dimension &dim : *input.shape)
+        if (!dim.symbol.empty())
+          inputSymbols.insert(dim.symbol);
+  for (auto *list : {&model.graph.values, &model.graph.outputs})
+    for (const onnx_reader::ValueInfo &info : *list)
+      infos[info.name] = &info;
   if (failed(declareInputs()) || failed(importNodes(model.graph.nodes)))
     return failure();
   return declareOutputs();

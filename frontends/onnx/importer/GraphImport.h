@@ -7,6 +7,7 @@
 
 #include "frontends/onnx/importer/OperatorTable.h"
 #include "frontends/onnx/importer/SymbolicElements.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace tenon::onnx_importer {
 
@@ -26,10 +27,17 @@ public:
   void define(llvm::StringRef name, ImportedValue value) { scope->values[name] = std::move(value); }
   /// The attribute, looked up among the function's where it is a reference.
   const onnx_reader::Attribute *resolve(const onnx_reader::Attribute *attribute);
+  /// What the file says of a value's dims, where it says all of them in terms of the inputs'.
+  std::optional<Shape> declaredShape(llvm::StringRef name);
   /// The tensor of a value, made now if it was not needed before.
   mlir::Value materialise(llvm::StringRef name, ImportedValue &value);
   /// What is known of the elements of tensors.
   SymbolicElements &getElements() { return elements; }
+
+  /// A graph inside a node: its nodes with `inputs` as its inputs, and what is known around it.
+  mlir::LogicalResult runGraph(const onnx_reader::Graph &body, llvm::ArrayRef<ImportedValue> inputs,
+                               llvm::StringRef node, llvm::StringRef label,
+                               llvm::SmallVectorImpl<ImportedValue> &outputs);
 
 private:
   /// The names of one graph or one call of a local function.
@@ -51,7 +59,11 @@ private:
   mlir::Value materialiseSizes(const Sizes &sizes, mlir::Type element);
   mlir::Value materialiseConstant(llvm::StringRef name, const onnx_reader::Tensor &tensor, mlir::Type element);
 
+  std::optional<Shape> shapeOfInfo(const onnx_reader::ValueInfo &info);
+
   const onnx_reader::Model &model;
+  llvm::StringMap<const onnx_reader::ValueInfo *> infos; ///< Of the main graph's inner values and outputs.
+  llvm::StringSet<> inputSymbols;
   GraphBuilder &graph;
   SymbolicElements elements;
   Scope *scope = nullptr;

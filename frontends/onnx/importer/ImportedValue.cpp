@@ -1,5 +1,6 @@
 //===- ImportedValue.cpp - elements of constants, element types --------------------===//
 #include "frontends/onnx/importer/ImportedValue.h"
+#include "frontends/onnx/importer/StorageTypes.h"
 
 #include <cstring>
 
@@ -30,8 +31,8 @@ Sign onnx_importer::signOf(ElementType type) {
   case ElementType::UInt64:
   case ElementType::Bool:
     return Sign::Unsigned;
-  default:
-    return Sign::Signed;
+  default: // The bits of storage types are no number.
+    return isStorage(type) ? Sign::Unsigned : Sign::Signed;
   }
 }
 
@@ -58,7 +59,7 @@ Type onnx_importer::typeOf(ElementType type, MLIRContext *context) {
   case ElementType::UInt64:
     return builder.getIntegerType(onnx_reader::bitsOf(type));
   default:
-    return {};
+    return isStorage(type) ? Type(builder.getI8Type()) : Type();
   }
 }
 
@@ -88,6 +89,11 @@ ElementType onnx_importer::elementTypeOf(Type type) {
 /// The bits of one element, zero-extended.
 static uint64_t bitsAt(const onnx_reader::Tensor &tensor, int64_t index) {
   uint64_t bits = 0;
+  unsigned width = onnx_reader::bitsOf(tensor.type);
+  if (width < 8) {
+    unsigned perByte = 8 / width;
+    return (tensor.data.data()[index / perByte] >> (index % perByte * width)) & ((1u << width) - 1);
+  }
   size_t bytes = onnx_reader::bitsOf(tensor.type) / 8;
   std::memcpy(&bits, tensor.data.data() + index * bytes, bytes);
   return bits;
@@ -97,7 +103,7 @@ int64_t onnx_importer::integerAt(const onnx_reader::Tensor &tensor, int64_t inde
   uint64_t bits = bitsAt(tensor, index);
   if (tensor.type == ElementType::Bool)
     return bits != 0;
-  if (signOf(tensor.type) == Sign::Unsigned)
+  if (signOf(tensor.type) == Sign::Unsigned || isStorage(tensor.type))
     return static_cast<int64_t>(bits);
   return llvm::SignExtend64(bits, onnx_reader::bitsOf(tensor.type));
 }

@@ -44,6 +44,29 @@ LogicalResult onnx_importer::importBitwiseNot(NodeContext &n) {
   return n.result(n.graph.apply(&ScalarBuilder::bitNot, n.tensor(0)));
 }
 
+LogicalResult onnx_importer::importBitShift(NodeContext &n) {
+  std::string direction = n.text("direction", "");
+  Value a = n.tensor(0), b = n.tensor(1);
+  if (!a || !b)
+    return failure();
+  if ((direction != "LEFT" && direction != "RIGHT") || elementOf(a) != elementOf(b) || !isa<IntegerType>(elementOf(a)))
+    return n.error() << "wants direction LEFT or RIGHT and two integer tensors of one type, found "
+                     << quote(direction) << ", " << elementOf(a) << " and " << elementOf(b);
+  bool left = direction == "LEFT", isSigned = n.sign(0) == Sign::Signed;
+  return n.result(n.graph.elementwise(elementOf(a), {a, b}, [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    Type type = v[0].getType();
+    unsigned width = type.getIntOrFloatBitWidth();
+    // By the width or more nothing is left but, to the right, copies of the sign.
+    Value fits = s.compare(Comparison::Less, v[1], s.integer(type, width), Sign::Unsigned);
+    Value zero = s.integer(type, 0), count = s.select(fits, v[1], zero);
+    if (left)
+      return s.select(fits, s.builder.createOrFold<arith::ShLIOp>(s.loc, v[0], count), zero);
+    if (isSigned)
+      return s.builder.createOrFold<arith::ShRSIOp>(s.loc, v[0], s.select(fits, v[1], s.integer(type, width - 1)));
+    return s.select(fits, s.builder.createOrFold<arith::ShRUIOp>(s.loc, v[0], count), zero);
+  }));
+}
+
 LogicalResult onnx_importer::importIsNaN(NodeContext &n) {
   Value x = n.tensor(0);
   return n.result(

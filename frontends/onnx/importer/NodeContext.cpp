@@ -66,6 +66,24 @@ std::optional<Sizes> NodeContext::wantSizes(unsigned i, StringRef what) {
   return std::nullopt;
 }
 
+const onnx_reader::Tensor *NodeContext::constant(unsigned i) {
+  ImportedValue *value = has(i) ? import.lookup(node.inputs[i]) : nullptr;
+  return value ? value->constant.get() : nullptr;
+}
+
+std::optional<Shape> NodeContext::declared(unsigned output) {
+  return output < node.outputs.size() ? import.declaredShape(node.outputs[output]) : std::nullopt;
+}
+
+std::optional<Shape> NodeContext::wantDeclared(unsigned i, StringRef what, unsigned output) {
+  std::optional<Shape> shape = declared(output);
+  if (!shape)
+    error() << what << " (input " << i << ", " << quote(node.inputs[i])
+            << "): wanted sizes known from the shapes of the inputs, or a result whose dims the file gives, found "
+               "computed data";
+  return shape;
+}
+
 std::optional<SmallVector<int64_t>> NodeContext::wantConstants(unsigned i, StringRef what) {
   std::optional<Sizes> known = wantSizes(i, what);
   if (!known)
@@ -154,6 +172,14 @@ LogicalResult NodeContext::result(Value value, ElementType type) {
   return mlir::success();
 }
 
+LogicalResult NodeContext::results(ValueRange values, ArrayRef<ElementType> types) {
+  if (failed(results(values)))
+    return failure();
+  for (auto [i, value] : llvm::enumerate(values))
+    define(i, {types[i], value, std::nullopt, nullptr});
+  return mlir::success();
+}
+
 LogicalResult NodeContext::results(ValueRange values) {
   for (unsigned i = values.size(); i < node.outputs.size(); ++i)
     if (!node.outputs[i].empty())
@@ -170,6 +196,32 @@ LogicalResult NodeContext::results(ValueRange values) {
     define(i, {type, value, std::nullopt, nullptr});
   }
   return mlir::success();
+}
+
+LogicalResult NodeContext::results(ArrayRef<ImportedValue> values) {
+  for (unsigned i = values.size(); i < node.outputs.size(); ++i)
+    if (!node.outputs[i].empty())
+      return error() << "output " << i << " (" << quote(node.outputs[i]) << ") is not supported";
+  for (auto [i, value] : llvm::enumerate(values))
+    define(i, value);
+  return failure(graph.hasFailed());
+}
+
+ImportedValue NodeContext::value(unsigned i) {
+  ImportedValue *known = operand(i);
+  return known ? *known : ImportedValue();
+}
+
+Value NodeContext::materialise(ImportedValue &value) {
+  return import.materialise(node.outputs.empty() ? "" : StringRef(node.outputs[0]), value);
+}
+
+std::optional<SmallVector<ImportedValue>> NodeContext::runGraph(const onnx_reader::Graph &body,
+                                                                ArrayRef<ImportedValue> inputs, StringRef label) {
+  SmallVector<ImportedValue> outputs;
+  if (failed(import.runGraph(body, inputs, node.name.empty() ? node.opType : node.name, label, outputs)))
+    return std::nullopt;
+  return outputs;
 }
 
 LogicalResult NodeContext::result(std::shared_ptr<const onnx_reader::Tensor> constant) {

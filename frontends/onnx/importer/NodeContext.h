@@ -46,6 +46,14 @@ public:
   Shape shape(unsigned i);
   /// The operand's elements, if they are known as dim expressions.
   std::optional<Sizes> sizes(unsigned i);
+  /// The operand's elements, if it is a constant of the file; else null.
+  const onnx_reader::Tensor *constant(unsigned i);
+  /// The operand is there, and only known when the program runs.
+  bool isComputed(unsigned i) { return has(i) && !sizes(i); }
+  /// What the file says of the dims of an output, if it says all.
+  std::optional<Shape> declared(unsigned output = 0);
+  /// The same, needed because operand `i` is computed; else an error.
+  std::optional<Shape> wantDeclared(unsigned i, llvm::StringRef what, unsigned output = 0);
   /// The same; else an error.
   std::optional<Sizes> wantSizes(unsigned i, llvm::StringRef what);
   /// The same, with elements that are all constant.
@@ -77,7 +85,23 @@ public:
   mlir::LogicalResult result(Value value) { return results(value); }
   mlir::LogicalResult result(Value value, ElementType type);
   mlir::LogicalResult results(mlir::ValueRange values);
+  mlir::LogicalResult results(mlir::ValueRange values, llvm::ArrayRef<ElementType> types);
   mlir::LogicalResult result(std::shared_ptr<const onnx_reader::Tensor> constant);
+  mlir::LogicalResult results(llvm::ArrayRef<ImportedValue> values);
+
+  //===--------------------------------------------------------------------------===//
+  // Graphs within the node
+  //===--------------------------------------------------------------------------===//
+
+  /// The operand as it is known; of no use after an error.
+  ImportedValue value(unsigned i);
+  /// The outputs of a graph that sees this node's scope and `inputs`; none after an error. `label`
+  /// goes into the names of its nodes.
+  std::optional<llvm::SmallVector<ImportedValue>> runGraph(const onnx_reader::Graph &body,
+                                                           llvm::ArrayRef<ImportedValue> inputs,
+                                                           llvm::StringRef label);
+  /// The tensor of such an output.
+  Value materialise(ImportedValue &value);
 
 private:
   ImportedValue *operand(unsigned i);

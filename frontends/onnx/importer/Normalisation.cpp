@@ -140,3 +140,43 @@ LogicalResult onnx_importer::importLpNormalization(NodeContext &n) {
     return s.select(s.compare(Comparison::Equal, v[1], zero), zero, s.div(v[0], v[1]));
   }));
 }
+
+LogicalResult onnx_importer::importMeanVarianceNormalization(NodeContext &n) {
+  SmallVector<int64_t> over = n.integers("axes").value_or(SmallVector<int64_t>{0, 2, 3});
+  Value x = n.tensor(0), mean = n.graph.mean(x, over, true), centred = n.graph.sub(x, mean);
+  Value variance = n.graph.mean(n.graph.mul(centred, centred), over, true);
+  if (!variance)
+    return failure();
+  return n.result(n.graph.elementwise(elementOf(x), {centred, variance}, [](ScalarBuilder &s, ArrayRef<Value> v) {
+    return s.div(v[0], s.add(s.sqrt(v[1]), s.number(v[0].getType(), 1e-9)));
+  }));
+}
+
+LogicalResult onnx_importer::importLRN(NodeContext &n) {
+  double alpha = n.real("alpha", 1e-4f), beta = n.real("beta", 0.75f), bias = n.real("bias", 1);
+  int64_t size = n.integer("size", 0);
+  Value x = n.tensor(0);
+  if (!x)
+    return failure();
+  Shape shape = shapeOf(x);
+  if (size < 1 || shape.size() < 2)
+    return n.error() << "wants a positive size and a rank of at least 2, found " << size << " and " << toString(shape);
+  // Squares of `size` neighbouring channels, (size - 1) / 2 of them before.
+  Shape windows = shape;
+  windows.push_back(Dim(size));
+  Value squares = n.graph.map(elementOf(x), windows, x, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    SmallVector<Value> source(at.drop_back());
+    Value channel = s.add(s.sub(at[1], s.index((size - 1) / 2)), at.back());
+    Value inside = s.bitAnd(s.compare(Comparison::GreaterEqual, channel, s.index(0)),
+                            s.compare(Comparison::Less, channel, s.size(shape[1])));
+    source[1] = s.select(inside, channel, s.index(0));
+    Value element = s.load(t[0], source);
+    return s.select(inside, s.mul(element, element), s.number(element.getType(), 0));
+  });
+  Value sum = n.graph.reduce(ReduceKind::Sum, squares, int64_t(shape.size()), false);
+  return n.result(n.graph.elementwise(elementOf(x), {x, sum}, [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    Type type = v[0].getType();
+    Value scaled = s.add(s.number(type, bias), s.mul(v[1], s.number(type, alpha / double(size))));
+    return s.div(v[0], s.math<math::PowFOp>(scaled, s.number(type, beta)));
+  }));
+}

@@ -81,6 +81,9 @@ static bool isLocalFunction(const onnx_reader::Model &model, const onnx_reader::
 static void collect(const onnx_reader::Model &model, ArrayRef<onnx_reader::Node> nodes, int64_t version,
                     Refusals &refusals) {
   for (const onnx_reader::Node &node : nodes) {
+    for (const onnx_reader::Attribute &attribute : node.attributes)
+      if (auto *graph = std::get_if<std::shared_ptr<onnx_reader::Graph>>(&attribute.value))
+        collect(model, (*graph)->nodes, version, refusals);
     if (isLocalFunction(model, node))
       continue;
     std::string reason = refusal(node, version);

@@ -21,6 +21,10 @@ LogicalResult onnx_importer::importSize(NodeContext &n) { return unevaluated(n);
 LogicalResult onnx_importer::importReshape(NodeContext &n) {
   bool allowZero = n.integer("allowzero", 0) != 0;
   Value x = n.tensor(0);
+  if (n.isComputed(1)) {
+    std::optional<Shape> declared = n.wantDeclared(1, "shape");
+    return x && declared ? n.result(n.graph.reshape(x, *declared)) : failure();
+  }
   std::optional<Sizes> target = n.wantSizes(1, "shape");
   if (!x || !target)
     return failure();
@@ -42,7 +46,16 @@ LogicalResult onnx_importer::importFlatten(NodeContext &n) {
   return n.result(n.graph.reshape(x, {countOf(dims.take_front(split)), countOf(dims.drop_front(split))}));
 }
 
+/// Squeeze and Unsqueeze where the axes are computed: the result has the dims the file says.
+static LogicalResult reshapeAsDeclared(NodeContext &n) {
+  Value x = n.tensor(0);
+  std::optional<Shape> declared = n.wantDeclared(1, "axes");
+  return x && declared ? n.result(n.graph.reshape(x, *declared)) : failure();
+}
+
 LogicalResult onnx_importer::importSqueeze(NodeContext &n) {
+  if (n.isComputed(1))
+    return reshapeAsDeclared(n);
   auto axes = n.axes(1);
   Value x = n.tensor(0);
   if (!x)
@@ -57,6 +70,8 @@ LogicalResult onnx_importer::importSqueeze(NodeContext &n) {
 }
 
 LogicalResult onnx_importer::importUnsqueeze(NodeContext &n) {
+  if (n.isComputed(1))
+    return reshapeAsDeclared(n);
   auto axes = n.axes(1);
   if (!axes)
     return n.graph.hasFailed() ? failure() : LogicalResult(n.error() << "wants axes, found none");
@@ -65,6 +80,10 @@ LogicalResult onnx_importer::importUnsqueeze(NodeContext &n) {
 
 LogicalResult onnx_importer::importExpand(NodeContext &n) {
   Value x = n.tensor(0);
+  if (n.isComputed(1)) {
+    std::optional<Shape> declared = n.wantDeclared(1, "shape");
+    return x && declared ? n.result(n.graph.broadcastTo(x, *declared)) : failure();
+  }
   std::optional<Sizes> target = n.wantSizes(1, "shape");
   if (!x || !target)
     return failure();
@@ -126,7 +145,11 @@ LogicalResult onnx_importer::importConstant(NodeContext &n) {
 
 LogicalResult onnx_importer::importConstantOfShape(NodeContext &n) {
   const onnx_reader::Tensor *value = n.tensorAttribute("value");
-  std::optional<Sizes> shape = n.wantSizes(0, "shape");
+  std::optional<Shape> shape;
+  if (n.isComputed(0))
+    shape = n.wantDeclared(0, "shape");
+  else if (std::optional<Sizes> sizes = n.wantSizes(0, "shape"))
+    shape = Shape(sizes->elements.begin(), sizes->elements.end());
   if (!shape)
     return failure();
   if (value && value->elementCount != 1)
@@ -136,8 +159,8 @@ LogicalResult onnx_importer::importConstantOfShape(NodeContext &n) {
   if (!element)
     return n.error() << "elements of " << onnx_reader::nameOf(type) << " are not supported";
   if (!value)
-    return n.result(n.graph.splat(element, 0, shape->elements), type);
-  return n.result(n.graph.splat(elementAt(*value, 0, element), shape->elements), type);
+    return n.result(n.graph.splat(element, 0, *shape), type);
+  return n.result(n.graph.splat(elementAt(*value, 0, element), *shape), type);
 }
 
 //===----------------------------------------------------------------------------===//
@@ -179,8 +202,34 @@ static LogicalResult realRange(NodeContext &n) {
   }));
 }
 
+/// start + i * delta, both computed; the file says how many.
+static LogicalResult computedRange(NodeContext &n) {
+  n.integer("stash_type", 1);
+  std::optional<Shape> shape = n.wantDeclared(0, "start, limit or delta");
+  Value start = n.tensor(0), delta = n.tensor(2);
+  if (!shape || !start || !delta)
+    return failure();
+  Type element = elementOf(start);
+  Type wide = isa<FloatType>(element) && element.getIntOrFloatBitWidth() < 32 ? n.graph.f32() : element;
+  auto first = [](ScalarBuilder &s, Value tensor) {
+    return s.load(tensor, SmallVector<Value>(shapeOf(tensor).size(), s.index(0)));
+  };
+  return n.result(n.graph.map(element, *shape, {start, delta}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    Value steps = s.mul(s.cast(at[0], wide), s.cast(first(s, t[1]), wide));
+    return s.cast(s.add(s.cast(first(s, t[0]), wide), steps), element);
+  }));
+}
+
 LogicalResult onnx_importer::importRange(NodeContext &n) {
-  if (isFloat(n.type(0)))
+  auto isConstantNumber = [&](unsigned i) {
+    Value operand = n.has(i) ? n.tensor(i) : Value();
+    return operand && GraphBuilder::splatElement(operand);
+  };
+  bool isReal = isFloat(n.type(0));
+  for (unsigned i = 0; i < 3; ++i)
+    if (isReal ? !isConstantNumber(i) : n.isComputed(i))
+      return computedRange(n);
+  if (isReal)
     return realRange(n);
   std::optional<Sizes> start = n.wantSizes(0, "start"), limit = n.wantSizes(1, "limit"),
                        delta = n.wantSizes(2, "delta");

@@ -294,6 +294,8 @@ std::optional<Sizes> onnx_importer::sizesSqueeze(NodeContext &n) {
   std::optional<Sizes> x = n.sizes(0);
   if (!x)
     return std::nullopt;
+  if (n.isComputed(1))
+    return std::nullopt;
   auto axes = n.axes(1);
   Sizes result{{}, x->elements, x->type};
   int64_t rank = x->dims.size();
@@ -311,7 +313,7 @@ std::optional<Sizes> onnx_importer::sizesUnsqueeze(NodeContext &n) {
   std::optional<Sizes> x = n.sizes(0);
   if (!x)
     return std::nullopt;
-  auto axes = n.axes(1);
+  auto axes = n.isComputed(1) ? std::nullopt : n.axes(1);
   if (!axes)
     return std::nullopt;
   int64_t rank = x->dims.size() + axes->size();
@@ -473,7 +475,7 @@ std::optional<Sizes> onnx_importer::sizesSlice(NodeContext &n) {
 
 static std::optional<Sizes> reduceList(NodeContext &n, Dim start, DimFunction function) {
   std::optional<Sizes> x = n.sizes(0);
-  if (!x || x->dims.size() != 1 || n.integer("noop_with_empty_axes", 0) != 0)
+  if (!x || x->dims.size() != 1 || n.isComputed(1) || n.integer("noop_with_empty_axes", 0) != 0)
     return std::nullopt;
   n.axes(1);
   Dim result = start;

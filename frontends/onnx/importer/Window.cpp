@@ -4,7 +4,7 @@
 // map to [batch, positions, channels x window] (im2col; a patch embedding's is the image
 // rearranged, nothing twice); what follows is a matrix product or a reduction.
 //
-#include "frontends/onnx/importer/NodeContext.h"
+#include "frontends/onnx/importer/Window.h"
 
 #include <limits>
 #include <numeric>
@@ -111,50 +111,61 @@ static Value columns(NodeContext &n, Value x, const Window &w, int64_t groups, i
   });
 }
 
-LogicalResult onnx_importer::importConv(NodeContext &n) {
+Value onnx_importer::convolve(NodeContext &n, Value x, Value weight, Value bias) {
   int64_t groups = n.integer("group", 1);
   auto declared = n.integers("kernel_shape");
-  Value x = n.tensor(0), weight = n.tensor(1), bias = n.optional(2);
-  if (!x || !weight)
-    return failure();
+  if (!x || !weight || n.graph.hasFailed())
+    return {};
   Shape shape = shapeOf(x), filters = shapeOf(weight);
   if (shape.size() < 3 || filters.size() != shape.size() ||
       !llvm::all_of(filters, [](const Dim &d) { return d.isConstant(); }))
     return n.error() << "wants a tensor of rank at least 3 and filters of the same rank and known size, found "
-                     << toString(shape) << " and " << toString(filters);
+                     << toString(shape) << " and " << toString(filters),
+           Value();
   auto size = [&](size_t d) { return *filters[d].constant(); };
   SmallVector<int64_t> kernel;
   for (size_t d = 2; d < filters.size(); ++d)
     kernel.push_back(size(d));
   if (declared && *declared != kernel)
-    return n.error() << "attribute 'kernel_shape': wanted the filters' " << toString(filters) << ", found another";
+    return n.error() << "attribute 'kernel_shape': wanted the filters' " << toString(filters) << ", found another", Value();
   if (groups < 1 || size(0) % groups != 0)
-    return n.error() << "attribute 'group': wanted a divisor of the " << size(0) << " filters, found " << groups;
+    return n.error() << "attribute 'group': wanted a divisor of the " << size(0) << " filters, found " << groups,
+           Value();
   if (!n.graph.wantEqual(shape[1], Dim(groups * size(1)), "channels of the input"))
-    return failure();
+    return {};
   std::optional<Window> w = windowOf(n, ArrayRef<Dim>(shape).drop_front(2), kernel, false);
   if (!w)
-    return failure();
+    return {};
 
-  // Matrices: columns [batch, (group), positions, depth] and filters [(group), depth, out].
   int64_t depth = std::accumulate(kernel.begin(), kernel.end(), size(1), std::multiplies<>()), out = size(0) / groups;
-  Dim positions = countOf(w->positions);
-  Value cols = columns(n, x, *w, groups, size(1));
+  Value matrices = n.graph.reshape(weight, {Dim(groups), Dim(out), Dim(depth)});
+  matrices = n.graph.transpose(matrices, {0, 2, 1});
+  return multiplyWindows(n, columns(n, x, *w, groups, size(1)), w->positions, matrices, bias);
+}
+
+Value onnx_importer::multiplyWindows(NodeContext &n, Value columns, ArrayRef<Dim> positions, Value matrices, Value bias) {
+  if (!columns || !matrices)
+    return {};
+  Shape filters = shapeOf(matrices);
+  Dim batch = shapeOf(columns)[0], count = countOf(positions), groups = filters[0], depth = filters[1], out = filters[2];
   Value product;
-  if (groups == 1) {
-    Value matrix = n.graph.transpose(n.graph.reshape(weight, {Dim(out), Dim(depth)}), {1, 0});
-    product = n.graph.contract("b m k, k n -> b m n", n.graph.reshape(cols, {shape[0], positions, Dim(depth)}), matrix);
+  if (groups == Dim(1)) {
+    Value rows = n.graph.reshape(columns, {batch, count, depth});
+    product = n.graph.contract("b m k, k n -> b m n", rows, n.graph.reshape(matrices, {depth, out}));
   } else {
-    Value matrices = n.graph.transpose(n.graph.reshape(weight, {Dim(groups), Dim(out), Dim(depth)}), {0, 2, 1});
-    product = n.graph.contract("b g m k, g k n -> b m g n",
-                               n.graph.reshape(cols, {shape[0], Dim(groups), positions, Dim(depth)}), matrices);
-    product = n.graph.reshape(product, {shape[0], positions, Dim(size(0))});
+    Value rows = n.graph.reshape(columns, {batch, groups, count, depth});
+    product = n.graph.contract("b g m k, g k n -> b m g n", rows, matrices);
+    product = n.graph.reshape(product, {batch, count, groups * out});
   }
   if (bias)
     product = n.graph.add(product, bias);
-  Shape result{shape[0], filters[0]};
-  llvm::append_range(result, w->positions);
-  return n.result(n.graph.reshape(n.graph.transpose(product, {0, 2, 1}), result));
+  Shape result{batch, groups * out};
+  llvm::append_range(result, positions);
+  return n.graph.reshape(n.graph.transpose(product, {0, 2, 1}), result);
+}
+
+LogicalResult onnx_importer::importConv(NodeContext &n) {
+  return n.result(convolve(n, n.tensor(0), n.tensor(1), n.optional(2)));
 }
 
 //===----------------------------------------------------------------------------===//
@@ -237,8 +248,38 @@ static std::optional<Pool> poolOf(NodeContext &n) {
   return Pool{x, std::move(*w), std::move(offsets)};
 }
 
+/// Where in x the largest element of each window stands, the first of equal ones: its place in
+/// row-major order, or with the last two extents in the other order.
+static Value largestPlaces(NodeContext &n, const Pool &pool, Value largest, bool columnMajor) {
+  Shape shape = shapeOf(pool.x), to{shape[0], shape[1]};
+  const Window &w = pool.window;
+  size_t rank = w.kernel.size();
+  llvm::append_range(to, w.positions);
+  for (int64_t size : w.kernel)
+    to.push_back(Dim(size));
+  SmallVector<size_t> order = llvm::to_vector(llvm::seq<size_t>(0, rank));
+  if (columnMajor)
+    std::reverse(order.begin(), order.end());
+  Type i64 = n.graph.i64();
+  Value places = n.graph.map(i64, to, {pool.x, largest}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    SmallVector<Value> source{at[0], at[1]};
+    Value inside;
+    for (size_t d = 0; d < rank; ++d)
+      source.push_back(
+          sourceIndex(s, w, ArrayRef<Dim>(shape).drop_front(2), d, at[2 + d], at[2 + rank + d], inside));
+    Value isLargest = s.compare(Comparison::Equal, s.load(t[0], source), s.load(t[1], at.take_front(2 + rank)));
+    if (inside)
+      isLargest = s.bitAnd(isLargest, inside);
+    Value place = s.add(s.mul(at[0], s.size(shape[1])), at[1]);
+    for (size_t d : order)
+      place = s.add(s.mul(place, s.size(shape[2 + d])), source[2 + d]);
+    return s.cast(s.select(isLargest, place, s.size(countOf(shape))), i64);
+  });
+  return n.graph.reduce(ReduceKind::Min, places, pool.offsets, false);
+}
+
 LogicalResult onnx_importer::importMaxPool(NodeContext &n) {
-  n.integer("storage_order", 0); // Of the indices, which are not supported.
+  bool columnMajor = n.integer("storage_order", 0) != 0;
   std::optional<Pool> pool = poolOf(n);
   if (!pool)
     return failure();
@@ -252,7 +293,10 @@ LogicalResult onnx_importer::importMaxPool(NodeContext &n) {
     return inside ? s.select(inside, element, least) : element;
   });
   Value result = n.graph.reduce(ReduceKind::Max, patches, pool->offsets, false);
-  return n.result(n.graph.cast(result, typeOf(type, n.graph.getContext())), type);
+  Value narrow = n.graph.cast(result, typeOf(type, n.graph.getContext()));
+  if (n.node.outputs.size() < 2 || !result)
+    return n.result(narrow, type);
+  return n.results({narrow, largestPlaces(n, *pool, result, columnMajor)}, {type, ElementType::Int64});
 }
 
 LogicalResult onnx_importer::importAveragePool(NodeContext &n) {
@@ -270,4 +314,39 @@ LogicalResult onnx_importer::importAveragePool(NodeContext &n) {
       llvm::to_vector(llvm::seq<int64_t>(pool->window.kernel.size(), 2 * pool->window.kernel.size()));
   return n.result(n.graph.div(n.graph.reduce(ReduceKind::Sum, patches, pool->offsets, false),
                               n.graph.reduce(ReduceKind::Sum, inside, offsets, false)));
+}
+
+/// (sum of |x|^p)^(1 / p) over the last dims.
+static Value lengthOver(NodeContext &n, Value x, ArrayRef<int64_t> over, bool keepDims, int64_t p) {
+  auto power = [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    Value size = s.abs(v[0]);
+    return p == 1 ? size : p == 2 ? s.mul(v[0], v[0]) : s.math<math::PowFOp>(size, s.number(size.getType(), double(p)));
+  };
+  auto root = [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    return p == 1 ? v[0] : p == 2 ? s.sqrt(v[0]) : s.math<math::PowFOp>(v[0], s.number(v[0].getType(), 1.0 / double(p)));
+  };
+  if (!x)
+    return {};
+  Type element = elementOf(x);
+  Value sum = n.graph.reduce(ReduceKind::Sum, n.graph.elementwise(element, x, power), over, keepDims);
+  return n.graph.elementwise(element, sum, root);
+}
+
+LogicalResult onnx_importer::importLpPool(NodeContext &n) {
+  int64_t p = n.integer("p", 2);
+  std::optional<Pool> pool = poolOf(n);
+  if (!pool)
+    return failure();
+  Value patches = pool->patches(n, [](ScalarBuilder &s, Value element, Value inside) {
+    return inside ? s.select(inside, element, s.number(element.getType(), 0)) : element;
+  });
+  return n.result(lengthOver(n, patches, pool->offsets, false, p));
+}
+
+LogicalResult onnx_importer::importGlobalLpPool(NodeContext &n) {
+  int64_t p = n.integer("p", 2);
+  Value x = n.tensor(0);
+  if (!x)
+    return failure();
+  return n.result(lengthOver(n, x, llvm::to_vector(llvm::seq<int64_t>(2, shapeOf(x).size())), true, p));
 }

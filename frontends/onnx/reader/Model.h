@@ -62,6 +62,9 @@ enum class ElementType : uint8_t {
   UInt4 = 21,
   Int4 = 22,
   Float4E2M1 = 23,
+  Float8E8M0 = 24,
+  UInt2 = 25,
+  Int2 = 26,
 };
 
 /// The type of this number, if it is one of the above.
@@ -76,8 +79,8 @@ struct Tensor {
   ElementType type = ElementType::Float32;
   std::vector<int64_t> dims; ///< None for a scalar; all >= 0.
   int64_t elementCount = 1;
-  /// Row-major, little-endian, unpadded; 4-bit types two to a byte, low half
-  /// first. Not aligned. Empty for strings.
+  /// Row-major, little-endian, unpadded; 4-bit types two and 2-bit types four to a
+  /// byte, the low end first. Not aligned. Empty for strings.
   Bytes data;
   std::vector<std::string> strings; ///< For ElementType::String.
 };

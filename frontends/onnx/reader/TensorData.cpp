@@ -6,7 +6,7 @@
 //
 // ONNX has three places for a tensor's elements: raw_data, an external file,
 // and typed fields (float_data, int32_data, ...), where int32_data also holds
-// every narrower type, one element (4-bit types: one byte) to an entry. All
+// every narrower type, one element (4-bit and 2-bit types: one byte) to an entry. All
 // three end as the same little-endian bytes.
 //
 //===----------------------------------------------------------------------===//
@@ -59,6 +59,9 @@ constexpr TypeRow typeRows[] = {
     {ElementType::UInt4, "uint4", 4},
     {ElementType::Int4, "int4", 4},
     {ElementType::Float4E2M1, "float4e2m1", 4},
+    {ElementType::Float8E8M0, "float8e8m0", 8},
+    {ElementType::UInt2, "uint2", 2},
+    {ElementType::Int2, "int2", 2},
 };
 
 constexpr size_t maxRank = 64;
@@ -238,7 +241,7 @@ template <typename Field> Status TensorConversion::copyField(const Field &field,
   return success();
 }
 
-/// Types narrower than int32 (and two 4-bit elements as one byte).
+/// Types narrower than int32 (and two 4-bit or four 2-bit elements as one byte).
 Status TensorConversion::readInt32Data() {
   unsigned width = std::max(bitsOf(tensor.type) / 8, 1u);
   auto entries = static_cast<uint64_t>(proto.int32_data_size());

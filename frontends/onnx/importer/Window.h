@@ -1,0 +1,19 @@
+//===- Window.h - windows that move over a tensor's extents ---------------------------===//
+#ifndef TENON_FRONTENDS_ONNX_IMPORTER_WINDOW_H
+#define TENON_FRONTENDS_ONNX_IMPORTER_WINDOW_H
+
+#include "frontends/onnx/importer/NodeContext.h"
+
+namespace tenon::onnx_importer {
+
+/// The convolution of x with filters of the same element type by the node's attributes;
+/// `bias` (one number for each filter) may be null. Null after an error.
+mlir::Value convolve(NodeContext &n, mlir::Value x, mlir::Value filters, mlir::Value bias);
+
+/// What windows hold, [batch, groups, positions..., channels, offsets...], times matrices
+/// [groups, channels and offsets, filters] plus the bias: [batch, groups and filters, positions...].
+mlir::Value multiplyWindows(NodeContext &n, mlir::Value columns, llvm::ArrayRef<Dim> positions, mlir::Value matrices,
+                            mlir::Value bias);
+
+} // namespace tenon::onnx_importer
+#endif
