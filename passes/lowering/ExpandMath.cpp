@@ -3,6 +3,7 @@
 
 #include "passes/lowering/RaiseActivations.h"
 #include "passes/lowering/VectorMath.h"
+#include "passes/lowering/math/Functions.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -100,8 +101,34 @@ static bool extendsFromBFloat16(Operation *op) {
   return isa<arith::ExtFOp>(op) && converts(op, &Type::isBF16, &Type::isF32);
 }
 
+static bool truncatesFromDouble(Operation *op) {
+  return isa<arith::TruncFOp>(op) &&
+         (converts(op, &Type::isF64, &Type::isF16) || converts(op, &Type::isF64, &Type::isBF16));
+}
+
+/// C's fmod; narrow floats by way of f32, which holds theirs.
+static Value expandRemainder(OpBuilder &builder, arith::RemFOp op) {
+  Location loc = op.getLoc();
+  MathBuilder own(builder, loc, op.getType());
+  Type element = getElementTypeOrSelf(op.getType());
+  if (element.getIntOrFloatBitWidth() >= 32)
+    return emitRemainder(own, op.getLhs(), op.getRhs());
+  MathBuilder m = own.as(builder.getF32Type());
+  auto widen = [&](Value value) {
+    return element.isBF16() ? emitExtensionFromBFloat16(builder, loc, value) : m.extend(value);
+  };
+  Value rest = emitRemainder(m, widen(op.getLhs()), widen(op.getRhs()));
+  return element.isBF16() ? emitTruncationToBFloat16(builder, loc, rest) : own.truncate(rest);
+}
+
+/// The shape of an integer operation as that of floats as wide, which MathBuilder wants.
+static Value expandIntegerPower(OpBuilder &builder, math::IPowIOp op) {
+  Type type = op.getType();
+  return emitIntegerPower(MathBuilder(builder, op.getLoc(), type), op.getLhs(), op.getRhs());
+}
+
 static bool becomesCall(Operation *op) {
-  return isa<math::SincosOp, math::FPowIOp>(op) || truncatesToBFloat16(op) || extendsFromBFloat16(op) || functionOf(op);
+  return isa<math::SincosOp, math::FPowIOp, math::IPowIOp, arith::RemFOp>(op) || truncatesFromDouble(op) || truncatesToBFloat16(op) || extendsFromBFloat16(op) || functionOf(op);
 }
 
 static LogicalResult expandOne(Operation *op) {
@@ -113,6 +140,13 @@ static LogicalResult expandOne(Operation *op) {
     value = emitConstantPower(builder, power);
   if (auto power = dyn_cast<math::FPowIOp>(op))
     value = emitIntegerPower(builder, power);
+  else if (auto power = dyn_cast<math::IPowIOp>(op))
+    value = expandIntegerPower(builder, power);
+  else if (auto remainder = dyn_cast<arith::RemFOp>(op))
+    value = expandRemainder(builder, remainder);
+  else if (truncatesFromDouble(op))
+    value = emitTruncationFromDouble(builder, op->getLoc(), op->getOperand(0),
+                                     getElementTypeOrSelf(op->getResult(0).getType()));
   else if (isa<arith::TruncFOp>(op))
     value = emitTruncationToBFloat16(builder, op->getLoc(), op->getOperand(0));
   else if (isa<arith::ExtFOp>(op))
@@ -135,7 +169,7 @@ LogicalResult expandMath(Operation *root) {
   for (Operation *op : calls) {
     if (failed(expandOne(op)))
       return op->emitOpError("has no expansion for ")
-             << op->getResult(0).getType() << "; wanted f32, f16, bf16 or a vector of them";
+             << op->getResult(0).getType() << "; wanted f32, f16, bf16, for some functions f64, or a vector of them";
     op->erase();
   }
   return success();

@@ -34,11 +34,59 @@ static Value emitSingle(const MathBuilder &m, MathFunction function, ArrayRef<Va
   return Value();
 }
 
+/// Null for functions that are made in f32 only.
+static Value emitDouble(const MathBuilder &m, MathFunction function, ArrayRef<Value> args) {
+  switch (function) {
+  case MathFunction::Exp:
+    return emitDoubleExp(m, args[0]);
+  case MathFunction::Exp2:
+    return emitDoubleExp2(m, args[0]);
+  case MathFunction::Expm1:
+    return emitDoubleExpm1(m, args[0]);
+  case MathFunction::Log:
+    return emitDoubleLog(m, args[0]);
+  case MathFunction::Log1p:
+    return emitDoubleLog1p(m, args[0]);
+  case MathFunction::Log2:
+    return emitDoubleLog2(m, args[0]);
+  case MathFunction::Log10:
+    return emitDoubleLog10(m, args[0]);
+  case MathFunction::Tanh:
+    return emitDoubleTanh(m, args[0]);
+  case MathFunction::Sinh:
+    return emitDoubleSinh(m, args[0]);
+  case MathFunction::Cosh:
+    return emitDoubleCosh(m, args[0]);
+  case MathFunction::Pow:
+    return emitDoublePow(m, args[0], args[1]);
+  case MathFunction::Rsqrt:
+    return emitRsqrt(m, args[0]);
+  default:
+    return Value();
+  }
+}
+
+// The f32 below the exact value or above it, whichever has an odd last bit where neither is exact:
+// rounding that once more, to a type of at most 22 bits, is as rounding once.
+Value emitTruncationFromDouble(OpBuilder &builder, Location loc, Value value, Type element) {
+  MathBuilder d(builder, loc, value.getType());
+  MathBuilder m = d.as(builder.getF32Type()), narrow = d.as(element);
+  Value nearest = m.truncate(value), back = d.extend(nearest);
+  Value isExact = d.equal(back, value), isAbove = d.less(d.abs(value), d.abs(back));
+  Value bits = m.toBits(nearest);
+  Value below = m.select(isAbove, m.intSub(bits, m.bits(1)), bits);
+  Value keepsNearest = m.select(d.isNan(value), d.isNan(value), isExact);
+  Value odd = m.fromBits(m.select(keepsNearest, bits, m.intOr(below, m.bits(1))));
+  return element.isBF16() ? emitTruncationToBFloat16(builder, loc, odd) : narrow.truncate(odd);
+}
+
 Value emitMath(OpBuilder &builder, Location loc, MathFunction function, ValueRange args) {
   Type type = args.front().getType(), element = getElementTypeOrSelf(type);
   SmallVector<Value> values(args);
   if (element.isF32())
     return emitSingle(MathBuilder(builder, loc, type), function, values);
+  if (element.isF64())
+    return emitDouble(MathBuilder(builder, loc, type), function, values);
   if (!element.isF16() && !element.isBF16())
     return Value();
   MathBuilder narrow(builder, loc, type), m = narrow.as(builder.getF32Type());

@@ -30,6 +30,9 @@
 //   4 ulp  Erfc 2.06, Tan 2.99, Asinh 1.72, Acosh 1.59, Atanh 1.90
 //   1 ulp  Pow 0.501
 //
+// In f64: Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Tanh, Sinh, Cosh, Pow, Rsqrt, 2 ulp (Sinh,
+// Tanh 3); the others are made in f32 only, and an f64 operation on them is an error.
+//
 // ExpNonPositive and Exp2NonPositive are Exp and Exp2 for arguments of at most 88
 // and 127, in practice scores less their maximum: the bound holds where the
 // result is at least 2^-126; below it is denormal or zero.
@@ -64,6 +67,10 @@ mlir::Value emitMath(mlir::OpBuilder &builder, mlir::Location loc, MathFunction 
 /// An f32 scalar or vector rounded to bf16, to nearest even, denormals kept, by
 /// integer arithmetic: most CPU levels have no instruction and would call.
 mlir::Value emitTruncationToBFloat16(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value);
+
+/// An f64 scalar or vector rounded once to f16 or bf16, by way of f32.
+mlir::Value emitTruncationFromDouble(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value,
+                                     mlir::Type element);
 
 /// The other direction, exact. Written as a shift so that LLVM does not see a
 /// conversion, move operations to bf16 before it, and call to get back.

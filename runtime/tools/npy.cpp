@@ -137,12 +137,16 @@ std::string readNpy(const std::string &path, NpyArray &array) {
   return readData(file.get(), path, array);
 }
 
+tenon_dtype asBits(tenon_dtype wanted, tenon_dtype found) {
+  return wanted == TENON_BF16 && found == TENON_U16 ? wanted : found;
+}
+
 //===- Writing ------------------------------------------------------------===//
 
 static std::string headerFor(const tenon_tensor &tensor) {
   const char *description = "?";
   for (const Description &each : descriptions)
-    if (each.dtype == tensor.dtype)
+    if (each.dtype == (tensor.dtype == TENON_BF16 ? TENON_U16 : tensor.dtype))
       description = each.text;
   std::string shape;
   for (uint32_t i = 0; i < tensor.rank; ++i)

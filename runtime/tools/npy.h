@@ -6,7 +6,8 @@
 //
 // One tensor per file: a header in Python syntax, then the elements. Read:
 // format versions 1 to 3, little-endian, C order. bf16, which NumPy does not
-// have, is written as two-byte void elements ('|V2') and read back as such.
+// have, is written as its bits, uint16; asBits reads those back, and ml_dtypes'
+// two-byte void elements ('|V2') are read as bf16.
 // https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 //
 //===----------------------------------------------------------------------===//
@@ -30,6 +31,9 @@ struct NpyArray {
 
 /// Empty on success, else what is wrong, starting with the path.
 std::string readNpy(const std::string &path, NpyArray &array);
+
+/// The dtype of an array's bytes for an input of `wanted`: bf16 may come as uint16.
+tenon_dtype asBits(tenon_dtype wanted, tenon_dtype found);
 
 /// Writes a temporary file beside `path` and renames it. Empty on success, else
 /// what is wrong, starting with the path.

@@ -174,9 +174,13 @@ std::string Runner::readInputs() {
 
 std::string Runner::bindInputs() {
   for (size_t i = 0; i < arrays.size(); ++i) {
-    tenon_tensor tensor = {arrays[i].dtype, uint32_t(arrays[i].dims.size()), arrays[i].dims.data(),
+    tenon_tensor_info info;
+    std::string error = take(tenon_entry_input(entry, i, &info));
+    if (!error.empty())
+      return error;
+    tenon_tensor tensor = {asBits(info.dtype, arrays[i].dtype), uint32_t(arrays[i].dims.size()), arrays[i].dims.data(),
                            arrays[i].bytes.data()};
-    std::string error = take(tenon_session_bind_input(session.get(), entry, i, &tensor));
+    error = take(tenon_session_bind_input(session.get(), entry, i, &tensor));
     if (!error.empty())
       return error;
   }

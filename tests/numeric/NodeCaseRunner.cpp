@@ -45,11 +45,6 @@ std::string compileCase(const std::string &folder, tenon::CompileOptions options
   return "";
 }
 
-/// Inputs that NumPy has no type for stand in the file as their bits.
-tenon_dtype storedAs(tenon_dtype wanted, tenon_dtype found) {
-  return wanted == TENON_BF16 && found == TENON_U16 ? wanted : found;
-}
-
 std::string bindInputs(const std::string &folder, const tenon_entry *entry, tenon_session *session,
                        std::vector<tenon::NpyArray> &arrays) {
   arrays.resize(tenon_entry_input_count(entry));
@@ -61,7 +56,7 @@ std::string bindInputs(const std::string &folder, const tenon_entry *entry, teno
     if (!error.empty())
       return error;
     tenon::NpyArray &array = arrays[i];
-    tenon_tensor tensor = {storedAs(info.dtype, array.dtype), uint32_t(array.dims.size()), array.dims.data(),
+    tenon_tensor tensor = {tenon::asBits(info.dtype, array.dtype), uint32_t(array.dims.size()), array.dims.data(),
                            array.bytes.data()};
     error = take(tenon_session_bind_input(session, entry, i, &tensor));
     if (!error.empty())

@@ -43,30 +43,83 @@ static bool hasRepeatedLetter(StringRef letters) {
   return llvm::any_of(letters, [&](char c) { return !seen.insert(c).second; });
 }
 
+/// "..." as letters that the equation does not use, one for each of the `count` dims it stands for:
+/// the last ones of the `most` that another operand has, as broadcasting aligns them.
+static std::string withoutEllipsis(StringRef letters, StringRef used, int64_t count, int64_t most) {
+  auto [front, back] = letters.split("...");
+  if (front.size() == letters.size())
+    return letters.str();
+  std::string batch;
+  for (char c = 'A'; c <= 'z'; ++c)
+    if (llvm::isAlpha(c) && !used.contains(c))
+      batch += c;
+  return (front + StringRef(batch).take_front(most).take_back(std::max<int64_t>(count, 0)) + back).str();
+}
+
 static std::optional<Equation> parseEquation(NodeContext &n, std::string text) {
   llvm::erase(text, ' ');
   StringRef left = text, right;
-  bool hasResult = left.contains("->");
+  bool hasResult = left.contains("->"), hasEllipsis = left.contains("...");
   std::tie(left, right) = left.split("->");
   Equation equation;
-  for (StringRef operand : llvm::split(left, ','))
-    equation.operands.push_back(operand.str());
-  equation.result = right.str();
+  SmallVector<StringRef> operands(llvm::split(left, ','));
+  SmallVector<int64_t> counts;
+  int64_t batch = 0;
+  for (auto [i, operand] : llvm::enumerate(operands)) {
+    int64_t rank = i < n.count() ? int64_t(n.shape(i).size()) : 0;
+    counts.push_back(operand.contains("...") ? rank - int64_t(operand.size() - 3) : 0);
+    batch = std::max(batch, counts.back());
+  }
+  for (auto [operand, count] : llvm::zip(operands, counts))
+    equation.operands.push_back(withoutEllipsis(operand, text, count, batch));
+  equation.result = withoutEllipsis(right, text, batch, batch);
   if (!hasResult)
     for (char c = 'A'; c <= 'z'; ++c)
       if (llvm::isAlpha(c) && left.count(c) == 1)
         equation.result += c;
-  auto isPlain = [](StringRef letters) { return llvm::all_of(letters, llvm::isAlpha) && !hasRepeatedLetter(letters); };
-  if (!llvm::all_of(equation.operands, isPlain) || !isPlain(equation.result) || equation.operands.size() > 2) {
-    n.error() << "attribute 'equation': wanted one or two operands of distinct letters, found " << quote(text);
+  auto isPlain = [](StringRef letters) { return llvm::all_of(letters, llvm::isAlpha); };
+  bool sameBatch = !hasEllipsis || llvm::all_of(llvm::seq<size_t>(0, equation.operands.size()), [&](size_t i) {
+    return equation.operands.size() == 1 || int64_t(equation.operands[i].size()) == int64_t(n.shape(i).size());
+  });
+  if (!llvm::all_of(equation.operands, isPlain) || !isPlain(equation.result) || hasRepeatedLetter(equation.result) ||
+      equation.operands.size() > 2 || (hasEllipsis && !hasResult) || !sameBatch) {
+    n.error() << "attribute 'equation': wanted one or two operands of letters and a result of distinct ones, found "
+              << quote(text);
     return std::nullopt;
   }
   return equation;
 }
 
+/// Takes the diagonal of every letter that an operand has more than once: one dim for each letter.
+static Value diagonal(NodeContext &n, Value x, std::string &letters) {
+  if (!x || !hasRepeatedLetter(letters))
+    return x;
+  Shape from = shapeOf(x), to;
+  std::string kept;
+  if (from.size() != letters.size()) {
+    n.error() << "wants an operand of rank " << letters.size() << ", found " << toString(from);
+    return {};
+  }
+  for (auto [letter, dim] : llvm::zip(letters, from)) {
+    size_t at = kept.find(letter);
+    if (at == std::string::npos) {
+      kept += letter;
+      to.push_back(dim);
+    } else if (!n.graph.wantEqual(to[at], dim, "an index that occurs twice")) {
+      return {};
+    }
+  }
+  Value result = n.graph.map(elementOf(x), to, x, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    auto source = llvm::map_to_vector(letters, [&](char letter) -> Value { return at[kept.find(letter)]; });
+    return s.load(t[0], source);
+  });
+  letters = kept;
+  return result;
+}
+
 /// One operand: sum what the result does not have, then permute.
-static LogicalResult sumAndTranspose(NodeContext &n, const Equation &equation) {
-  Value x = n.tensor(0);
+static LogicalResult sumAndTranspose(NodeContext &n, Equation &equation) {
+  Value x = diagonal(n, n.tensor(0), equation.operands[0]);
   StringRef from = equation.operands[0];
   if (!x)
     return failure();
@@ -92,10 +145,11 @@ LogicalResult onnx_importer::importEinsum(NodeContext &n) {
     return n.error() << "wants " << equation->operands.size() << " inputs for its equation, found " << n.count();
   if (n.count() == 1)
     return sumAndTranspose(n, *equation);
+  Value a = diagonal(n, n.tensor(0), equation->operands[0]), b = diagonal(n, n.tensor(1), equation->operands[1]);
   auto spaced = [](StringRef letters) {
     return llvm::join(llvm::map_range(letters, [](char c) { return std::string(1, c); }), " ");
   };
   std::string spec =
       spaced(equation->operands[0]) + ", " + spaced(equation->operands[1]) + " -> " + spaced(equation->result);
-  return n.result(n.graph.contract(spec, n.tensor(0), n.tensor(1)));
+  return n.result(n.graph.contract(spec, a, b));
 }

@@ -134,6 +134,22 @@ LogicalResult onnx_importer::checkSupport(const onnx_reader::Model &model, MLIRC
 // docs/onnx-support.md
 //===----------------------------------------------------------------------------===//
 
+/// "7 of 8"; empty for an operator that has none of its own.
+static std::string nodeTestResult(StringRef name) {
+  static const struct {
+    const char *name;
+    int passing, total;
+  } results[] = {
+#define TENON_ONNX_NODE_TESTS(name, passing, total) {#name, passing, total},
+#include "frontends/onnx/importer/NodeTestResults.def"
+#undef TENON_ONNX_NODE_TESTS
+  };
+  for (const auto &result : results)
+    if (name == result.name)
+      return std::to_string(result.passing) + " of " + std::to_string(result.total);
+  return "";
+}
+
 std::string tenon::onnxSupportTable() {
   std::string text;
   llvm::raw_string_ostream out(text);
@@ -142,11 +158,13 @@ std::string tenon::onnxSupportTable() {
       << "Models of operator sets up to " << newestOperatorSet << " are read; *since* is the oldest meaning of an\n"
       << "operator that is understood. Integer tensors that compute shapes are evaluated while importing, with\n"
       << "symbolic dimensions, by the operators marked *sizes*, and leave nothing behind.\n";
+  out << "The last column counts ONNX's own node tests: those that pass as native code, with every input given when\n"
+      << "it runs, of all there are (`tests/numeric/run_node_cases.py`; `node-cases-not-passing.txt` says why not).\n";
   StringRef family;
   for (const Operator &op : operatorTable()) {
     if (family != op.family) {
       family = op.family;
-      out << "\n## " << family << "\n\n| operator | since | element types | sizes | meaning |\n|---|---|---|---|---|\n";
+      out << "\n## " << family << "\n\n| operator | since | element types | sizes | meaning | node tests |\n|---|---|---|---|---|---|\n";
     }
     std::string summary = op.summary;
     for (size_t at = 0; (at = summary.find('|', at)) != std::string::npos; at += 2)
@@ -154,7 +172,8 @@ std::string tenon::onnxSupportTable() {
     out << "| " << op.name << " | " << op.since;
     if (op.until)
       out << " to " << op.until;
-    out << " | " << op.types << " | " << (op.sizes ? "sizes" : "") << " | " << summary << " |\n";
+    out << " | " << op.types << " | " << (op.sizes ? "sizes" : "") << " | " << summary << " | "
+        << nodeTestResult(op.name) << " |\n";
   }
   return text;
 }

@@ -40,7 +40,28 @@ mlir::Value emitAtanh(const MathBuilder &m, mlir::Value x);
 
 // Power.cpp
 mlir::Value emitPow(const MathBuilder &m, mlir::Value base, mlir::Value exponent);
+/// pow(base, exponent) by the rules of IEEE 754, given that of |base|; f32 and f64.
+mlir::Value finishPow(const MathBuilder &m, mlir::Value base, mlir::Value exponent, mlir::Value result);
 mlir::Value emitCbrt(const MathBuilder &m, mlir::Value x);
+
+// Remainder.cpp
+/// a - b trunc(a / b), exact (C's fmod); f64, or f32 computed in f64.
+mlir::Value emitRemainder(const MathBuilder &m, mlir::Value a, mlir::Value b);
+/// base^exponent of integers, modulo 2^width; of a negative exponent what C's division gives.
+mlir::Value emitIntegerPower(const MathBuilder &m, mlir::Value base, mlir::Value exponent);
+
+// Double.cpp, all in f64; bounds in VectorMath.h
+mlir::Value emitDoubleExp(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleExp2(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleExpm1(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleLog(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleLog1p(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleLog2(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleLog10(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleTanh(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleSinh(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleCosh(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoublePow(const MathBuilder &m, mlir::Value base, mlir::Value exponent);
 
 // Trigonometric.cpp
 mlir::Value emitSin(const MathBuilder &m, mlir::Value x);

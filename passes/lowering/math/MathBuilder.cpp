@@ -74,6 +74,10 @@ Value MathBuilder::toBits(Value a) const { return arith::BitcastOp::create(build
 Value MathBuilder::fromBits(Value a) const { return arith::BitcastOp::create(builder, loc, floatType, a); }
 Value MathBuilder::intAdd(Value a, Value b) const { return arith::AddIOp::create(builder, loc, a, b); }
 Value MathBuilder::intSub(Value a, Value b) const { return arith::SubIOp::create(builder, loc, a, b); }
+Value MathBuilder::intMul(Value a, Value b) const { return arith::MulIOp::create(builder, loc, a, b); }
+Value MathBuilder::intLess(Value a, Value b) const {
+  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, a, b);
+}
 Value MathBuilder::intAnd(Value a, Value b) const { return arith::AndIOp::create(builder, loc, a, b); }
 Value MathBuilder::intOr(Value a, Value b) const { return arith::OrIOp::create(builder, loc, a, b); }
 Value MathBuilder::intXor(Value a, Value b) const { return arith::XOrIOp::create(builder, loc, a, b); }

@@ -17,7 +17,8 @@ namespace tenon {
 
 class MathBuilder {
 public:
-  /// `shape` is f32, f64 or a vector of either; scalable vectors too.
+  /// `shape` is f32, f64 or a vector of either, scalable vectors too; or an integer type, for the
+  /// methods on bit patterns alone.
   MathBuilder(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type shape);
 
   /// The same shape with another element type.
@@ -69,6 +70,8 @@ public:
   mlir::Value fromBits(mlir::Value a) const;
   mlir::Value intAdd(mlir::Value a, mlir::Value b) const;
   mlir::Value intSub(mlir::Value a, mlir::Value b) const;
+  mlir::Value intMul(mlir::Value a, mlir::Value b) const;
+  mlir::Value intLess(mlir::Value a, mlir::Value b) const; // signed
   mlir::Value intAnd(mlir::Value a, mlir::Value b) const;
   mlir::Value intOr(mlir::Value a, mlir::Value b) const;
   mlir::Value intXor(mlir::Value a, mlir::Value b) const;

@@ -75,11 +75,9 @@ static Value powOfMagnitude(const MathBuilder &m, const MathBuilder &d, Value ma
 // The rules of IEEE 754 pow: 1 for exponent 0 and for base 1 whatever the other
 // is, sign of the base for odd integer exponents, NaN for a negative finite base
 // and a finite exponent that is not an integer, (-1)^(+-inf) = 1.
-Value emitPow(const MathBuilder &m, Value base, Value exponent) {
-  MathBuilder d = m.as(Float64Type::get(m.type().getContext()));
+Value finishPow(const MathBuilder &m, Value base, Value exponent, Value result) {
   Value magnitude = m.abs(base), one = m.constant(1.0);
-  Value result = powOfMagnitude(m, d, magnitude, exponent);
-  // An odd integer is one whose half is not an integer; |exponent| >= 2^24 is even.
+  // An odd integer is one whose half is not an integer; |exponent| of 2^24 (f64: 2^53) or more is even.
   Value half = m.mul(exponent, 0.5);
   Value isInteger = m.equal(m.trunc(exponent), exponent);
   Value halfIsInteger = m.equal(m.trunc(half), half);
@@ -93,6 +91,11 @@ Value emitPow(const MathBuilder &m, Value base, Value exponent) {
   result = m.select(m.equal(base, 1.0), one, result);
   Value infinitePower = m.select(m.equal(m.abs(exponent), m.infinity()), magnitude, m.constant(0.0));
   return m.select(m.equal(infinitePower, 1.0), one, result);
+}
+
+Value emitPow(const MathBuilder &m, Value base, Value exponent) {
+  MathBuilder d = m.as(Float64Type::get(m.type().getContext()));
+  return finishPow(m, base, exponent, powOfMagnitude(m, d, m.abs(base), exponent));
 }
 
 // A third of the exponent by integer arithmetic gives 4 bits; each Halley step

@@ -183,6 +183,38 @@ func.func @f(%x: tensor<4x8xf32>) {
 }
 
 // -----
+// Places that are no list of tuples.
+func.func @f(%x: tensor<4x8xf32>, %u: tensor<2x8xf32>, %p: tensor<2xi64>) {
+  // expected-error @+1 {{wants integer places of shape [N, K] with K from 1 to 2, found 'tensor<2xi64>'}}
+  %r = tenon.scatter %u into %x at %p : tensor<2x8xf32> into tensor<4x8xf32> at tensor<2xi64>
+  return
+}
+
+// -----
+// Updates of another size than the slices.
+func.func @f(%x: tensor<4x8xf32>, %u: tensor<2x7xf32>, %p: tensor<2x1xi64>) {
+  // expected-error @+1 {{wants updates of shape [2, 8], found [2, 7]}}
+  %r = tenon.scatter %u into %x at %p : tensor<2x7xf32> into tensor<4x8xf32> at tensor<2x1xi64>
+  return
+}
+
+// -----
+// Updates of another type.
+func.func @f(%x: tensor<4x8xf32>, %u: tensor<2x8xf16>, %p: tensor<2x1xi64>) {
+  // expected-error @+1 {{puts 'f16' into a tensor of 'f32'}}
+  %r = tenon.scatter %u into %x at %p : tensor<2x8xf16> into tensor<4x8xf32> at tensor<2x1xi64>
+  return
+}
+
+// -----
+// Booleans have no sum.
+func.func @f(%x: tensor<4xi1>, %u: tensor<2xi1>, %p: tensor<2x1xi64>) {
+  // expected-error @+1 {{combines elements of i1, wanted numbers}}
+  %r = tenon.scatter %u into %x at %p by sum : tensor<2xi1> into tensor<4xi1> at tensor<2x1xi64>
+  return
+}
+
+// -----
 // Softmax of integers.
 func.func @f(%x: tensor<4x8xi32>) {
   // expected-error @+1 {{wants floating-point elements, found 'i32'}}

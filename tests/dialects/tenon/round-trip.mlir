@@ -43,6 +43,15 @@ func.func @rows(%x: tensor<4x8xf32>, %g: tensor<8xf32>) -> (tensor<4xf32>, tenso
   return %s, %r : tensor<4xf32>, tensor<32xf32>
 }
 
+// CHECK-LABEL: func.func @put
+func.func @put(%x: tensor<4x8xf32>, %u: tensor<2x8xf32>, %p: tensor<2x1xi64>) -> (tensor<4x8xf32>, tensor<4x8xf32>) {
+  // CHECK: tenon.scatter %{{.*}} into %{{.*}} at %{{.*}} : tensor<2x8xf32> into tensor<4x8xf32> at tensor<2x1xi64>
+  %s = tenon.scatter %u into %x at %p : tensor<2x8xf32> into tensor<4x8xf32> at tensor<2x1xi64>
+  // CHECK: tenon.scatter %{{.*}} into %{{.*}} at %{{.*}} by max :
+  %m = tenon.scatter %u into %x at %p by max : tensor<2x8xf32> into tensor<4x8xf32> at tensor<2x1xi64>
+  return %s, %m : tensor<4x8xf32>, tensor<4x8xf32>
+}
+
 // CHECK-LABEL: func.func @attend
 func.func @attend(%qkv: tensor<2x5x3x4x8xf32>, %mask: tensor<2x5xi1>) -> tensor<2x5x4x8xf32> {
   // CHECK: tenon.attention %{{.*}}, (%{{.*}}), (%{{.*}}) captures (%{{.*}}) normalise softmax empty uniform layout

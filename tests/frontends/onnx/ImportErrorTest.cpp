@@ -149,7 +149,7 @@ TEST(OnnxImportError, ShapeFromData) {
   node(model).set_input(1, "s");
   EXPECT_EQ(errorOf(model),
             "loc(\"add\"(\"Reshape\")): shape (input 1, 's'): wanted sizes known from the shapes of the "
-            "inputs, found computed data\n");
+            "inputs, or a result whose dims the file gives, found computed data\n");
 }
 
 TEST(OnnxImportError, ElementsThatDoNotFitAShape) {

@@ -76,7 +76,7 @@ func.func @both(%x: f32) -> (f32, f32) {
 // -----
 
 func.func @wide(%x: f64) -> f64 {
-  // expected-error @+1 {{has no expansion for 'f64'; wanted f32, f16, bf16 or a vector of them}}
-  %y = math.exp %x : f64
+  // expected-error @+1 {{has no expansion for 'f64'; wanted f32, f16, bf16, for some functions f64, or a vector of them}}
+  %y = math.erf %x : f64
   return %y : f64
 }
