@@ -167,6 +167,16 @@ Value combine(OpBuilder &builder, Location loc, ReduceKind kind, Value a, Value 
   llvm_unreachable("every ReduceKind is above");
 }
 
+Value convertFloat(OpBuilder &builder, Location loc, Value value, Type element) {
+  Type from = getElementTypeOrSelf(value.getType());
+  if (from == element)
+    return value;
+  Type type = isa<VectorType>(value.getType()) ? Type(cast<VectorType>(value.getType()).clone(element)) : element;
+  bool widens = from.getIntOrFloatBitWidth() < element.getIntOrFloatBitWidth();
+  return widens ? Value(arith::ExtFOp::create(builder, loc, type, value))
+                : Value(arith::TruncFOp::create(builder, loc, type, value));
+}
+
 Value identityOf(OpBuilder &builder, Location loc, ReduceKind kind, Type element) {
   if (auto type = dyn_cast<FloatType>(element)) {
     const llvm::fltSemantics &semantics = type.getFloatSemantics();

@@ -30,6 +30,8 @@ mlir::Value emitLoopNest(KernelScope &scope, mlir::Location loc, llvm::ArrayRef<
 
 /// Sum, product, maximum or minimum of two scalars or vectors; NaN propagates.
 mlir::Value combine(mlir::OpBuilder &builder, mlir::Location loc, ReduceKind kind, mlir::Value a, mlir::Value b);
+/// A float, scalar or vector, as one of another element type.
+mlir::Value convertFloat(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Type element);
 /// What an empty reduction gives.
 mlir::Value identityOf(mlir::OpBuilder &builder, mlir::Location loc, ReduceKind kind, mlir::Type element);
 

@@ -17,16 +17,6 @@ Type accumulatorOf(Type element) {
   return isNarrow ? Float32Type::get(element.getContext()) : element;
 }
 
-Value convertFloat(OpBuilder &builder, Location loc, Value value, Type element) {
-  Type from = getElementTypeOrSelf(value.getType());
-  if (from == element)
-    return value;
-  Type type = isa<VectorType>(value.getType()) ? Type(cast<VectorType>(value.getType()).clone(element)) : element;
-  bool widens = from.getIntOrFloatBitWidth() < element.getIntOrFloatBitWidth();
-  return widens ? Value(arith::ExtFOp::create(builder, loc, type, value))
-                : Value(arith::TruncFOp::create(builder, loc, type, value));
-}
-
 struct ReduceLowering {
   KernelLowering &lowering;
   ReduceOp op;

@@ -11,7 +11,7 @@ using namespace mlir;
 namespace tenon {
 namespace {
 
-/// One row of n f32 values, being worked on in scratch.
+/// One row of n values, being worked on in scratch: in f64 where it is f64, else in f32.
 struct RowLowering {
   KernelLowering &lowering;
   Value source;
@@ -19,10 +19,11 @@ struct RowLowering {
   Location loc = lowering.loc;
   KernelScope &scope = lowering.scope;
   OpBuilder &builder = lowering.builder;
-  Type f32 = Float32Type::get(builder.getContext());
-  unsigned lanes = lowering.lanesOf(f32);
+  Type element = elementOf(source);
+  Type real = element.isF64() ? element : Type(Float32Type::get(builder.getContext()));
+  unsigned lanes = lowering.lanesOf(real);
   Value length = scope.dim(shape.back(), loc);
-  Value scratch = lowering.scope.function.scratch(builder, loc, f32, scope.index(0, loc));
+  Value scratch = lowering.scope.function.scratch(builder, loc, real, scope.index(0, loc));
   SmallVector<LaneValue> outer;
 
   SmallVector<LaneValue> indicesAt(const LaneValue &j) const {
@@ -37,9 +38,10 @@ struct RowLowering {
 
   /// Reads the row into scratch and reduces it on the way.
   Value readAndReduce(ReduceKind kind) {
-    Value start = identityOf(builder, loc, kind, f32);
+    Value start = identityOf(builder, loc, kind, real);
     return emitLaneReduction(scope, loc, length, lanes, kind, start, [&](RegionEmitter &emitter, const LaneValue &j) {
-      Value value = emitter.materialise(lowering.reader(source, emitter)(indicesAt(j)));
+      Value loaded = emitter.materialise(lowering.reader(source, emitter)(indicesAt(j)));
+      Value value = convertFloat(builder, loc, loaded, real);
       emitter.store(laneValue(emitter, value), scratch, j.value);
       return value;
     });
@@ -49,17 +51,17 @@ struct RowLowering {
     return emitter.materialise(emitter.loadConsecutive(scratch, j.value));
   }
 
-  Value reduceStored(ReduceKind kind, function_ref<Value(RegionEmitter &, const LaneValue &, Value)> element) {
-    Value start = identityOf(builder, loc, kind, f32);
+  Value reduceStored(ReduceKind kind, function_ref<Value(RegionEmitter &, const LaneValue &, Value)> term) {
+    Value start = identityOf(builder, loc, kind, real);
     return emitLaneReduction(scope, loc, length, lanes, kind, start, [&](RegionEmitter &emitter, const LaneValue &j) {
-      return element(emitter, j, stored(emitter, j));
+      return term(emitter, j, stored(emitter, j));
     });
   }
 
-  void finishRow(Value row, function_ref<Value(RegionEmitter &, const LaneValue &, Value)> element) {
+  void finishRow(Value row, function_ref<Value(RegionEmitter &, const LaneValue &, Value)> finished) {
     Value start = scope.mul(row, length, loc);
     emitLaneLoop(scope, loc, length, lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
-      Value value = element(emitter, j, stored(emitter, j));
+      Value value = convertFloat(builder, loc, finished(emitter, j, stored(emitter, j)), element);
       lowering.finish(emitter, indicesAt(j), scope.add(start, j.value, loc), laneValue(emitter, value));
     });
   }
@@ -71,14 +73,14 @@ struct RowLowering {
       outer = lowering.delinearise(row, outerShape);
       body(row);
     });
-    return {countOf(outerShape).ceilDiv(Dim(rows)), shape.back() * Dim(4)};
+    return {countOf(outerShape).ceilDiv(Dim(rows)), shape.back() * Dim(int64_t(real.getIntOrFloatBitWidth() / 8))};
   }
 
   Value everyLane(RegionEmitter &emitter, Value scalar) { return emitter.materialise(LaneValue::uniform(scalar)); }
-  Value constant(double value) { return arith::ConstantOp::create(builder, loc, FloatAttr::get(f32, value)); }
+  Value constant(double value) { return arith::ConstantOp::create(builder, loc, FloatAttr::get(real, value)); }
   Value lengthAsFloat() {
     Value integer = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), length);
-    return arith::SIToFPOp::create(builder, loc, f32, integer);
+    return arith::SIToFPOp::create(builder, loc, real, integer);
   }
 };
 
@@ -93,7 +95,10 @@ Value reciprocalDeviation(RowLowering &row, Value sumOfSquares, double epsilon) 
 
 /// value · scale + shift, either of which may be missing.
 Value scaleAndShift(RowLowering &row, NormOp norm, RegionEmitter &emitter, const LaneValue &j, Value value) {
-  auto parameter = [&](Value tensor) { return emitter.materialise(row.lowering.reader(tensor, emitter)(j)); };
+  auto parameter = [&](Value tensor) {
+    Value loaded = emitter.materialise(row.lowering.reader(tensor, emitter)(j));
+    return convertFloat(row.builder, row.loc, loaded, row.real);
+  };
   auto contract = arith::FastMathFlags::contract;
   if (norm.getScale())
     value = arith::MulFOp::create(row.builder, row.loc, value, parameter(norm.getScale()), contract);
