@@ -5,7 +5,6 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "llvm/ADT/SetVector.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
@@ -51,31 +50,15 @@ std::string describe(MapOp map) {
   return text + ": " + arithmetic;
 }
 
-std::string describe(AttentionOp attention) {
-  std::string text = "attention ";
-  if (std::optional<AttentionAlgorithm> algorithm = attention.getAlgorithm())
-    text += stringifyAttentionAlgorithm(*algorithm).str() + ", ";
-  text += stringifyNormaliser(attention.getNormaliser()).str() + ", empty rows " +
-          stringifyEmptyRow(attention.getEmpty()).str();
-  std::pair<StringRef, Region *> regions[] = {
-      {"score", &attention.getScore()}, {"keep", &attention.getKeep()}, {"weight", &attention.getWeight()}};
-  for (auto [name, region] : regions)
-    if (!region->empty())
-      text += ("; " + name + ": ").str() + arithmeticOf(*region);
-  return text;
-}
-
 std::string describe(Operation &op) {
-  return llvm::TypeSwitch<Operation *, std::string>(&op)
-      .Case([](MapOp map) { return describe(map); })
-      .Case([](AttentionOp attention) { return describe(attention); })
-      .Case([](ContractOp contract) {
-        std::string text = "contract \"" + contract.getSpec().str() + "\"";
-        return contract.getPanels() ? text + " panels " + std::to_string(*contract.getPanels()) : text;
-      })
-      .Case([](ReduceOp reduce) { return "reduce " + stringifyReduceKind(reduce.getKind()).str(); })
-      .Case([](NormOp norm) { return "norm " + stringifyNormKind(norm.getKind()).str(); })
-      .Default([](Operation *op) { return op->getName().stripDialect().str(); });
+  if (auto map = dyn_cast<MapOp>(op))
+    return describe(map);
+  auto root = dyn_cast<KernelRootOpInterface>(op);
+  std::string text = root ? root.describe() : op.getName().stripDialect().str();
+  if (auto regions = dyn_cast<ElementRegionsOpInterface>(op))
+    for (const ElementRegion &region : regions.getElementRegions())
+      text += ("; " + region.name + ": ").str() + arithmeticOf(*region.region);
+  return text;
 }
 
 std::string describe(const TensorDesc &tensor, RankedTensorType type) {

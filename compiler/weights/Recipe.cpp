@@ -7,6 +7,7 @@
 #include "compiler/weights/Recipe.h"
 #include "compiler/weights/Elements.h"
 #include "compiler/weights/StridedView.h"
+#include "dialects/tenon/RecipeCheck.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -442,9 +443,8 @@ private:
                     .Case("add", Node::Add)
                     .Case("panels", Node::Panels)
                     .Default(Node::Unknown);
-    if (node.kind == Node::Unknown)
-      return fail(op, "'" + recipe.getKind() + "' is not a kind of recipe");
     std::string keys;
+    SmallVector<RankedTensorType> types;
     for (FlatSymbolRefAttr name : recipe.getInputs()) {
       auto input = SymbolTable::lookupNearestSymbolFrom<WeightOp>(op, name);
       if (!input)
@@ -452,140 +452,33 @@ private:
       llvm::Expected<Built> made = build(input);
       if (!made)
         return made.takeError();
+      types.push_back(cast<RankedTensorType>(input.getType()));
       keys += " " + typeText(*made->node) + "(" + made->key + ")";
       built.key = made->key;
       node.inputs.push_back(std::move(made->node));
     }
-    if (llvm::Error error = check(op, recipe, node))
-      return error;
+    if (std::string problem = problemOfRecipe(recipe, types, cast<RankedTensorType>(op.getType())); !problem.empty())
+      return fail(op, problem);
+    readParameters(recipe, node);
     if (node.kind != Node::Reshape)
       built.key = recipe.getKind().str() + " " + rawText(recipe.getParams()) + " " + typeText(node) + keys;
     return llvm::Error::success();
   }
 
-  llvm::Error check(WeightOp op, RecipeAttr recipe, Node &node) {
-    bool isBinary = node.kind == Node::Multiply || node.kind == Node::Add;
-    if (isBinary ? node.inputs.size() != 2 : node.kind == Node::Concat ? node.inputs.empty() : node.inputs.size() != 1)
-      return fail(op, "recipe " + recipe.getKind() + " wants " + (isBinary ? "two inputs" : "one input") + ", found " +
-                          llvm::Twine(node.inputs.size()));
-    if (node.kind != Node::Cast)
-      for (const auto &input : node.inputs)
-        if (input->element.kind != node.element.kind || input->element.bits != node.element.bits)
-          return fail(op, "recipe " + recipe.getKind() + " wants inputs of the result's element type");
-    std::string problem = problemOf(recipe, node);
-    if (!problem.empty())
-      return fail(op, "recipe " + recipe.getKind() + " " + problem);
-    return llvm::Error::success();
-  }
-
-  /// Reads the parameters; what is wrong with them or the sizes, or nothing.
-  std::string problemOf(RecipeAttr recipe, Node &node) {
-    switch (node.kind) {
-    case Node::Concat:
-      return readInteger(recipe, "axis", node.axis) ? concatProblem(node) : "wants the integer parameter 'axis'";
-    case Node::Slice:
-      return readInteger(recipe, "axis", node.axis) && readInteger(recipe, "begin", node.begin)
-                 ? sliceProblem(node)
-                 : "wants the integer parameters 'axis' and 'begin'";
-    case Node::Transpose:
-      return transposeProblem(recipe, node);
-    case Node::Panels:
-      return readInteger(recipe, "width", node.width) ? panelsProblem(node) : "wants the integer parameter 'width'";
-    case Node::Scale:
-      return scaleProblem(recipe, node);
-    case Node::Multiply:
-    case Node::Add:
-      return broadcastProblem(node);
-    default:
-      return node.inputs[0]->count() == node.count() &&
-                     (node.kind == Node::Reshape || node.inputs[0]->shape == node.shape)
-                 ? ""
-                 : turns(node);
-    }
-  }
-
-  static bool readInteger(RecipeAttr recipe, StringRef name, int64_t &value) {
-    auto attribute = recipe.getParams().getAs<IntegerAttr>(name);
-    if (attribute)
-      value = attribute.getInt();
-    return bool(attribute);
-  }
-
-  static std::string turns(const Node &node) {
-    return "turns " + textOf(node.inputs[0]->shape) + " into " + textOf(node.shape);
-  }
-
-  /// Whether the shapes agree in every dimension but the node's axis.
-  static bool agreesExceptAxis(const Node &node, const Node &input) {
-    if (node.axis < 0 || node.axis >= int64_t(node.shape.size()) || input.shape.size() != node.shape.size())
-      return false;
-    StridedView::Sizes shape = input.shape;
-    shape[node.axis] = node.shape[node.axis];
-    return shape == node.shape;
-  }
-
-  static std::string concatProblem(const Node &node) {
-    int64_t size = 0;
-    for (const auto &input : node.inputs) {
-      if (!agreesExceptAxis(node, *input))
-        return "along axis " + std::to_string(node.axis) + " does not fit " + textOf(input->shape) + " into " +
-               textOf(node.shape);
-      size += input->shape[node.axis];
-    }
-    return size == node.shape[node.axis]
-               ? ""
-               : "gives " + std::to_string(size) + " along axis " + std::to_string(node.axis) + ", wanted " +
-                     std::to_string(node.shape[node.axis]);
-  }
-
-  static std::string sliceProblem(const Node &node) {
-    const Node &input = *node.inputs[0];
-    if (!agreesExceptAxis(node, input) || node.begin < 0 || node.begin > input.shape[node.axis] - node.shape[node.axis])
-      return "from " + std::to_string(node.begin) + " along axis " + std::to_string(node.axis) + " of " +
-             textOf(input.shape) + " does not give " + textOf(node.shape);
-    return "";
-  }
-
-  static std::string transposeProblem(RecipeAttr recipe, Node &node) {
-    auto permutation = recipe.getParams().getAs<DenseI64ArrayAttr>("permutation");
-    const StridedView::Sizes &from = node.inputs[0]->shape;
-    if (!permutation || permutation.size() != int64_t(from.size()) || from.size() != node.shape.size())
-      return "wants the parameter 'permutation' = array<i64: …> of " + std::to_string(from.size()) + " dimensions";
-    node.permutation = permutation.asArrayRef().vec();
-    std::vector<bool> seen(from.size());
-    for (auto [to, dimension] : llvm::enumerate(node.permutation)) {
-      if (dimension < 0 || dimension >= int64_t(from.size()) || seen[dimension] || from[dimension] != node.shape[to])
-        return turns(node) + " by " + textOf(node.permutation);
-      seen[dimension] = true;
-    }
-    return "";
-  }
-
-  static std::string panelsProblem(const Node &node) {
-    const StridedView::Sizes &from = node.inputs[0]->shape;
-    if (from.size() != 2 || node.width < 1)
-      return "wants a matrix and a positive width, found " + textOf(from) + " and " + std::to_string(node.width);
-    StridedView::Sizes wanted{(from[1] + node.width - 1) / node.width, from[0], node.width};
-    return node.shape == wanted ? "" : turns(node) + ", wanted " + textOf(wanted);
-  }
-
-  static std::string scaleProblem(RecipeAttr recipe, Node &node) {
-    auto factor = recipe.getParams().getAs<FloatAttr>("factor");
-    if (!factor || !node.element.isFloat())
-      return "wants the floating-point parameter 'factor' and floating-point elements";
-    node.factor = factor.getValueAsDouble();
-    return node.inputs[0]->shape == node.shape ? "" : turns(node);
-  }
-
-  static std::string broadcastProblem(const Node &node) {
-    for (const auto &input : node.inputs) {
-      bool fits = input->shape.size() <= node.shape.size();
-      for (size_t d = 0; fits && d < input->shape.size(); ++d)
-        fits = input->shape[d] == 1 || input->shape[d] == node.shape[node.shape.size() - input->shape.size() + d];
-      if (!fits)
-        return "does not broadcast " + textOf(input->shape) + " to " + textOf(node.shape);
-    }
-    return "";
+  /// The parameters, once they are known to be right.
+  static void readParameters(RecipeAttr recipe, Node &node) {
+    DictionaryAttr parameters = recipe.getParams();
+    auto integer = [&](StringRef name) {
+      auto attribute = parameters.getAs<IntegerAttr>(name);
+      return attribute ? attribute.getInt() : 0;
+    };
+    node.axis = integer("axis");
+    node.begin = integer("begin");
+    node.width = integer("width");
+    if (auto permutation = parameters.getAs<DenseI64ArrayAttr>("permutation"))
+      node.permutation = permutation.asArrayRef().vec();
+    if (auto factor = parameters.getAs<FloatAttr>("factor"))
+      node.factor = factor.getValueAsDouble();
   }
 
   const WeightStore &store;

@@ -2,9 +2,12 @@
 #ifndef TENON_ATTENTION_OPS_TD
 #define TENON_ATTENTION_OPS_TD
 include "dialects/tenon/Attributes.td"
+include "dialects/tenon/Interfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
-def Tenon_AttentionOp : Tenon_Op<"attention", [Pure, IsolatedFromAbove, AttrSizedOperandSegments]> {
+def Tenon_AttentionOp : Tenon_Op<"attention", [Pure, IsolatedFromAbove, AttrSizedOperandSegments,
+                                                DeclareOpInterfaceMethods<Tenon_KernelRootOpInterface>,
+                                                DeclareOpInterfaceMethods<Tenon_ElementRegionsOpInterface>]> {
   let summary = "Every attention variant: score, keep and weight are regions of arithmetic";
   let description = [{
     Worked example, causal attention with a soft cap, 8 query heads on 4 key heads:

@@ -95,6 +95,9 @@ static Interval moduloPositive(Interval a, Interval b) {
   if (a.lo >= 0 && a.hi < b.lo)
     return a;
   int64_t largest = b.hi == plusInfinity ? plusInfinity : b.hi - 1;
+#ifdef TENON_PLANTED_BUG // scripts/fuzz planted: a fuzzer must notice
+  largest -= 1;
+#endif
   return {0, a.lo >= 0 ? std::min(largest, a.hi) : largest};
 }
 

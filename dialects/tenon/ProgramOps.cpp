@@ -1,4 +1,5 @@
 //===- ProgramOps.cpp - symbols, weights, kernels and dispatches -----------------===//
+#include "dialects/tenon/RecipeCheck.h"
 #include "dialects/tenon/Tenon.h"
 #include "mlir/Interfaces/FunctionImplementation.h"
 
@@ -63,6 +64,38 @@ LogicalResult WeightOp::verify() {
   if (!elements.isSplat() && int64_t(elements.getRawData().size()) > maxInlineBytes)
     return emitOpError("holds ") << elements.getRawData().size() << " bytes in the IR, at most " << maxInlineBytes
                                  << " may stand there: use #tenon.source";
+  return success();
+}
+
+/// Whether `weight` is made, through recipes, from `part`.
+static bool isMadeFrom(WeightOp weight, WeightOp part, SymbolTableCollection &symbols,
+                       llvm::SmallPtrSetImpl<Operation *> &seen) {
+  auto recipe = dyn_cast<RecipeAttr>(weight.getValue());
+  if (!recipe || !seen.insert(weight).second)
+    return false;
+  return llvm::any_of(recipe.getInputs(), [&](FlatSymbolRefAttr name) {
+    auto input = symbols.lookupNearestSymbolFrom<WeightOp>(weight, name);
+    return input && (input == part || isMadeFrom(input, part, symbols, seen));
+  });
+}
+
+LogicalResult WeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto recipe = dyn_cast<RecipeAttr>(getValue());
+  auto result = dyn_cast<RankedTensorType>(getType());
+  if (!recipe || !result)
+    return success();
+  SmallVector<RankedTensorType> inputs;
+  for (FlatSymbolRefAttr name : recipe.getInputs()) {
+    auto input = symbols.lookupNearestSymbolFrom<WeightOp>(*this, name);
+    if (!input)
+      return emitOpError("has a recipe that reads ") << name << ", which no tenon.weight declares";
+    inputs.push_back(cast<RankedTensorType>(input.getType()));
+  }
+  if (std::string problem = problemOfRecipe(recipe, inputs, result); !problem.empty())
+    return emitOpError("cannot be made: ") << problem;
+  llvm::SmallPtrSet<Operation *, 8> seen;
+  if (isMadeFrom(*this, *this, symbols, seen))
+    return emitOpError("is made from itself");
   return success();
 }
 

@@ -25,7 +25,8 @@ def Tenon_SymbolOp : Tenon_Op<"symbol", [Symbol, HasParent<"::mlir::ModuleOp">]>
   let hasVerifier = 1;
 }
 
-def Tenon_WeightOp : Tenon_Op<"weight", [Symbol, HasParent<"::mlir::ModuleOp">]> {
+def Tenon_WeightOp : Tenon_Op<"weight", [Symbol, HasParent<"::mlir::ModuleOp">,
+                                          DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "A constant tensor of the model, named, never held in the IR";
   let description = [{
     ```mlir
@@ -36,7 +37,7 @@ def Tenon_WeightOp : Tenon_Op<"weight", [Symbol, HasParent<"::mlir::ModuleOp">]>
 
     The value is a `#tenon.source` (bytes of a mapped file), a `#tenon.recipe` (made
     from other weights when the artifact is written), a `#tenon.random`, or, up to
-    1 KiB, `dense` elements.
+    1 KiB, `dense` elements. A recipe is checked against the types of its inputs.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyStaticShapeTensor>:$type, AnyAttr:$value);
   let assemblyFormat = "$sym_name `:` $type `=` $value attr-dict";

@@ -3,6 +3,7 @@
 #define TENON_DIALECTS_TENON_TENON_H
 
 #include "dialects/tenon/Dim.h"
+#include "dialects/tenon/ElementRegion.h"
 #include "llvm/ADT/Hashing.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -29,6 +30,7 @@ inline llvm::hash_code hash_value(const Dim &dim) { return llvm::hash_code(dim.h
 #include "dialects/tenon/Enums.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/tenon/Attributes.h.inc"
+#include "dialects/tenon/Interfaces.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/tenon/Ops.h.inc"
 

@@ -2,6 +2,7 @@
 #ifndef TENON_TD
 #define TENON_TD
 include "dialects/tenon/Attributes.td"
+include "dialects/tenon/Interfaces.td"
 include "dialects/tenon/ProgramOps.td"
 include "dialects/tenon/TensorOps.td"
 include "dialects/tenon/AttentionOps.td"

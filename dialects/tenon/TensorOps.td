@@ -2,11 +2,13 @@
 #ifndef TENON_TENSOR_OPS_TD
 #define TENON_TENSOR_OPS_TD
 include "dialects/tenon/Attributes.td"
+include "dialects/tenon/Interfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 
-def Tenon_MapOp : Tenon_Op<"map", [Pure, IsolatedFromAbove, SingleBlock]> {
+def Tenon_MapOp : Tenon_Op<"map", [Pure, IsolatedFromAbove, SingleBlock,
+                                    DeclareOpInterfaceMethods<Tenon_ElementRegionsOpInterface>]> {
   let summary = "A tensor given element by element: an index lambda";
   let description = [{
     Worked example. Adding a bias to the rows of a matrix:
@@ -89,7 +91,7 @@ def Tenon_YieldOp : Tenon_Op<"yield", [Pure, Terminator, ReturnLike]> {
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
 }
 
-def Tenon_ContractOp : Tenon_Op<"contract", [Pure]> {
+def Tenon_ContractOp : Tenon_Op<"contract", [Pure, DeclareOpInterfaceMethods<Tenon_KernelRootOpInterface>]> {
   let summary = "A sum of products over named indices (einsum)";
   let description = [{
     Worked example. A linear layer, `y[b,s,n] = Σ_k x[b,s,k] · w[k,n]`:
@@ -127,7 +129,7 @@ def Tenon_ContractOp : Tenon_Op<"contract", [Pure]> {
   }];
 }
 
-def Tenon_ReduceOp : Tenon_Op<"reduce", [Pure]> {
+def Tenon_ReduceOp : Tenon_Op<"reduce", [Pure, DeclareOpInterfaceMethods<Tenon_KernelRootOpInterface>]> {
   let summary = "Sum, product, maximum or minimum over some dimensions";
   let description = [{
     ```mlir
@@ -144,7 +146,8 @@ def Tenon_ReduceOp : Tenon_Op<"reduce", [Pure]> {
   let builders = [OpBuilder<(ins "ReduceKind":$kind, "::mlir::Value":$input, "::llvm::ArrayRef<int64_t>":$over)>];
 }
 
-def Tenon_ScatterOp : Tenon_Op<"scatter", [Pure, AllTypesMatch<["into", "result"]>]> {
+def Tenon_ScatterOp : Tenon_Op<"scatter", [Pure, AllTypesMatch<["into", "result"]>,
+                                            DeclareOpInterfaceMethods<Tenon_KernelRootOpInterface>]> {
   let summary = "A tensor with some of its slices replaced, or combined with others, at computed places";
   let description = [{
     Worked example. Rows 2 and 0 of a matrix replaced:
@@ -179,7 +182,8 @@ def Tenon_ScatterOp : Tenon_Op<"scatter", [Pure, AllTypesMatch<["into", "result"
   }];
 }
 
-def Tenon_SoftmaxOp : Tenon_Op<"softmax", [Pure, SameOperandsAndResultType]> {
+def Tenon_SoftmaxOp : Tenon_Op<"softmax", [Pure, SameOperandsAndResultType,
+                                            DeclareOpInterfaceMethods<Tenon_KernelRootOpInterface>]> {
   let summary = "exp(x) / Σ exp(x) along one dimension";
   let description = [{
     ```mlir
@@ -194,7 +198,8 @@ def Tenon_SoftmaxOp : Tenon_Op<"softmax", [Pure, SameOperandsAndResultType]> {
   let hasVerifier = 1;
 }
 
-def Tenon_NormOp : Tenon_Op<"norm", [Pure, AttrSizedOperandSegments]> {
+def Tenon_NormOp : Tenon_Op<"norm", [Pure, AttrSizedOperandSegments,
+                                      DeclareOpInterfaceMethods<Tenon_KernelRootOpInterface>]> {
   let summary = "Layer, RMS and group normalisation";
   let description = [{
     ```mlir

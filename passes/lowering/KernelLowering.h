@@ -66,7 +66,8 @@ KernelGrid lowerScatter(KernelLowering &lowering, ScatterOp scatter);
 KernelGrid lowerSoftmax(KernelLowering &lowering, SoftmaxOp softmax);
 KernelGrid lowerNorm(KernelLowering &lowering, NormOp norm);
 KernelGrid lowerContract(KernelLowering &lowering, ContractOp contract);
-mlir::FailureOr<KernelGrid> lowerFlashAttention(KernelLowering &lowering, AttentionOp attention);
+/// Attention by the algorithm chosen for it; any other operation is an error.
+mlir::FailureOr<KernelGrid> lowerAttention(KernelLowering &lowering, mlir::Operation *op);
 
 } // namespace tenon
 #endif

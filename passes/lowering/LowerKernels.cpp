@@ -32,10 +32,7 @@ FailureOr<KernelGrid> lowerRoot(KernelLowering &lowering, Operation *root) {
       .Case([&](SoftmaxOp op) { return lowerSoftmax(lowering, op); })
       .Case([&](NormOp op) { return lowerNorm(lowering, op); })
       .Case([&](ContractOp op) { return lowerContract(lowering, op); })
-      .Case([&](AttentionOp op) { return lowerFlashAttention(lowering, op); })
-      .Default([](Operation *op) -> FailureOr<KernelGrid> {
-        return op->emitError("no lowering to a kernel for '") << op->getName() << "'";
-      });
+      .Default([&](Operation *op) { return lowerAttention(lowering, op); });
 }
 
 LogicalResult lowerKernel(KernelOp kernel, TargetAttr target) {

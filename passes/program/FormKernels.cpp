@@ -21,9 +21,7 @@ namespace {
 // Which operations go together
 //===----------------------------------------------------------------------------===//
 
-bool isRoot(Operation *op) {
-  return isa<ContractOp, ReduceOp, ScatterOp, SoftmaxOp, NormOp, AttentionOp>(op);
-}
+bool isRoot(Operation *op) { return isa<KernelRootOpInterface>(op); }
 
 /// Every load of `tensor` in `map` is at the map's own indices.
 bool loadsInPlace(MapOp map, Value tensor) {

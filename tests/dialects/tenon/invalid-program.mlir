@@ -133,3 +133,74 @@ func.func @f(%x: tensor<2xf32>) -> tensor<3xf32> {
 // A negative divisor.
 // expected-error @+1 {{wants a positive divisor, found -4}}
 tenon.symbol @S in [0, 4] divisible by -4
+
+// -----
+// A recipe of a weight that is not there.
+// expected-error @+1 {{has a recipe that reads @v, which no tenon.weight declares}}
+tenon.weight @w : tensor<2xf32> = #tenon.recipe<reshape [@v]>
+
+// -----
+// A weight made from itself, through another.
+// expected-error @+1 {{is made from itself}}
+tenon.weight @m : tensor<2xf32> = #tenon.recipe<reshape [@w]>
+tenon.weight @w : tensor<2xf32> = #tenon.recipe<reshape [@m]>
+
+// -----
+// A kind of recipe there is not.
+tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
+// expected-error @+1 {{cannot be made: 'knead' is not a kind of recipe}}
+tenon.weight @w : tensor<4x6xf32> = #tenon.recipe<knead [@m]>
+
+// -----
+// Too many inputs.
+tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
+// expected-error @+1 {{cannot be made: recipe cast wants one input, found 2}}
+tenon.weight @w : tensor<4x6xf16> = #tenon.recipe<cast [@m, @m]>
+
+// -----
+// A parameter left out.
+tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
+// expected-error @+1 {{cannot be made: recipe concat wants the integer parameter 'axis'}}
+tenon.weight @w : tensor<4x6xf32> = #tenon.recipe<concat [@m]>
+
+// -----
+// A slice behind the end.
+tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
+// expected-error @+1 {{cannot be made: recipe slice from 3 along axis 0 of [4, 6] does not give [2, 6]}}
+tenon.weight @w : tensor<2x6xf32> = #tenon.recipe<slice [@m] {axis = 0, begin = 3}>
+
+// -----
+// Parts that are not the whole.
+tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
+// expected-error @+1 {{cannot be made: recipe concat gives 4 along axis 0, wanted 8}}
+tenon.weight @w : tensor<8x6xf32> = #tenon.recipe<concat [@m] {axis = 0}>
+
+// -----
+// A transpose that exchanges nothing.
+tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
+// expected-error @+1 {{cannot be made: recipe transpose turns [4, 6] into [6, 4] by [0, 1]}}
+tenon.weight @w : tensor<6x4xf32> = #tenon.recipe<transpose [@m] {permutation = array<i64: 0, 1>}>
+
+// -----
+// Too few panels.
+tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
+// expected-error @+1 {{cannot be made: recipe panels turns [4, 6] into [1, 4, 4], wanted [2, 4, 4]}}
+tenon.weight @w : tensor<1x4x4xf32> = #tenon.recipe<panels [@m] {width = 4}>
+
+// -----
+// Elements of another type.
+tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
+// expected-error @+1 {{cannot be made: recipe scale wants inputs of the result's element type}}
+tenon.weight @w : tensor<4x6xf64> = #tenon.recipe<scale [@m] {factor = 2.0}>
+
+// -----
+// A reshape that loses elements.
+tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
+// expected-error @+1 {{cannot be made: recipe reshape turns [4, 6] into [5, 5]}}
+tenon.weight @w : tensor<5x5xf32> = #tenon.recipe<reshape [@m]>
+
+// -----
+// Sizes that do not broadcast.
+tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
+// expected-error @+1 {{cannot be made: recipe add does not broadcast [4, 6] to [4, 5]}}
+tenon.weight @w : tensor<4x5xf32> = #tenon.recipe<add [@m, @m]>

@@ -488,8 +488,10 @@ private:
 };
 } // namespace
 
-FailureOr<KernelGrid> lowerFlashAttention(KernelLowering &lowering, AttentionOp attention) {
-  return FlashLowering(lowering, attention).lower();
+FailureOr<KernelGrid> lowerAttention(KernelLowering &lowering, Operation *op) {
+  if (auto attention = dyn_cast<AttentionOp>(op))
+    return FlashLowering(lowering, attention).lower();
+  return op->emitError("no lowering to a kernel for '") << op->getName() << "'";
 }
 
 } // namespace tenon

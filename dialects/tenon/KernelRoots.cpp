@@ -1,0 +1,139 @@
+//===- KernelRoots.cpp - what ops say of themselves through interfaces ---------------===//
+//
+// The cost of an operation's definition, its words, its regions (Interfaces.td). An op
+// that is added answers here, and forming kernels and `explain` know it.
+//
+#include "dialects/tenon/ContractSpec.h"
+#include "dialects/tenon/Tenon.h"
+
+using namespace mlir;
+using namespace tenon;
+
+#include "dialects/tenon/Interfaces.cpp.inc"
+
+using Reads = llvm::SmallVector<std::pair<Value, Dim>>;
+
+/// All elements of each tensor that is there.
+static Reads wholeTensors(std::initializer_list<Value> tensors) {
+  Reads reads;
+  for (Value tensor : tensors)
+    if (tensor)
+      reads.push_back({tensor, countOf(shapeOf(tensor))});
+  return reads;
+}
+
+//===----------------------------------------------------------------------------===//
+// tenon.contract
+//===----------------------------------------------------------------------------===//
+
+/// Two for each combination of the indices.
+Dim ContractOp::countOperations() {
+  std::string error;
+  std::optional<ContractSpec> spec = ContractSpec::parse(getSpec(), error);
+  Shape lhs = shapeOf(getLhs()), rhs = shapeOf(getRhs()), result = shapeOf(getResult());
+  Dim points = countOf(lhs);
+  for (StringRef index : spec->columns())
+    points *= result[positionOf(index, spec->result)];
+  for (StringRef index : spec->lone())
+    if (int at = positionOf(index, spec->rhs); at >= 0 && !getPanels())
+      points *= rhs[at];
+  return Dim(2) * points;
+}
+
+Reads ContractOp::countReads() { return wholeTensors({getLhs(), getRhs()}); }
+
+std::string ContractOp::describe() {
+  std::string text = "contract \"" + getSpec().str() + "\"";
+  return getPanels() ? text + " panels " + std::to_string(*getPanels()) : text;
+}
+
+//===----------------------------------------------------------------------------===//
+// tenon.reduce, tenon.softmax, tenon.norm
+//===----------------------------------------------------------------------------===//
+
+Dim ReduceOp::countOperations() { return countOf(shapeOf(getInput())); }
+Reads ReduceOp::countReads() { return wholeTensors({getInput()}); }
+std::string ReduceOp::describe() { return "reduce " + stringifyReduceKind(getKind()).str(); }
+
+Dim SoftmaxOp::countOperations() { return Dim(5) * countOf(shapeOf(getInput())); }
+Reads SoftmaxOp::countReads() { return wholeTensors({getInput()}); }
+std::string SoftmaxOp::describe() { return "softmax"; }
+
+Dim NormOp::countOperations() {
+  int64_t perElement = getKind() == NormKind::RMS ? 4 : 6;
+  perElement += (getScale() ? 1 : 0) + (getShift() ? 1 : 0);
+  return countOf(shapeOf(getInput())) * Dim(perElement);
+}
+Reads NormOp::countReads() { return wholeTensors({getInput(), getScale(), getShift()}); }
+std::string NormOp::describe() { return "norm " + stringifyNormKind(getKind()).str(); }
+
+//===----------------------------------------------------------------------------===//
+// tenon.scatter
+//===----------------------------------------------------------------------------===//
+
+Dim ScatterOp::countOperations() { return Dim(getBy() ? 1 : 0) * countOf(shapeOf(getUpdates())); }
+Reads ScatterOp::countReads() { return wholeTensors({getUpdates(), getInto(), getPlaces()}); }
+std::string ScatterOp::describe() { return getBy() ? "scatter by " + stringifyReduceKind(*getBy()).str() : "scatter"; }
+
+//===----------------------------------------------------------------------------===//
+// tenon.attention
+//===----------------------------------------------------------------------------===//
+
+Dim AttentionOp::countOperations() {
+  Sizes sizes = getSizes();
+  int64_t normalising = getNormaliser() == Normaliser::Softmax ? 4 : getNormaliser() == Normaliser::Sum ? 1 : 0;
+  Dim perPair = Dim(2) * (sizes.depth + sizes.valueDepth) + Dim(normalising);
+  return sizes.batch * sizes.heads * sizes.queries * sizes.keys * perPair;
+}
+
+Reads AttentionOp::countReads() {
+  Sizes sizes = getSizes();
+  Dim keyRows = sizes.batch * sizes.keyHeads * sizes.keys;
+  Reads reads{{getQuery(), sizes.batch * sizes.heads * sizes.queries * sizes.depth}};
+  for (Value keys : getKeys())
+    reads.push_back({keys, keyRows * sizes.depth});
+  for (Value values : getValues())
+    reads.push_back({values, keyRows * sizes.valueDepth});
+  return reads;
+}
+
+std::string AttentionOp::describe() {
+  std::string text = "attention ";
+  if (std::optional<AttentionAlgorithm> algorithm = getAlgorithm())
+    text += stringifyAttentionAlgorithm(*algorithm).str() + ", ";
+  return text + stringifyNormaliser(getNormaliser()).str() + ", empty rows " + stringifyEmptyRow(getEmpty()).str();
+}
+
+/// Arguments are x or p, where there is one, then b, h, i, j, then the captures.
+llvm::SmallVector<ElementRegion> AttentionOp::getElementRegions() {
+  Sizes sizes = getSizes();
+  Dim extents[] = {sizes.batch, sizes.heads, sizes.queries, sizes.keys};
+  std::pair<StringRef, Region *> all[] = {{"score", &getScore()}, {"keep", &getKeep()}, {"weight", &getWeight()}};
+  llvm::SmallVector<ElementRegion> regions;
+  for (auto [name, region] : all) {
+    if (region->empty())
+      continue;
+    ElementRegion described{name, region, {}, {}};
+    auto captures = region->getArguments().take_back(getCaptures().size());
+    auto indices = region->getArguments().drop_back(captures.size()).take_back(std::size(extents));
+    for (auto [index, extent] : llvm::zip(indices, extents))
+      described.indices.push_back({index, extent});
+    for (auto [argument, tensor] : llvm::zip(captures, getCaptures()))
+      described.tensors.push_back({argument, tensor});
+    regions.push_back(std::move(described));
+  }
+  return regions;
+}
+
+//===----------------------------------------------------------------------------===//
+// tenon.map
+//===----------------------------------------------------------------------------===//
+
+llvm::SmallVector<ElementRegion> MapOp::getElementRegions() {
+  ElementRegion described{"", &getBody(), {}, {}};
+  for (auto [index, extent] : llvm::zip(getIndices(), shapeOf(getResult())))
+    described.indices.push_back({index, extent});
+  for (auto [argument, tensor] : llvm::zip(getOperandArgs(), getInputs()))
+    described.tensors.push_back({argument, tensor});
+  return {described};
+}
