@@ -3,18 +3,20 @@
 time and memory to compile, small code, and every damage noticed at load.
 
 TENON_BUILD names the build folder; all-MiniLM-L6-v2 is build/deps/minilm.
-Times are bounds for a busy machine; benchmarks hold the real ones.
+Times are CPU seconds; benchmarks/README.md has what users wait.
 """
 
+import json
+import math
 import os
 import pathlib
 import random
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -25,13 +27,13 @@ MINILM = ROOT / "build" / "deps" / "minilm"
 MIB = 1 << 20
 
 os.environ.setdefault("TENON_RUNTIME", str(BUILD / "lib" / "libtenon_rt.so"))
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(ROOT / "python"))
 
 
 def compile_model(model, artifact, *options, cwd=None, environment=None):
-    """Compile; gives (seconds, peak resident bytes)."""
+    """Compile; gives (CPU seconds of all threads, peak resident bytes). CPU seconds
+    depend little on what else the machine does, and bound the seconds a user waits."""
     command = [str(TENON), "compile", str(model), "-o", str(artifact), "--quiet", *options]
-    began = time.monotonic()
     child = subprocess.Popen(command, cwd=cwd, env={**os.environ, **(environment or {})}, stderr=subprocess.PIPE)
     with child.stderr as stream:
         message = stream.read().decode()
@@ -39,7 +41,16 @@ def compile_model(model, artifact, *options, cwd=None, environment=None):
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise AssertionError(f"{' '.join(command)}\nexit status {child.returncode}\n{message}")
-    return time.monotonic() - began, usage.ru_maxrss * 1024
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+
+
+def code_sizes(artifact):
+    """KB of code for each level."""
+    text = subprocess.run([TENON, "inspect", artifact], capture_output=True, text=True, check=True).stdout
+    sizes = [float(kb) for kb in re.findall(r"([0-9.]+) KB of code", text)]
+    if not sizes:
+        raise AssertionError(text)
+    return sizes
 
 
 class Reproducible(unittest.TestCase):
@@ -89,25 +100,21 @@ class Minilm(unittest.TestCase):
         cls.weights = (MINILM / "model.safetensors").stat().st_size
 
     def test_compile_seconds(self):
-        """8 s on two idle cores; three times that on busy ones."""
-        self.assertLess(self.seconds, 24)
+        self.assertLess(self.seconds, 8)
 
     def test_compile_memory(self):
         """1.3 times the weights and 400 MB."""
         self.assertLess(self.resident, 1.3 * self.weights + 400 * MIB)
 
     def test_code_size(self):
-        text = subprocess.run([TENON, "inspect", self.artifact], capture_output=True, text=True, check=True).stdout
-        sizes = [float(kb) for kb in re.findall(r"([0-9.]+) KB of code", text)]
-        self.assertTrue(sizes, text)
-        self.assertLess(max(sizes), 200)
+        self.assertLess(max(code_sizes(self.artifact)), 200)
 
     def refused(self, path):
         """Why the runtime refuses `path`."""
-        import tenon_runtime
+        import tenon
 
-        with self.assertRaises(RuntimeError) as raised:
-            tenon_runtime.Bound(path, {}, 1)
+        with self.assertRaises(tenon.Error) as raised:
+            tenon.InferenceSession(path, threads=1)
         return str(raised.exception)
 
     def test_flipped_bytes(self):
@@ -137,6 +144,49 @@ class Minilm(unittest.TestCase):
             os.truncate(damaged, keep)
             with self.subTest(bytes=keep):
                 self.assertIn(str(damaged), self.refused(damaged))
+
+
+def write_bert_base(folder):
+    """A folder of BERT-base with weights of zeros, which take no room on the disk."""
+    small = json.loads((HERE / "bert-safetensors" / "config.json").read_text())
+    sizes = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+             "max_position_embeddings": 512, "vocab_size": 30522}
+    (folder / "config.json").write_text(json.dumps({**small, **sizes}))
+    with open(HERE / "bert-safetensors" / "model.safetensors", "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        tensors = json.loads(file.read(length))
+    grown = {small[key]: size for key, size in sizes.items() if not key.startswith("num_")}
+    header, offset = {}, 0
+    for name, tensor in tensors.items():
+        if name == "__metadata__" or re.search(r"layer\.[1-9]", name):
+            continue
+        shape = [grown.get(n, n) for n in tensor["shape"]]
+        for layer in range(12) if ".layer.0." in name else [0]:
+            end = offset + 4 * math.prod(shape)
+            header[name.replace(".layer.0.", f".layer.{layer}.")] = {
+                "dtype": "F32", "shape": shape, "data_offsets": [offset, end]}
+            offset = end
+    text = json.dumps(header).encode()
+    with open(folder / "model.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + offset)
+    return offset
+
+
+@unittest.skipUnless(os.environ.get("TENON_TEST_ALL"), "writes 400 MB")
+class BertBase(unittest.TestCase):
+    """Twelve layers: as much code as six, and no more than 3 s more than MiniLM."""
+
+    def test_compile(self):
+        with tempfile.TemporaryDirectory(prefix="tenon-artifacts-") as work:
+            folder = pathlib.Path(work) / "bert-base"
+            folder.mkdir()
+            weights = write_bert_base(folder)
+            artifact = pathlib.Path(work) / "bert.tenon"
+            seconds, resident = compile_model(folder, artifact, "--target=host")
+            self.assertLess(seconds, 11)
+            self.assertLess(resident, 1.3 * weights + 400 * MIB)
+            self.assertLess(max(code_sizes(artifact)), 200)
 
 
 if __name__ == "__main__":
