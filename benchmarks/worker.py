@@ -121,16 +121,18 @@ class Tenon:
     """An artifact through the C library, as a C program would use it."""
 
     def __init__(self, model, inputs, threads):
-        import tenon_runtime
+        sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "python"))
+        import tenon
 
-        self.version = tenon_runtime.version()
-        self.entry = tenon_runtime.Bound(model, inputs, threads)
+        self.version = tenon.library_version()
+        self.session = tenon.InferenceSession(model, threads=threads)
+        self.session.bind(inputs)
 
     def run(self):
-        self.entry.run()
+        self.session.execute()
 
     def outputs(self):
-        return self.entry.outputs()
+        return self.session.outputs()
 
 
 ENGINES = {

@@ -19,8 +19,8 @@ BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build" / "release"))
 MEMORY_CAP = 8 << 30
 
 os.environ.setdefault("TENON_RUNTIME", str(BUILD / "lib" / "libtenon_rt.so.0"))
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import tenon_runtime  # noqa: E402
+sys.path.insert(0, str(ROOT / "python"))
+from tenon import InferenceSession  # noqa: E402
 
 
 def tenon(*arguments):
@@ -56,6 +56,6 @@ class Program:
         """(level, threads, NAME -> output) for each level; two threads on the best level only."""
         for level in levels():
             for count in threads if level == levels()[-1] else threads[:1]:
-                bound = tenon_runtime.Bound(self.artifact, inputs, count, level)
-                bound.run()
-                yield level, count, bound.outputs()
+                session = InferenceSession(self.artifact, threads=count, level=level)
+                names = [output.name for output in session.get_outputs()]
+                yield level, count, dict(zip(names, session.run(names, inputs)))
