@@ -3,8 +3,8 @@
 #
 #   scripts/test.sh [--all] [GROUP...]
 #
-# --all adds the long sweeps and the sanitizers. Groups: layering, unit, lit,
-# numeric, sanitizers (default: all but the last). Exits with 1 when one fails.
+# --all adds the long sweeps. Groups: layering, unit, lit, numeric, sanitizers,
+# fuzz (default: all). Exits with 1 when a test fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

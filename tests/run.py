@@ -5,7 +5,9 @@
 
 Groups: layering (scripts/check-layering), unit (GoogleTest binaries through
 ctest, counted test by test), lit, numeric (run_*.py files, Python's unittest),
-and with --all sanitizers (the unit tests that need no LLVM, rebuilt for them).
+sanitizers (runtime, readers and dims rebuilt for ASan with UBSan, the runtime's
+pool and sessions for TSan), fuzz (each reader's fuzzer for half a minute; with
+--all also what their corpora cover, and planted bugs).
 The last line is `N passed, N failed`; the exit status is 1 when any failed. A
 group that cannot run counts as a failure: silence is never success.
 """
@@ -49,14 +51,14 @@ def count_ctest(junit, results):
     return passed, failed
 
 
-def run_ctest(build, options):
+def run_ctest(build, options, *select):
     results = build / "test-results"
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir()
     junit = results / "ctest.xml"
     subprocess.run(
         ["ctest", "--test-dir", build, "-j", str(options.jobs), "--output-on-failure", "--no-tests=error",
-         "--timeout", "600", "--output-junit", junit],
+         "--timeout", "600", "--output-junit", junit, *select],
         env={**os.environ, "GTEST_OUTPUT": f"json:{results}/", "GTEST_BRIEF": "1"},
     )
     return count_ctest(junit, results) if junit.exists() else (0, 1)
@@ -66,19 +68,35 @@ def unit(build, options):
     return run_ctest(build, options)
 
 
+def build_preset(preset, *targets):
+    """The preset's folder, or None when it does not build."""
+    folder = ROOT / "build" / preset
+    for command in (["cmake", "--preset", preset], ["ninja", "-C", folder, *targets]):
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            print(f"{preset}: {' '.join(map(str, command))} failed\n{done.stdout[-4000:]}")
+            return None
+    return folder
+
+
 def sanitizers(build, options):
-    """What needs no LLVM (runtime, readers, dims) under ASan with UBSan, and TSan."""
+    """What needs no LLVM under ASan with UBSan, in the fuzzers' build; what has threads under TSan."""
     passed = failed = 0
-    for preset in ("asan", "tsan"):
-        folder = ROOT / "build" / preset
-        for command in (["cmake", "--preset", preset], ["ninja", "-C", folder]):
-            if subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL).returncode:
-                print(f"{preset}: {' '.join(map(str, command))} failed")
-                failed += 1
-                break
-        else:
-            more = run_ctest(folder, options)
-            passed, failed = passed + more[0], failed + more[1]
+    for preset, targets, select in (("fuzz", (), ("-LE", "fuzz")), ("tsan", ("tenon-runtime-test",), ("-R", "^tenon-runtime-test$"))):
+        folder = build_preset(preset, *targets)
+        more = run_ctest(folder, options, *select) if folder else (0, 1)
+        passed, failed = passed + more[0], failed + more[1]
+    return passed, failed
+
+
+def fuzz(build, options):
+    folder = build_preset("fuzz", "tenon-fuzzers")
+    if not folder:
+        return 0, 1
+    passed, failed = run_ctest(folder, options, "-L", "fuzz")
+    for check in ("coverage", "planted") if options.all else ():
+        done = subprocess.run([sys.executable, ROOT / "scripts" / "fuzz", check])
+        passed, failed = passed + (done.returncode == 0), failed + (done.returncode != 0)
     return passed, failed
 
 
@@ -131,7 +149,8 @@ def numeric(build, options):
     return (result.passed, failed) if result.passed + failed else (0, 1)
 
 
-GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric, "sanitizers": sanitizers}
+GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric, "sanitizers": sanitizers,
+          "fuzz": fuzz}
 
 
 def main():
@@ -146,8 +165,7 @@ def main():
         parser.error(f"no such group: {' '.join(sorted(unknown))}; there are {' '.join(GROUPS)}")
 
     rows = []
-    usual = [g for g in GROUPS if g != "sanitizers" or options.all]
-    for name in options.groups or usual:
+    for name in options.groups or GROUPS:
         print(f"== {name}", flush=True)
         began = time.monotonic()
         passed, failed = GROUPS[name](options.build.resolve(), options)

@@ -6,7 +6,8 @@
 //
 // The bytes are sealed with right sizes and checksums, so that what is behind
 // them is reached, then inspected and loaded. Nothing is run: a kernel in a
-// wrong file may do anything, as in a wrong shared library.
+// wrong file may do anything, as in a wrong shared library. Most changes are of
+// one number in one record of a table.
 //
 //===----------------------------------------------------------------------===//
 
@@ -19,9 +20,41 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <random>
 #include <vector>
 
 using namespace tenon::format;
+
+extern "C" size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t maxSize);
+
+/// A word of a random record of a random table becomes 0, 1, the largest, or near what it was.
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t maxSize, unsigned seed) {
+  std::mt19937 random(seed);
+  auto below = [&](uint64_t count) { return std::uniform_int_distribution<uint64_t>(0, count - 1)(random); };
+  Header header;
+  if (size < sizeof(header) || below(8) == 0)
+    return LLVMFuzzerMutate(data, size, maxSize);
+  std::memcpy(&header, data, sizeof(header));
+  uint64_t sections = std::min<uint64_t>({header.sectionCount, maxSections, (size - sizeof(header)) / sizeof(SectionRecord)});
+  if (sections == 0)
+    return LLVMFuzzerMutate(data, size, maxSize);
+  SectionRecord section;
+  uint8_t *place = data + sizeof(header) + below(sections) * sizeof(section);
+  std::memcpy(&section, place, sizeof(section));
+  uint64_t bytes = section.bytes;
+  bool isInside = section.offset < size && bytes <= size - section.offset && bytes >= sizeof(uint32_t);
+  if (isInside && below(16) != 0)
+    place = data + section.offset;
+  else
+    bytes = sizeof(section);
+  place += below(bytes / sizeof(uint32_t)) * sizeof(uint32_t);
+  uint32_t word;
+  std::memcpy(&word, place, sizeof(word));
+  const uint32_t values[] = {0, 1, 2, none, none >> 1, word + 1, word - 1, word ^ (1u << below(32)), uint32_t(below(64)), uint32_t(random())};
+  word = values[below(std::size(values))];
+  std::memcpy(place, &word, sizeof(word));
+  return size;
+}
 
 /// Header fields and checksums as a writer would have made them.
 static std::vector<uint8_t> seal(const uint8_t *data, size_t size) {

@@ -5,16 +5,35 @@
 //===----------------------------------------------------------------------===//
 //
 // Whatever the bytes, the reader returns a model or a message. A model keeps
-// what Model.h promises: data as long as the dims say.
+// what Model.h promises: data as long as the dims say. Three changes in four are
+// of a message, the others of bytes.
 //
 //===----------------------------------------------------------------------===//
 
+#include "frontends/onnx/onnx.pb.h"
 #include "frontends/onnx/reader/Model.h"
+#include "tests/fuzz/MutateMessage.h"
 
 #include <cstdlib>
 
 using namespace tenon;
 using namespace tenon::onnx_reader;
+
+extern "C" size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t maxSize);
+
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t maxSize, unsigned seed) {
+  ::onnx::ModelProto model;
+  if (seed % 4 == 0 || !model.ParsePartialFromArray(data, int(size)))
+    return LLVMFuzzerMutate(data, size, maxSize);
+  std::mt19937 random(seed);
+  for (unsigned changes = 1 + seed / 4 % 3; changes > 0; --changes)
+    mutateMessage(model, random);
+  size_t bytes = model.ByteSizeLong();
+  if (bytes > maxSize)
+    return LLVMFuzzerMutate(data, size, maxSize);
+  (void)model.SerializePartialToArray(data, int(bytes));
+  return bytes;
+}
 
 static void check(const Tensor &tensor) {
   uint64_t bits = static_cast<uint64_t>(tensor.elementCount) * bitsOf(tensor.type);
