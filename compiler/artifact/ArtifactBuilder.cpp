@@ -65,7 +65,9 @@ private:
   ArtifactBytes &memory;
 };
 
-/// A new file beside the wanted one. Unless commit succeeds it is removed.
+/// A new file in the wanted one's folder, without a name until it is complete where the file
+/// system can do that (O_TMPFILE): then not even a killed process leaves anything behind. Unless
+/// commit succeeds it is removed.
 class FileSink : public Sink {
 public:
   ~FileSink() override {
@@ -83,6 +85,8 @@ public:
   uint8_t *place(uint64_t) override { return nullptr; }
 
 private:
+  /// A name beside the target that nobody has; `make` says whether it could take it, or errno.
+  bool takeName(const std::function<bool(const char *)> &make);
   Failure failed(const char *what) const { return target + ": cannot " + what + ": " + std::strerror(errno); }
   std::string folder() const {
     size_t slash = target.rfind('/');
@@ -99,19 +103,28 @@ Failure FileSink::open(const std::string &path, uint64_t bytes) {
   struct stat existing;
   if (::stat(path.c_str(), &existing) == 0 && S_ISDIR(existing.st_mode))
     return path + ": wanted a file to write, found a folder";
-  for (unsigned attempt = 0; descriptor < 0 && attempt < 100; ++attempt) {
-    std::string name = path + ".part-" + std::to_string(::getpid()) + "-" + std::to_string(attempt);
-    descriptor = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor >= 0)
-      temporary = name;
-    else if (errno != EEXIST)
-      break;
-  }
-  if (descriptor < 0)
+  descriptor = ::open(folder().c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0666);
+  if (descriptor < 0 && !takeName([&](const char *name) {
+        descriptor = ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        return descriptor >= 0;
+      }))
     return failed("create a file in this folder");
   if (::ftruncate(descriptor, off_t(bytes)) != 0)
     return failed("set its size");
   return std::nullopt;
+}
+
+bool FileSink::takeName(const std::function<bool(const char *)> &make) {
+  for (unsigned attempt = 0; attempt < 100; ++attempt) {
+    std::string name = target + ".part-" + std::to_string(::getpid()) + "-" + std::to_string(attempt);
+    if (make(name.c_str())) {
+      temporary = name;
+      return true;
+    }
+    if (errno != EEXIST)
+      break;
+  }
+  return false;
 }
 
 Failure FileSink::write(uint64_t offset, std::span<const uint8_t> bytes) {
@@ -144,6 +157,11 @@ Failure FileSink::read(uint64_t offset, std::span<uint8_t> buffer, const uint8_t
 Failure FileSink::commit() {
   if (::fsync(descriptor) != 0)
     return failed("write to the disk");
+  std::string nameless = "/proc/self/fd/" + std::to_string(descriptor);
+  if (temporary.empty() && !takeName([&](const char *name) {
+        return ::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+      }))
+    return failed("name the finished file");
   int closing = descriptor;
   descriptor = -1;
   if (::close(closing) != 0)

@@ -7,14 +7,17 @@
 #include "tests/runtime/TestProgram.h"
 
 #include <clocale>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <dirent.h>
 #include <fstream>
+#include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <iterator>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace tenon;
@@ -113,6 +116,91 @@ TEST(ArtifactBuilder, failureLeavesNothing) {
   // And is replaced by a good one.
   EXPECT_FALSE(addProgram().builder().writeFile(path, 2));
   EXPECT_LT(1000u, readAll(path).size());
+}
+
+/// Runs `work` in a process of its own; its process id.
+pid_t inChild(const std::function<int()> &work) {
+  pid_t child = ::fork();
+  if (child == 0)
+    ::_exit(work());
+  return child;
+}
+
+// Killed in the middle of a weight: the old artifact is there, whole, and nothing else.
+TEST(ArtifactBuilder, killedWhileWriting) {
+  Folder folder;
+  std::string path = folder.path + "/a.tenon";
+  ASSERT_FALSE(addProgram().builder().writeFile(path, 1));
+  std::vector<uint8_t> before = readAll(path);
+  int reached[2];
+  ASSERT_EQ(0, ::pipe(reached));
+  pid_t child = inChild([&] {
+    TestProgram program = largeProgram();
+    program.weights[7].fill = [&](std::span<uint8_t>) {
+      (void)!::write(reached[1], "x", 1);
+      ::pause();
+      return std::string();
+    };
+    return program.builder().writeFile(path, 1) ? 1 : 0;
+  });
+  char byte;
+  ASSERT_EQ(1, ::read(reached[0], &byte, 1));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_TRUE(before == readAll(path));
+  EXPECT_EQ(std::vector<std::string>{"a.tenon"}, folder.files());
+  ASSERT_FALSE(largeProgram().builder().writeFile(path, 1));
+  EXPECT_TRUE(largeProgram().bytes() == readAll(path));
+  ::close(reached[0]);
+  ::close(reached[1]);
+}
+
+// Two processes that write one file: both succeed, and what is there at the end is one of them, whole.
+TEST(ArtifactBuilder, twoProcessesWriteOneFile) {
+  Folder folder;
+  std::string path = folder.path + "/a.tenon";
+  std::vector<uint8_t> large = largeProgram().bytes(), small = addProgram().bytes();
+  for (int round = 0; round < 5; ++round) {
+    pid_t children[] = {inChild([&] { return largeProgram().builder().writeFile(path, 1) ? 1 : 0; }),
+                        inChild([&] { return addProgram().builder().writeFile(path, 1) ? 1 : 0; })};
+    for (pid_t child : children) {
+      int status = -1;
+      ::waitpid(child, &status, 0);
+      EXPECT_EQ(0, status);
+    }
+    std::vector<uint8_t> found = readAll(path);
+    EXPECT_TRUE(found == large || found == small);
+    EXPECT_EQ(std::vector<std::string>{"a.tenon"}, folder.files());
+  }
+}
+
+/// Mappings of this process that are of the file.
+size_t mappingsOf(const std::string &path) {
+  std::ifstream maps("/proc/self/maps");
+  size_t count = 0;
+  for (std::string line; std::getline(maps, line);)
+    count += line.find(path) != std::string::npos;
+  return count;
+}
+
+// However many sessions run: the weights are there once, in the file's own pages.
+TEST(ArtifactBuilder, manySessionsMapTheFileOnce) {
+  Folder folder;
+  std::string path = folder.path + "/a.tenon";
+  ASSERT_FALSE(addProgram().builder().writeFile(path, 1));
+  tenon_model *loaded = nullptr;
+  ASSERT_EQ("ok", message(tenon_model_load_file(path.c_str(), nullptr, &loaded)));
+  Model model(loaded);
+  size_t before = mappingsOf(path);
+  EXPECT_LE(1u, before);
+  std::vector<Session> sessions;
+  for (int i = 0; i < 20; ++i) {
+    sessions.push_back(makeSession(model));
+    float x[] = {1, 2, 3};
+    ASSERT_EQ("ok", bindFloats(sessions.back(), entryOf(model), 0, {3}, x));
+    ASSERT_EQ("ok", run(sessions.back(), entryOf(model)));
+  }
+  EXPECT_EQ(before, mappingsOf(path));
 }
 
 TEST(ArtifactBuilder, placesThatCannotBeWritten) {
