@@ -19,14 +19,20 @@ if(TENON_SANITIZE)
   add_link_options(-fsanitize=${TENON_SANITIZE})
 endif()
 if(TENON_BUILD_FUZZERS)
-  add_compile_options(-fsanitize=fuzzer-no-link)
+  # The definition takes out what no fuzzer gets past: checksums.
+  add_compile_options(-fsanitize=fuzzer-no-link -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
+endif()
+if(TENON_PLANTED_BUGS)
+  add_compile_options(-DTENON_PLANTED_BUG)
 endif()
 
 function(tenon_target_settings name)
   cmake_parse_arguments(ARG "MLIR;EXCEPTIONS" "" "" ${ARGN})
   target_compile_options(${name} PRIVATE ${TENON_WARNINGS})
-  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/runtime/include
-                                            ${PROJECT_BINARY_DIR})
+  target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                            $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/runtime/include>
+                                            $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}>
+                                            $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/tenon-compiler>)
   if(NOT ARG_EXCEPTIONS)
     target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>)
   endif()

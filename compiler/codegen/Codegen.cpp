@@ -22,6 +22,7 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/Analysis/TargetTransformInfo.h"
+#include "llvm/IR/Constants.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/LLVMContext.h"
@@ -57,10 +58,12 @@ static void initializeTargets() {
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser();
     LLVMInitializeAArch64TargetInfo();
     LLVMInitializeAArch64Target();
     LLVMInitializeAArch64TargetMC();
     LLVMInitializeAArch64AsmPrinter();
+    LLVMInitializeAArch64AsmParser();
   });
 }
 
@@ -213,6 +216,48 @@ FailureOr<std::string> compileObject(ModuleOp source, const Level &level) {
   Translation translation;
   if (failed(translation.run(source, level)))
     return failure();
+  return emitFile(*translation.module, *translation.machine, source, llvm::CodeGenFileType::ObjectFile);
+}
+
+/// Adds the artifact, as bytes of a file, and the constant that describes it (tenon.h).
+static void addProgram(llvm::Module &module, const Level &level, const LinkedProgram &program) {
+  llvm::LLVMContext &context = module.getContext();
+  llvm::Type *pointer = llvm::PointerType::get(context, 0), *word = llvm::Type::getInt64Ty(context);
+  auto constant = [&](const std::string &name, llvm::Constant *value, llvm::GlobalValue::LinkageTypes linkage) {
+    return new llvm::GlobalVariable(module, value->getType(), /*isConstant=*/true, linkage, value, name);
+  };
+  llvm::SmallVector<llvm::Constant *> kernels;
+  for (const std::string &name : program.kernels) {
+    llvm::Function *kernel = module.getFunction(name);
+    kernel->setName(program.symbol + "_" + name);
+    kernel->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    kernels.push_back(kernel);
+  }
+  std::string data = program.symbol + "_artifact", path;
+  for (char c : program.artifact)
+    path += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
+  module.appendModuleInlineAsm(".section .rodata." + data + ",\"a\"\n.balign 4096\n.hidden " + data + "\n.globl " + data +
+                               "\n" + data + ":\n.incbin \"" + path + "\"\n.text\n");
+  auto *artifact = new llvm::GlobalVariable(module, llvm::Type::getInt8Ty(context), true,
+                                            llvm::GlobalValue::ExternalLinkage, nullptr, data);
+  artifact->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  auto *table = llvm::ArrayType::get(pointer, kernels.size());
+  llvm::Constant *members[] = {
+      llvm::ConstantInt::get(word, 6 * 8),
+      artifact,
+      llvm::ConstantInt::get(word, program.artifactBytes),
+      constant(program.symbol + "_level", llvm::ConstantDataArray::getString(context, level.name),
+               llvm::GlobalValue::InternalLinkage),
+      constant(program.symbol + "_kernels", llvm::ConstantArray::get(table, kernels), llvm::GlobalValue::InternalLinkage),
+      llvm::ConstantInt::get(word, kernels.size())};
+  constant(program.symbol, llvm::ConstantStruct::getAnon(context, members), llvm::GlobalValue::ExternalLinkage);
+}
+
+FailureOr<std::string> compileLinkedObject(ModuleOp source, const Level &level, const LinkedProgram &program) {
+  Translation translation;
+  if (failed(translation.run(source, level)))
+    return failure();
+  addProgram(*translation.module, level, program);
   return emitFile(*translation.module, *translation.machine, source, llvm::CodeGenFileType::ObjectFile);
 }
 

@@ -50,7 +50,19 @@ mlir::FailureOr<CodeImage> compileKernels(mlir::ModuleOp module, const Level &le
 /// Lowers `module` in place.
 mlir::FailureOr<std::string> printKernels(mlir::ModuleOp module, const Level &level, CodeText text);
 
-/// The object file before linking, for --emit=object. Lowers `module` in place.
+/// The object file before linking. Lowers `module` in place.
 mlir::FailureOr<std::string> compileObject(mlir::ModuleOp module, const Level &level);
+
+/// What goes into an object file beside the kernels, for --emit=object.
+struct LinkedProgram {
+  std::string symbol;               // the C name of its tenon_linked_program; begins every other symbol
+  std::string artifact;             // a file with the artifact, copied into the object
+  uint64_t artifactBytes = 0;
+  std::vector<std::string> kernels; // in the artifact's order
+};
+
+/// The object file of kernels and program: everything but the program's symbol is hidden.
+mlir::FailureOr<std::string> compileLinkedObject(mlir::ModuleOp module, const Level &level,
+                                                 const LinkedProgram &program);
 
 } // namespace tenon

@@ -8,6 +8,10 @@
 #include "compiler/pipeline/Pipeline.h"
 #include "compiler/program/BuildProgram.h"
 #include "compiler/weights/Recipe.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/ThreadPool.h"
 #include "mlir/Bytecode/BytecodeWriter.h"
 #include "mlir/Parser/Parser.h"
@@ -266,9 +270,71 @@ llvm::Expected<CompiledModel> Compiler::compile(Model model) {
   auto result = std::make_unique<CompiledModel::Impl>();
   result->summary = summarise(*program, *codes, *weights);
   result->threads = impl->threads();
+  for (const KernelDesc &kernel : program->tables.kernels)
+    result->kernels.push_back(kernel.name);
   result->artifact.emplace(std::move(program->tables), std::move(*codes), std::move(*weights));
   result->model.emplace(std::move(model));
   return CompiledModel(std::move(result));
+}
+
+//===----------------------------------------------------------------------------===//
+// Object files
+//===----------------------------------------------------------------------------===//
+
+/// The file's name without folder and ending, as a C identifier.
+static std::string identifierOf(StringRef path) {
+  std::string name = llvm::sys::path::stem(path).str();
+  for (char &c : name)
+    if (!llvm::isAlnum(c))
+      c = '_';
+  return name.empty() || llvm::isDigit(name[0]) ? "model_" + name : name;
+}
+
+static llvm::Error writeWhole(StringRef path, StringRef content) {
+  return llvm::writeToOutput(path, [&](llvm::raw_ostream &out) {
+    out << content;
+    return llvm::Error::success();
+  });
+}
+
+static std::string headerFor(StringRef name) {
+  std::string guard = name.upper() + "_H";
+  return ("/* Made by tenon compile --emit=object; to be linked with the object file of the same name. */\n#ifndef " + guard +
+          "\n#define " + guard + "\n\n#include \"tenon/tenon.h\"\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n" +
+          "/** tenon_model_load_linked(&" + name + ", NULL, &model) */\nextern const tenon_linked_program " + name +
+          ";\n\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n").str();
+}
+
+llvm::Expected<CompiledModel> Compiler::compileToObject(Model model, const std::string &path) {
+  auto levels = impl->levels();
+  if (!levels)
+    return levels.takeError();
+  if (levels->size() != 1)
+    return makeError("an object file holds the code of one level, found " + llvm::Twine(levels->size()) + "; give --target");
+  auto compiled = compile(std::move(model));
+  if (!compiled)
+    return compiled;
+  llvm::SmallString<128> artifact;
+  if (std::error_code error = llvm::sys::fs::createTemporaryFile("tenon-object", "tenon", artifact))
+    return makeError("no temporary file can be made: " + error.message());
+  llvm::FileRemover remover(artifact);
+  if (llvm::Error error = compiled->write(artifact.str().str()))
+    return std::move(error);
+  LinkedProgram program{identifierOf(path), artifact.str().str(), 0, compiled->impl->kernels};
+  if (std::error_code error = llvm::sys::fs::file_size(artifact, program.artifactBytes))
+    return makeError(artifact.str() + ": " + error.message());
+  auto lowered = lowerFor(levels->front(), serialiseKernels(compiled->impl->model->module()));
+  if (!lowered)
+    return lowered.takeError();
+  DiagnosticCollector diagnostics(lowered->context.get());
+  FailureOr<std::string> object = compileLinkedObject(*lowered->module, levels->front(), program);
+  if (failed(object))
+    return diagnostics.takeError("the object file could not be made");
+  llvm::SmallString<128> header(path);
+  llvm::sys::path::replace_extension(header, "h");
+  if (llvm::Error error = llvm::joinErrors(writeWhole(path, *object), writeWhole(header, headerFor(program.symbol))))
+    return std::move(error);
+  return compiled;
 }
 
 /// Every dispatch's results returned, in order, instead of what the function returned.

@@ -110,6 +110,11 @@ public:
 
   llvm::Expected<CompiledModel> compile(Model model);
 
+  /// For one level: writes an object file that holds kernels, tables and weights, to be linked into a
+  /// program, and beside it (`path` with .h) the header that declares its tenon_linked_program,
+  /// named as the file. Gives what was compiled.
+  llvm::Expected<CompiledModel> compileToObject(Model model, const std::string &path);
+
   /// Runs the phases up to kernels and makes every kernel's result an output of its entry, named
   /// "KERNEL: SOURCE", so that each can be compared. `compile` goes on from there.
   llvm::Error exposeKernelResults(Model &model);

@@ -23,6 +23,7 @@ struct CompiledModel::Impl {
   std::optional<Model> model;
   std::optional<ArtifactBuilder> artifact;
   Summary summary;
+  std::vector<std::string> kernels; // in the artifact's order
   unsigned threads = 1;
 };
 

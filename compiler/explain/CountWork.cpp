@@ -84,8 +84,8 @@ private:
     if (isa<BlockArgument>(tensor))
       elementsRead[tensor] += elements;
   }
-  void add(Operation &op) {
 
+  void add(Operation &op) {
     if (auto root = dyn_cast<KernelRootOpInterface>(op)) {
       operations += root.countOperations();
       for (const auto &[tensor, elements] : root.countReads())

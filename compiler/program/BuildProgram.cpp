@@ -1,5 +1,6 @@
 //===- BuildProgram.cpp - a module of dispatches as a table of commands --------------===//
 #include "compiler/program/BuildProgram.h"
+#include "compiler/program/IndexRows.h"
 #include "mlir/IR/Location.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringSet.h"
@@ -236,8 +237,16 @@ private:
       entry.outputs.push_back(*tensor);
       copyToOutput(operand.get(), number);
     }
+    noteIndexRows(function);
     program.tables.entries.push_back(std::move(entry));
     return success();
+  }
+
+  /// For `run --random`: "index_rows/ENTRY/INPUT" is the number of rows an integer input chooses from.
+  void noteIndexRows(func::FuncOp function) {
+    for (auto [tensor, rows] : llvm::zip(entry.inputs, indexRows(function)))
+      if (rows)
+        program.tables.metadata.emplace_back("index_rows/" + entry.name + "/" + tensor.name, std::to_string(*rows));
   }
 
   /// The value whose memory `value` is, past reshapes.

@@ -186,4 +186,45 @@ llvm::Expected<std::vector<VerifiedTensor>> verify(const std::string &path, cons
   return results;
 }
 
+llvm::Expected<std::vector<double>> errorsOf(const std::string &path, const std::string &inputFolder,
+                                             const std::vector<std::string> &outputFolders) {
+  Compiler compiler;
+  auto model = compiler.load(path);
+  if (!model)
+    return model.takeError();
+  func::FuncOp entry = entryOf(model->module());
+  if (!entry)
+    return makeError(path + ": has no entry point");
+  std::vector<Array> inputs;
+  for (BlockArgument argument : entry.getArguments()) {
+    auto name = entry.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "tenon.name");
+    auto array = readArray(inputFolder + "/" + name.str() + ".npy");
+    if (!array)
+      return array.takeError();
+    inputs.push_back(std::move(*array));
+  }
+  auto truth = Interpreter(model->module(), model->weights()).run(entry.getSymName(), inputs);
+  if (!truth)
+    return truth.takeError();
+  std::vector<double> errors;
+  for (const std::string &folder : outputFolders) {
+    double worst = 0;
+    for (auto [number, wanted] : llvm::enumerate(*truth)) {
+      std::string file = folder + "/" + outputName(entry, number) + ".npy";
+      auto found = readArray(file);
+      if (!found)
+        return found.takeError();
+      if (found->shape != wanted.shape)
+        return makeError(file + ": an output of another shape than the float64 evaluation's");
+      double largest = 0;
+      for (int64_t n = 0; n < wanted.count(); ++n)
+        if (std::isfinite(wanted.at(n)))
+          largest = std::max(largest, std::abs(wanted.at(n)));
+      worst = std::max(worst, errorOf(*found, wanted).maximum / (largest > 0 ? largest : 1));
+    }
+    errors.push_back(worst);
+  }
+  return errors;
+}
+
 } // namespace tenon

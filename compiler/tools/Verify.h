@@ -31,6 +31,12 @@ struct VerifiedTensor {
   bool isGood = true;
 };
 
+/// How far engines are from the float64 interpretation of a model: for each folder of outputs
+/// (NAME.npy), the largest difference divided by the largest magnitude, of its worst output.
+/// `inputs` is a folder of NAME.npy as well.
+llvm::Expected<std::vector<double>> errorsOf(const std::string &model, const std::string &inputs,
+                                             const std::vector<std::string> &outputs);
+
 /// The tensors compared, in the order they are computed.
 llvm::Expected<std::vector<VerifiedTensor>> verify(const std::string &model, const VerifyOptions &options);
 

@@ -23,6 +23,9 @@ void addInspectCommand(CLI::App &app, Command &command);
 void addExplainCommand(CLI::App &app, Command &command);
 void addDoctorCommand(CLI::App &app, Command &command);
 void addVerifyCommand(CLI::App &app, Command &command);
+void addBenchCommand(CLI::App &app, Command &command);
+void addKeysCommand(CLI::App &app, Command &command);
+void addCompletionCommand(CLI::App &app, Command &command);
 
 } // namespace tenon
 #endif

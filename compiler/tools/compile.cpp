@@ -1,6 +1,7 @@
 //===- compile.cpp - tenon compile -----------------------------------------------------===//
 #include "compiler/driver/Compiler.h"
 #include "compiler/tools/commands.h"
+#include "runtime/tools/signature.h"
 #include "CLI/CLI.hpp"
 #include <chrono>
 #include <cstdio>
@@ -10,7 +11,7 @@ namespace tenon {
 namespace {
 
 struct CompileCommand {
-  std::string model, output, emit = "artifact", dtype = "f32";
+  std::string model, output, emit = "artifact", dtype = "f32", key;
   std::vector<std::string> dims;
   CompileOptions options;
   bool timing = false, quiet = false;
@@ -50,7 +51,7 @@ std::string CompileCommand::outputPath() const {
     path = path.drop_back();
   size_t dot = path.rfind('.'), slash = path.rfind('/');
   bool hasExtension = dot != llvm::StringRef::npos && (slash == llvm::StringRef::npos || dot > slash + 1);
-  return (hasExtension ? path.take_front(dot) : path).str() + ".tenon";
+  return (hasExtension ? path.take_front(dot) : path).str() + (emit == "object" ? ".o" : ".tenon");
 }
 
 int CompileCommand::emitText(Compiler &compiler, Model loaded) {
@@ -71,14 +72,18 @@ int CompileCommand::emitText(Compiler &compiler, Model loaded) {
 
 int CompileCommand::writeArtifact(Compiler &compiler, Model loaded) {
   auto begin = std::chrono::steady_clock::now();
-  auto compiled = compiler.compile(std::move(loaded));
+  std::string path = outputPath();
+  bool isObject = emit == "object";
+  auto compiled = isObject ? compiler.compileToObject(std::move(loaded), path) : compiler.compile(std::move(loaded));
   if (!compiled)
     return fail(compiled.takeError());
-  std::string path = outputPath();
   if (options.progress)
     options.progress("write " + path, -1);
-  if (llvm::Error error = compiled->write(path))
+  if (llvm::Error error = isObject ? llvm::Error::success() : compiled->write(path))
     return fail(std::move(error));
+  if (!key.empty())
+    if (std::string error = signFile(path, key); !error.empty())
+      return fail(llvm::createStringError(error));
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   CompiledModel::Summary summary = compiled->summary();
   if (quiet)
@@ -87,7 +92,8 @@ int CompileCommand::writeArtifact(Compiler &compiler, Model loaded) {
               summary.commands, summary.kernels, seconds);
   for (size_t i = 0; i < summary.levels.size(); ++i)
     std::printf("  %-16s %zu KB of code\n", summary.levels[i].c_str(), (summary.codeBytes[i] + 1023) / 1024);
-  std::printf("next: tenon inspect %s\n", path.c_str());
+  if (!isObject)
+    std::printf("next: tenon inspect %s\n", path.c_str());
   return 0;
 }
 
@@ -102,17 +108,19 @@ int CompileCommand::run() {
         std::fprintf(stderr, "%8.3f s  %s\n", seconds, step.c_str());
     };
   options.products = dtype == "bf16" ? ProductType::BF16 : ProductType::AsInModel;
+  if (emit == "object" && options.targets.empty())
+    options.targets = "host";
   Compiler compiler(options);
   auto loaded = compiler.load(model);
   if (!loaded)
     return fail(loaded.takeError());
-  return emit == "artifact" ? writeArtifact(compiler, std::move(*loaded)) : emitText(compiler, std::move(*loaded));
+  return emit == "artifact" || emit == "object" ? writeArtifact(compiler, std::move(*loaded)) : emitText(compiler, std::move(*loaded));
 }
 
 std::string checkEmit(const std::string &value) {
-  if (value == "artifact" || value == "llvm" || value == "asm" || value.rfind("mlir@", 0) == 0)
+  if (value == "artifact" || value == "object" || value == "llvm" || value == "asm" || value.rfind("mlir@", 0) == 0)
     return "";
-  return "wants artifact, llvm, asm or mlir@PHASE, found '" + value + "'";
+  return "wants artifact, object, llvm, asm or mlir@PHASE, found '" + value + "'";
 }
 
 std::string checkDtype(const std::string &value) {
@@ -133,6 +141,18 @@ std::string checkTargets(const std::string &value) {
 
 } // namespace
 
+void addKeysCommand(CLI::App &app, Command &command) {
+  auto name = std::make_shared<std::string>();
+  CLI::App *keys = app.add_subcommand("keys", "Make NAME.key, for compile --sign, and NAME.pub, for run --trust");
+  keys->add_option("name", *name, "What the two files are called")->required();
+  keys->callback([name, &command] {
+    command = [name] {
+      std::string error = makeKeys(*name);
+      return error.empty() ? 0 : fail(llvm::createStringError(error));
+    };
+  });
+}
+
 void addCompileCommand(CLI::App &app, Command &command) {
   auto state = std::make_shared<CompileCommand>();
   CLI::App *compile = app.add_subcommand("compile", "Compile a model into an artifact");
@@ -145,9 +165,10 @@ void addCompileCommand(CLI::App &app, Command &command) {
   compile->add_option("--dtype", state->dtype, "What products with weights multiply: f32 (as in the model) or bf16; sums stay f32")
       ->check(checkDtype);
   compile->add_option("--dim", state->dims, "Bounds of a dynamic dim: name=low..high; may be repeated");
-  compile->add_option("--emit", state->emit, "artifact, llvm, asm, or mlir@PHASE: the module after a phase")
+  compile->add_option("--emit", state->emit, "artifact, object (NAME.o and NAME.h, for one level), llvm, asm, or mlir@PHASE: the module after a phase")
       ->check(checkEmit);
   compile->add_option("--threads", state->options.threads, "Compiler threads; the artifact does not depend on it");
+  compile->add_option("--sign", state->key, "Write ARTIFACT.sig with this secret key (tenon keys)");
   compile->add_flag("--timing", state->timing, "Print the seconds of each step");
   compile->add_flag("--quiet", state->quiet, "Print errors only");
   compile->callback([state, &command] { command = [state] { return state->run(); }; });

@@ -36,13 +36,23 @@ std::string checkShape(const std::string &text) {
   return parseDims(splitAssignment(text).second, dims) ? "" : "wants NAME=1x128, found '" + text + "'";
 }
 
+/// NAME=FILE, or a .npz file, which has its own names.
+std::pair<std::string, std::string> splitInput(const std::string &text) {
+  return text.find('=') == std::string::npos ? std::make_pair(std::string(), text) : splitAssignment(text);
+}
+
+std::string checkInput(const std::string &text) {
+  bool isArchive = text.find('=') == std::string::npos && text.size() > 4 && text.rfind(".npz") == text.size() - 4;
+  return isArchive || checkAssignment(text).empty() ? "" : "wants NAME=FILE.npy or FILE.npz, found '" + text + "'";
+}
+
 struct RunCommand {
   RunOptions options;
   std::vector<std::string> inputs, shapes;
 
   int run() {
     for (const std::string &input : inputs)
-      options.inputs.push_back(splitAssignment(input));
+      options.inputs.push_back(splitInput(input));
     for (const std::string &shape : shapes) {
       auto [name, text] = splitAssignment(shape);
       options.shapes.emplace_back(name, std::vector<int64_t>());
@@ -68,12 +78,12 @@ int printText(tenon_status *status, char *text) {
 
 void addRunCommand(CLI::App &app, Command &command) {
   auto state = std::make_shared<RunCommand>();
-  CLI::App *run = app.add_subcommand("run", "Run an artifact on .npy files");
+  CLI::App *run = app.add_subcommand("run", "Run an artifact on .npy and .npz files");
   RunOptions &options = state->options;
   run->add_option("artifact", options.artifact, "What `tenon compile` wrote")->required();
-  run->add_option("--input", state->inputs, "NAME=FILE.npy, the name as in the model; may be repeated")
-      ->check(checkAssignment);
-  run->add_flag("--random", options.random, "Make up the inputs that have no file");
+  run->add_option("--input", state->inputs, "NAME=FILE.npy, the name as in the model, or FILE.npz; may be repeated")
+      ->check(checkInput);
+  run->add_flag("--random", options.random, "Make up the inputs that have no file; integers stay inside the tables they index");
   run->add_option("--shape", state->shapes, "NAME=1x128: the dims of a made-up input")->check(checkShape);
   run->add_option("--entry", options.entry, "Entry point (default: main)");
   run->add_option("--output-dir", options.outputFolder, "Write every output to DIR/NAME.npy");
@@ -81,6 +91,7 @@ void addRunCommand(CLI::App &app, Command &command) {
   run->add_option("--threads", options.threads, "Threads (default: CPUs this process may use)");
   run->add_option("--repeat", options.repeat, "Timed runs");
   run->add_option("--warmup", options.warmup, "Runs before them");
+  run->add_option("--trust", options.trust, "Run it only if ARTIFACT.sig is a signature by this public key");
   run->add_option("--trace", options.trace, "Record one more run as JSON for chrome://tracing or ui.perfetto.dev");
   run->add_flag("--json", options.json, "Times as one line: {\"target\": .., \"threads\": .., \"seconds\": [..]}");
   run->add_flag("--quiet", options.quiet, "No progress on standard error");

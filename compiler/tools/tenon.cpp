@@ -33,6 +33,9 @@ int main(int argc, char **argv) {
   tenon::addExplainCommand(app, command);
   tenon::addDoctorCommand(app, command);
   tenon::addVerifyCommand(app, command);
+  tenon::addBenchCommand(app, command);
+  tenon::addKeysCommand(app, command);
+  tenon::addCompletionCommand(app, command);
 
   if (argc > 1 && argv[1][0] != '-') {
     if (std::string error = checkCommand(app, argv[1]); !error.empty()) {

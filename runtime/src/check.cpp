@@ -101,9 +101,11 @@ bool Checker::wrong(const char *format, ...) {
 //===- Strings and ranges -------------------------------------------------===//
 
 bool Checker::checkString(StringRef ref, const char *table, size_t index) {
+#ifndef TENON_PLANTED_BUG // scripts/fuzz planted: a fuzzer must notice that this is missing
   if (ref.offset >= t.stringBytes || ref.length >= t.stringBytes - ref.offset ||
       t.strings[ref.offset + ref.length] != 0 || std::memchr(t.strings + ref.offset, 0, ref.length))
     return wrong("%s %zu: its text lies outside the strings", table, index);
+#endif
   return true;
 }
 

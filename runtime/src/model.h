@@ -35,6 +35,7 @@ struct tenon_entry {
 
 struct tenon_model {
   tenon::Artifact artifact;
+  const tenon_linked_program *linked = nullptr; ///< where the kernels are, if not in the artifact
   const tenon::format::LevelRecord *level = nullptr;
   tenon::MappedCode code;
   std::vector<tenon_kernel_fn> kernels;

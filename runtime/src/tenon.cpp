@@ -73,6 +73,26 @@ tenon_status *tenon_model_load_memory(const void *data, size_t bytes, const teno
   return nullptr;
 }
 
+tenon_status *tenon_model_load_linked(const tenon_linked_program *program, const tenon_model_options *options,
+                                      tenon_model **model) {
+  if (!program || !model)
+    return nullArgument(__func__).release();
+  *model = nullptr;
+  tenon_model_options chosen = readOptions(options);
+  if (chosen.level && std::strcmp(chosen.level, program->level) != 0)
+    return failure(TENON_NOT_FOUND, "the linked program: wanted level %s, it has: %s", chosen.level, program->level)
+        .release();
+  chosen.level = program->level;
+  auto loading = std::make_unique<tenon_model>();
+  loading->linked = program;
+  if (Status failed = loading->artifact.bytes.useMemory(program->artifact, program->artifact_bytes))
+    return failed.release();
+  if (Status failed = loadModel(*loading, chosen))
+    return failed.release();
+  *model = loading.release();
+  return nullptr;
+}
+
 void tenon_model_release(tenon_model *model) {
   if (model && model->holders.fetch_sub(1) == 1)
     delete model;

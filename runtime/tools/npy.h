@@ -32,6 +32,9 @@ struct NpyArray {
 /// Empty on success, else what is wrong, starting with the path.
 std::string readNpy(const std::string &path, NpyArray &array);
 
+/// The same from memory; `place` begins every message.
+std::string readNpyMemory(const uint8_t *data, size_t bytes, const std::string &place, NpyArray &array);
+
 /// The dtype of an array's bytes for an input of `wanted`: bf16 may come as uint16.
 tenon_dtype asBits(tenon_dtype wanted, tenon_dtype found);
 

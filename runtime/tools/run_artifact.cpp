@@ -5,7 +5,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "runtime/tools/run_artifact.h"
+#include "runtime/tools/mapped_file.h"
 #include "runtime/tools/npy.h"
+#include "runtime/tools/npz.h"
+#include "runtime/tools/signature.h"
 
 #include <algorithm>
 #include <chrono>
@@ -23,32 +26,44 @@ struct Release {
   void operator()(tenon_session *session) const { tenon_session_release(session); }
 };
 
-class Runner {
+} // namespace
+
+class ArtifactRun::Runner {
 public:
   explicit Runner(const RunOptions &options) : options(options) {}
   std::string run();
+  std::string open();
+  std::string runOnce(double &seconds);
+  std::string writeInputs(const std::string &folder) const;
+  std::string writeOutputs(const std::string &folder) const;
+  std::string level() const { return tenon_model_level(model.get()); }
+  uint32_t threads() const { return tenon_session_threads(session.get()); }
 
 private:
   std::string load();
+  std::string loadSigned(const tenon_model_options &modelOptions, tenon_model *&loaded);
   std::string chooseEntry();
+  std::string readFiles();
   std::string readInputs();
+  uint64_t rowsIndexedBy(const char *input) const;
   std::string checkNames() const;
   std::string bindInputs();
   std::string makeUp(const tenon_tensor_info &info, NpyArray &array) const;
   std::string time();
   std::string recordTrace();
-  std::string writeOutputs();
   void printTimes() const;
 
   const RunOptions &options;
+  MappedFile signedFile; ///< outlives the model
   std::unique_ptr<tenon_model, Release> model;
   std::unique_ptr<tenon_session, Release> session;
   const tenon_entry *entry = nullptr;
+  NpzArrays files;              ///< inputs read from files, by name
   std::vector<NpyArray> arrays; ///< one per input
   std::vector<double> seconds;
 };
 
-} // namespace
+using Runner = ArtifactRun::Runner;
 
 /// The status's message, empty for success; frees it.
 static std::string take(tenon_status *status) {
@@ -61,13 +76,23 @@ static double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+/// The bytes whose signature is checked are the bytes that are loaded.
+std::string Runner::loadSigned(const tenon_model_options &modelOptions, tenon_model *&loaded) {
+  std::string error = signedFile.open(options.artifact);
+  if (error.empty())
+    error = checkSignature(signedFile.data(), signedFile.size(), options.artifact, options.trust);
+  return error.empty() ? take(tenon_model_load_memory(signedFile.data(), signedFile.size(), &modelOptions, &loaded))
+                       : error;
+}
+
 std::string Runner::load() {
   tenon_model_options modelOptions{};
   modelOptions.struct_bytes = sizeof(modelOptions);
   modelOptions.level = options.level.empty() ? nullptr : options.level.c_str();
   modelOptions.threads = options.threads;
   tenon_model *loaded = nullptr;
-  std::string error = take(tenon_model_load_file(options.artifact.c_str(), &modelOptions, &loaded));
+  std::string error = options.trust.empty() ? take(tenon_model_load_file(options.artifact.c_str(), &modelOptions, &loaded))
+                                            : loadSigned(modelOptions, loaded);
   model.reset(loaded);
   if (!error.empty())
     return error;
@@ -95,13 +120,23 @@ std::string Runner::chooseEntry() {
 std::string Runner::checkNames() const {
   size_t index;
   std::string error;
-  for (const auto &[name, file] : options.inputs)
+  for (const auto &[name, array] : files)
     if (error.empty())
       error = take(tenon_entry_find_input(entry, name.c_str(), &index));
   for (const auto &[name, dims] : options.shapes)
     if (error.empty())
       error = take(tenon_entry_find_input(entry, name.c_str(), &index));
   return error;
+}
+
+/// The rows of the smallest table an integer input indexes, as the compiler found it; 2 if none.
+uint64_t Runner::rowsIndexedBy(const char *input) const {
+  std::string wanted = std::string("index_rows/") + tenon_entry_name(entry) + "/" + input;
+  const char *key, *value;
+  for (size_t i = 0; tenon_model_metadata(model.get(), i, &key, &value); ++i)
+    if (wanted == key)
+      return std::max<uint64_t>(1, std::strtoull(value, nullptr, 10));
+  return 2;
 }
 
 std::string Runner::makeUp(const tenon_tensor_info &info, NpyArray &array) const {
@@ -121,14 +156,14 @@ std::string Runner::makeUp(const tenon_tensor_info &info, NpyArray &array) const
   for (int64_t dim : array.dims)
     count *= size_t(dim);
   array.bytes.resize(count * bytes);
-  uint64_t state = 0x9e3779b97f4a7c15u;
+  uint64_t state = 0x9e3779b97f4a7c15u, rows = rowsIndexedBy(info.name);
   for (size_t i = 0; i < count; ++i) {
     state = state * 6364136223846793005u + 1442695040888963407u;
     float uniform = float(int32_t(state >> 32)) / 2147483648.0f;
     double wide = uniform;
     uint16_t half = uint16_t((state >> 48 & 0x8000) | 0x3800); // plus or minus a half
     uint16_t brain = uint16_t((state >> 48 & 0x8000) | 0x3f00);
-    uint64_t whole = state >> 63;
+    uint64_t whole = (state >> 33) % rows;
     const void *value = &whole; // little-endian: its low bytes are any integer type
     switch (info.dtype) {
     case TENON_F32:
@@ -151,23 +186,51 @@ std::string Runner::makeUp(const tenon_tensor_info &info, NpyArray &array) const
   return "";
 }
 
+static bool endsWith(const std::string &text, const std::string &ending) {
+  return text.size() > ending.size() && text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
+}
+
+std::string Runner::readFiles() {
+  std::string error;
+  for (const auto &[name, file] : options.inputs) {
+    NpzArrays found;
+    if (name.empty()) {
+      error = readNpz(file, found);
+    } else {
+      found.emplace_back(name, NpyArray());
+      error = readNpy(file, found.back().second);
+    }
+    if (!error.empty())
+      return error;
+    for (auto &[input, array] : found) {
+      auto isSame = [&name = input](const auto &other) { return other.first == name; };
+      if (std::any_of(files.begin(), files.end(), isSame))
+        return "input '" + input + "' is given twice";
+      files.emplace_back(input, std::move(array));
+    }
+  }
+  return "";
+}
+
 std::string Runner::readInputs() {
-  std::string error = checkNames();
+  std::string error = readFiles();
+  if (error.empty())
+    error = checkNames();
   arrays.resize(tenon_entry_input_count(entry));
   for (size_t i = 0; i < arrays.size() && error.empty(); ++i) {
     tenon_tensor_info info;
     error = take(tenon_entry_input(entry, i, &info));
-    auto named = std::find_if(options.inputs.begin(), options.inputs.end(),
-                              [&](const auto &each) { return each.first == info.name; });
+    auto named = std::find_if(files.begin(), files.end(), [&](const auto &each) { return each.first == info.name; });
     bool hasShape = std::any_of(options.shapes.begin(), options.shapes.end(),
                                 [&](const auto &each) { return each.first == info.name; });
-    if (named != options.inputs.end())
-      error = readNpy(named->second, arrays[i]);
-    else if (options.random || hasShape)
+    if (named != files.end()) {
+      arrays[i] = std::move(named->second);
+    } else if (options.random || hasShape) {
       error = makeUp(info, arrays[i]);
-    else
+    } else {
       error = std::string("input '") + info.name + "' is missing: give --input " + info.name +
               "=FILE.npy, or --random for made-up values";
+    }
   }
   return error;
 }
@@ -189,14 +252,20 @@ std::string Runner::bindInputs() {
 
 std::string Runner::time() {
   for (uint32_t i = 0; i < options.warmup + options.repeat; ++i) {
-    double start = now();
-    std::string error = take(tenon_session_run(session.get(), entry));
-    if (!error.empty())
+    double taken;
+    if (std::string error = runOnce(taken); !error.empty())
       return error;
     if (i >= options.warmup)
-      seconds.push_back(now() - start);
+      seconds.push_back(taken);
   }
   return "";
+}
+
+std::string Runner::runOnce(double &seconds) {
+  double start = now();
+  std::string error = take(tenon_session_run(session.get(), entry));
+  seconds = now() - start;
+  return error;
 }
 
 /// One more run, so that recording is in none of the times.
@@ -208,7 +277,22 @@ std::string Runner::recordTrace() {
   return error.empty() ? take(tenon_session_write_trace(session.get(), options.trace.c_str())) : error;
 }
 
-std::string Runner::writeOutputs() {
+std::string Runner::writeInputs(const std::string &folder) const {
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    tenon_tensor_info info;
+    std::string error = take(tenon_entry_input(entry, i, &info)), path;
+    if (error.empty())
+      error = npyPath(folder, info.name, path);
+    NpyArray array = arrays[i];
+    if (error.empty())
+      error = writeNpy(path, {array.dtype, uint32_t(array.dims.size()), array.dims.data(), array.bytes.data()});
+    if (!error.empty())
+      return error;
+  }
+  return "";
+}
+
+std::string Runner::writeOutputs(const std::string &folder) const {
   for (size_t i = 0; i < tenon_entry_output_count(entry); ++i) {
     tenon_tensor_info info;
     tenon_tensor tensor;
@@ -216,7 +300,7 @@ std::string Runner::writeOutputs() {
     if (error.empty())
       error = take(tenon_session_get_output(session.get(), entry, i, &tensor));
     if (error.empty())
-      error = npyPath(options.outputFolder, info.name, path);
+      error = npyPath(folder, info.name, path);
     if (error.empty())
       error = writeNpy(path, tensor);
     if (!error.empty())
@@ -245,13 +329,20 @@ void Runner::printTimes() const {
                 sorted.size(), percentile(0.5), percentile(0.9), percentile(0.99), percentile(0));
 }
 
-std::string Runner::run() {
+std::string Runner::open() {
   std::string error = load();
-  for (auto step : {&Runner::chooseEntry, &Runner::readInputs, &Runner::bindInputs, &Runner::time})
+  for (auto step : {&Runner::chooseEntry, &Runner::readInputs, &Runner::bindInputs})
     if (error.empty())
       error = (this->*step)();
+  return error;
+}
+
+std::string Runner::run() {
+  std::string error = open();
+  if (error.empty())
+    error = time();
   if (error.empty() && !options.outputFolder.empty())
-    error = writeOutputs();
+    error = writeOutputs(options.outputFolder);
   if (error.empty())
     printTimes();
   if (error.empty() && !options.trace.empty())
@@ -260,6 +351,15 @@ std::string Runner::run() {
 }
 
 std::string runArtifact(const RunOptions &options) { return Runner(options).run(); }
+
+ArtifactRun::ArtifactRun(const RunOptions &options) : runner(std::make_unique<Runner>(options)) {}
+ArtifactRun::~ArtifactRun() = default;
+std::string ArtifactRun::open() { return runner->open(); }
+std::string ArtifactRun::runOnce(double &seconds) { return runner->runOnce(seconds); }
+std::string ArtifactRun::writeInputs(const std::string &folder) const { return runner->writeInputs(folder); }
+std::string ArtifactRun::writeOutputs(const std::string &folder) const { return runner->writeOutputs(folder); }
+std::string ArtifactRun::level() const { return runner->level(); }
+uint32_t ArtifactRun::threads() const { return runner->threads(); }
 
 bool parseDims(const std::string &text, std::vector<int64_t> &dims) {
   dims.clear();

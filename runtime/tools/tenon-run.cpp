@@ -20,11 +20,12 @@
 using namespace tenon;
 
 static constexpr char help[] =
-    R"(tenon-run ARTIFACT [option ...]     run an artifact on .npy files
+    R"(tenon-run ARTIFACT [option ...]     run an artifact on .npy and .npz files
 tenon-run --inspect ARTIFACT        show what is in it; executes nothing
 tenon-run --doctor                  show what this machine has
 
   --input NAME=FILE.npy   an input; NAME as in the model, dots and slashes included
+  --input FILE.npz        an input for each array in the file, by its name
   --random                make up the inputs that have no file
   --shape NAME=1x128      the dims of a made-up input
   --entry NAME            entry point to run (default: main)
@@ -33,6 +34,7 @@ tenon-run --doctor                  show what this machine has
   --threads T             threads (default: CPUs this process may use)
   --repeat N              timed runs (default: 1)
   --warmup K              runs before them (default: 0)
+  --trust KEY.pub         run it only if ARTIFACT.sig is a signature by this key
   --trace FILE.json       record one more run for chrome://tracing or ui.perfetto.dev
   --json                  times as one line of JSON: {"target": .., "threads": .., "seconds": [..]}
   --quiet                 no progress on standard error
@@ -92,7 +94,11 @@ bool CommandLine::pair(const std::string &name, std::string &first, std::string 
   std::string both;
   if (!value(name, both))
     return false;
-  size_t equals = both.find('=');
+  size_t equals = both.rfind('=');
+  if (name == "--input" && equals == std::string::npos) {
+    second = both;
+    return true;
+  }
   if (equals == std::string::npos || equals == 0) {
     problem = name + ": wanted NAME=VALUE, found " + both;
     return false;
@@ -134,6 +140,8 @@ int CommandLine::parseOption(const std::string &name) {
     good = value(name, options.outputFolder);
   } else if (name == "--level") {
     good = value(name, options.level);
+  } else if (name == "--trust") {
+    good = value(name, options.trust);
   } else if (name == "--trace") {
     good = value(name, options.trace);
   } else if (name == "--threads") {

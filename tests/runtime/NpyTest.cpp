@@ -41,11 +41,27 @@ TEST(Npy, writesWhatItReads) {
     NpyArray array;
     ASSERT_EQ("", writeNpy(file("all"), tensor));
     ASSERT_EQ("", readNpy(file("all"), array)) << tenon_dtype_name(tensor.dtype);
-    EXPECT_EQ(type, array.dtype);
+    EXPECT_EQ(type, asBits(tensor.dtype, array.dtype));
     EXPECT_EQ(dims, array.dims);
     EXPECT_EQ(data, array.bytes);
   }
   std::remove(file("all").c_str());
+}
+
+// NumPy has no bfloat16: it goes out as its bits, and comes in so or as numpy.save writes
+// ml_dtypes.bfloat16. Nothing else may stand for something else.
+TEST(Npy, bfloat16) {
+  uint16_t bits = 0x3f80;
+  int64_t one = 1;
+  NpyArray array;
+  ASSERT_EQ("", writeNpy(file("brain"), {TENON_BF16, 1, &one, &bits}));
+  ASSERT_EQ("", readNpy(file("brain"), array));
+  EXPECT_EQ(TENON_U16, array.dtype);
+  EXPECT_EQ(TENON_U16, asBits(TENON_F16, array.dtype));
+  EXPECT_EQ(TENON_BF16, asBits(TENON_BF16, array.dtype));
+  EXPECT_EQ("ok", readText("{'descr': '|V2', 'fortran_order': False, 'shape': (1,), }", "ab", array));
+  EXPECT_EQ(TENON_BF16, array.dtype);
+  std::remove(file("brain").c_str());
 }
 
 TEST(Npy, scalarsAndVectors) {

@@ -233,11 +233,13 @@ static Result<Tensor> checkEntry(const Entry &entry, const Bytes &data, uint64_t
   if (begin > end || end > data.size())
     return Error::mismatch(place, "data_offsets that rise and end by " + std::to_string(data.size()),
                            std::to_string(begin) + " to " + std::to_string(end));
+#ifndef TENON_PLANTED_BUG // scripts/fuzz planted: a fuzzer must notice that this is missing
   if (end - begin != size)
     return Error::mismatch(place,
                            std::to_string(size) + " bytes for " + shapeText(tensor.shape) + " of " +
                                std::string(nameOf(tensor.type)),
                            std::to_string(end - begin));
+#endif
   tensor.data = data.slice(begin, size);
   tensor.offset = dataStart + begin;
   return tensor;

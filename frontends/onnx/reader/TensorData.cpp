@@ -174,8 +174,10 @@ Status TensorConversion::readDims() {
 Status TensorConversion::readRaw(Bytes raw) {
   if (tensor.type == ElementType::String)
     return mismatch("strings in string_data", "raw_data");
+#ifndef TENON_PLANTED_BUG // scripts/fuzz planted: a fuzzer must notice that this is missing
   if (raw.size() != byteCount)
     return mismatch(std::to_string(byteCount) + " bytes for " + describeShape(), std::to_string(raw.size()));
+#endif
   if (tensor.type == ElementType::Bool)
     for (size_t i = 0; i < raw.size(); ++i)
       if (raw.data()[i] > 1)

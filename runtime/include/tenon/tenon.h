@@ -37,6 +37,8 @@
 #ifndef TENON_H
 #define TENON_H
 
+#include "tenon/kernel_abi.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -175,6 +177,22 @@ TENON_API tenon_status *tenon_model_load_file(const char *path, const tenon_mode
 /** The same from memory. 64-byte aligned memory is used in place and must outlive the model and its sessions;
     other memory is copied. */
 TENON_API tenon_status *tenon_model_load_memory(const void *data, size_t bytes, const tenon_model_options *options,
+                                                tenon_model **model);
+
+/** A program compiled into this one: `tenon compile --emit=object` writes an object file with one and a header that
+    declares it. Constant data; kernels are functions of the executable. */
+typedef struct tenon_linked_program {
+  size_t struct_bytes;
+  const void *artifact; /**< its tables and weights, page-aligned */
+  size_t artifact_bytes;
+  const char *level; /**< what the machine must have: "x86-64-v3" */
+  const tenon_kernel_fn *kernels;
+  size_t kernel_count;
+} tenon_linked_program;
+
+/** The same from this executable itself: nothing is mapped and no memory becomes executable. `options->level`, if
+    given, must be the program's. */
+TENON_API tenon_status *tenon_model_load_linked(const tenon_linked_program *program, const tenon_model_options *options,
                                                 tenon_model **model);
 /** Gives the caller's hold up; sessions keep theirs, so the order does not matter. NULL is allowed. */
 TENON_API void tenon_model_release(tenon_model *model);
