@@ -113,9 +113,7 @@ class Exported(unittest.TestCase):
         self.check_structure(model, artifact)
         for case, arrays in read_cases(FOLDER / f"{model.name.split('.')[0]}.npz").items():
             with self.subTest(case=case):
-                bound = native.tenon_runtime.Bound(artifact, arrays["in"], threads=2)
-                bound.run()
-                found = bound.outputs()
+                found = native.outputs(artifact, arrays["in"], threads=2)
                 for name, wanted in arrays["out"].items():
                     self.check_output(name, found[name], wanted, arrays.get("plain", {}).get(name))
 

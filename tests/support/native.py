@@ -39,6 +39,13 @@ def levels():
     return ["x86-64-v3", "x86-64-v4"] if " avx512vl" in flags and " avx512bw" in flags else ["x86-64-v3"]
 
 
+def outputs(artifact, inputs, threads, level=None):
+    """NAME -> array of every output of one run."""
+    session = InferenceSession(artifact, threads=threads, level=level)
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs)))
+
+
 class Program:
     """A program compiled once for all levels of this machine."""
 
@@ -56,6 +63,4 @@ class Program:
         """(level, threads, NAME -> output) for each level; two threads on the best level only."""
         for level in levels():
             for count in threads if level == levels()[-1] else threads[:1]:
-                session = InferenceSession(self.artifact, threads=count, level=level)
-                names = [output.name for output in session.get_outputs()]
-                yield level, count, dict(zip(names, session.run(names, inputs)))
+                yield level, count, outputs(self.artifact, inputs, count, level)
