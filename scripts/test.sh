@@ -3,8 +3,8 @@
 #
 #   scripts/test.sh [--all] [GROUP...]
 #
-# --all adds the long sweeps. Groups: layering, unit, lit, numeric, sanitizers,
-# fuzz (default: all). Exits with 1 when a test fails.
+# --all adds the long sweeps, sanitizers and fuzz. Groups: layering, unit, lit,
+# numeric, sanitizers, fuzz (default: the first four). Exits with 1 when one fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -7,12 +7,7 @@
 #include "tests/fuzz/MutateMessage.h"
 
 #include <cstdint>
-#include <string>
 #include <vector>
-
-using google::protobuf::FieldDescriptor;
-using google::protobuf::Message;
-using google::protobuf::Reflection;
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t maxSize);
 
@@ -20,166 +15,162 @@ namespace tenon {
 
 namespace {
 
+enum WireType : uint64_t { varint = 0, eightBytes = 1, withLength = 2, fourBytes = 5 };
 constexpr size_t mostStringBytes = 256;
+constexpr unsigned mostDepth = 16;
 
-void collect(Message &message, std::vector<Message *> &all) {
-  all.push_back(&message);
-  const Reflection *reflection = message.GetReflection();
-  std::vector<const FieldDescriptor *> fields;
-  reflection->ListFields(message, &fields);
-  for (const FieldDescriptor *field : fields) {
-    if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE)
-      continue;
-    if (!field->is_repeated())
-      collect(*reflection->MutableMessage(&message, field), all);
-    for (int i = 0; field->is_repeated() && i < reflection->FieldSize(message, field); ++i)
-      collect(*reflection->MutableRepeatedMessage(&message, field, i), all);
+struct Field {
+  uint64_t tag = 0; ///< number * 8 + wire type
+  uint64_t value = 0;
+  std::string bytes;         ///< withLength, if it is no message
+  std::vector<Field> fields; ///< withLength, if it is one
+  bool isMessage = false;
+
+  uint64_t type() const { return tag & 7; }
+};
+using Fields = std::vector<Field>;
+
+bool readVarint(std::string_view &text, uint64_t &value) {
+  value = 0;
+  for (unsigned shift = 0; shift < 64 && !text.empty(); shift += 7) {
+    auto byte = static_cast<unsigned char>(text[0]);
+    text.remove_prefix(1);
+    value |= uint64_t(byte & 0x7f) << shift;
+    if (byte < 0x80)
+      return true;
   }
+  return false;
+}
+
+bool readFields(std::string_view text, Fields &fields, unsigned depth) {
+  while (!text.empty()) {
+    Field field;
+    if (!readVarint(text, field.tag) || field.tag >> 3 == 0 || field.tag >> 32)
+      return false;
+    size_t fixed = field.type() == eightBytes ? 8 : 4;
+    if (field.type() == varint) {
+      if (!readVarint(text, field.value))
+        return false;
+    } else if (field.type() == withLength) {
+      uint64_t size;
+      if (!readVarint(text, size) || size > text.size())
+        return false;
+      std::string_view inner = text.substr(0, size);
+      field.isMessage = depth < mostDepth && size > 1 && readFields(inner, field.fields, depth + 1);
+      if (!field.isMessage) {
+        field.fields.clear();
+        field.bytes = inner;
+      }
+      text.remove_prefix(size);
+    } else if (field.type() == eightBytes || field.type() == fourBytes) {
+      if (text.size() < fixed)
+        return false;
+      field.bytes = text.substr(0, fixed);
+      text.remove_prefix(fixed);
+    } else {
+      return false;
+    }
+    fields.push_back(std::move(field));
+  }
+  return true;
+}
+
+void writeVarint(uint64_t value, std::string &text) {
+  for (; value >= 0x80; value >>= 7)
+    text += char(value | 0x80);
+  text += char(value);
+}
+
+std::string write(const Fields &fields) {
+  std::string text;
+  for (const Field &field : fields) {
+    writeVarint(field.tag, text);
+    if (field.type() == varint) {
+      writeVarint(field.value, text);
+      continue;
+    }
+    std::string inner = field.isMessage ? write(field.fields) : field.bytes;
+    if (field.type() == withLength)
+      writeVarint(inner.size(), text);
+    text += inner;
+  }
+  return text;
 }
 
 class Mutation {
 public:
-  Mutation(Message &root, std::mt19937 &random) : random(random) { collect(root, all); }
+  Mutation(Fields &root, std::mt19937 &random) : random(random) { collect(root); }
 
   void run() {
-    Message &message = *all[below(all.size())];
-    const FieldDescriptor *field = message.GetDescriptor()->field(int(below(size_t(message.GetDescriptor()->field_count()))));
-    field->is_repeated() ? mutateList(message, field) : mutateOne(message, field);
+    Fields &fields = *messages[below(messages.size())];
+    if (fields.empty())
+      return;
+    size_t at = below(fields.size());
+    switch (below(8)) {
+    case 0:
+      fields.erase(fields.begin() + ptrdiff_t(at));
+      return;
+    case 1: {
+      Field copy = fields[at];
+      fields.insert(fields.begin() + ptrdiff_t(below(fields.size() + 1)), std::move(copy));
+      return;
+    }
+    case 2:
+      std::swap(fields[at], fields[below(fields.size())]);
+      return;
+    case 3: // any other field, a name for a name, which is how graphs break
+      fields[at] = Field(anyField());
+      return;
+    default:
+      change(fields[at]);
+    }
   }
 
 private:
+  void collect(Fields &fields) {
+    messages.push_back(&fields);
+    for (Field &field : fields)
+      if (field.isMessage)
+        collect(field.fields);
+  }
+
   size_t below(size_t count) { return std::uniform_int_distribution<size_t>(0, count - 1)(random); }
 
-  int64_t number(int64_t old) {
-    const int64_t special[] = {0, 1, -1, 2, 4, 63, 64, 127, 255, 65536, INT32_MAX, INT32_MIN, int64_t(1) << 40,
-                               INT64_MAX, INT64_MIN, old + 1, old - 1, old * 2};
-    return special[below(std::size(special))];
+  const Field &anyField() {
+    for (;;)
+      if (Fields &fields = *messages[below(messages.size())]; !fields.empty())
+        return fields[below(fields.size())];
   }
 
-  std::string text(std::string old) {
-    switch (below(4)) {
-    case 0: // the name of something else, which is how graphs break
-      if (std::string *other = anyString())
-        return *other;
-      return old;
-    case 1:
-      return "";
-    default:
-      size_t size = old.size();
-      old.resize(std::max(size + 16, mostStringBytes));
-      old.resize(LLVMFuzzerMutate(reinterpret_cast<uint8_t *>(old.data()), size, old.size()));
-      return old;
-    }
-  }
-
-  std::string *anyString() {
-    for (int attempt = 0; attempt < 8; ++attempt) {
-      Message &message = *all[below(all.size())];
-      const Reflection *reflection = message.GetReflection();
-      std::vector<const FieldDescriptor *> fields;
-      reflection->ListFields(message, &fields);
-      if (fields.empty())
-        continue;
-      const FieldDescriptor *field = fields[below(fields.size())];
-      if (field->cpp_type() != FieldDescriptor::CPPTYPE_STRING)
-        continue;
-      found = field->is_repeated()
-                  ? reflection->GetRepeatedString(message, field, int(below(size_t(reflection->FieldSize(message, field)))))
-                  : reflection->GetString(message, field);
-      return &found;
-    }
-    return nullptr;
-  }
-
-  /// Another message of this type in the whole, or none.
-  const Message *another(const Message &like) {
-    for (int attempt = 0; attempt < 16; ++attempt)
-      if (Message *other = all[below(all.size())]; other->GetDescriptor() == like.GetDescriptor() && other != &like)
-        return other;
-    return nullptr;
-  }
-
-  void mutateOne(Message &message, const FieldDescriptor *field) {
-    const Reflection *reflection = message.GetReflection();
-    if (below(6) == 0)
-      return reflection->ClearField(&message, field);
-    switch (field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32:
-      return reflection->SetInt32(&message, field, int32_t(number(reflection->GetInt32(message, field))));
-    case FieldDescriptor::CPPTYPE_INT64:
-      return reflection->SetInt64(&message, field, number(reflection->GetInt64(message, field)));
-    case FieldDescriptor::CPPTYPE_UINT64:
-      return reflection->SetUInt64(&message, field, uint64_t(number(0)));
-    case FieldDescriptor::CPPTYPE_FLOAT:
-      return reflection->SetFloat(&message, field, float(number(1)));
-    case FieldDescriptor::CPPTYPE_DOUBLE:
-      return reflection->SetDouble(&message, field, double(number(1)));
-    case FieldDescriptor::CPPTYPE_BOOL:
-      return reflection->SetBool(&message, field, below(2));
-    case FieldDescriptor::CPPTYPE_ENUM:
-      return reflection->SetEnumValue(&message, field, int(below(32)));
-    case FieldDescriptor::CPPTYPE_STRING:
-      return reflection->SetString(&message, field, text(reflection->GetString(message, field)));
-    case FieldDescriptor::CPPTYPE_MESSAGE: {
-      Message *inner = reflection->MutableMessage(&message, field);
-      if (const Message *other = another(*inner)) {
-        std::string copy = other->SerializePartialAsString(); // `other` may hold `inner`
-        (void)inner->ParsePartialFromString(copy);
-      }
+  void change(Field &field) {
+    const uint64_t special[] = {0, 1, 2, 7, 23, 64, 255, 65536, INT32_MAX, uint64_t(1) << 40, INT64_MAX,
+                                uint64_t(1) << 63, ~uint64_t(0), field.value + 1, field.value - 1, field.value * 2};
+    if (field.type() == varint) {
+      field.value = special[below(std::size(special))];
       return;
     }
-    default:
-      return;
+    if (field.isMessage) {
+      field.bytes = write(field.fields);
+      field.isMessage = false;
     }
-  }
-
-  void mutateList(Message &message, const FieldDescriptor *field) {
-    const Reflection *reflection = message.GetReflection();
-    int size = reflection->FieldSize(message, field);
-    if (size > 0 && below(3) == 0) {
-      reflection->SwapElements(&message, field, int(below(size_t(size))), size - 1);
-      return reflection->RemoveLast(&message, field);
-    }
-    if (size > 1 && below(4) == 0)
-      return reflection->SwapElements(&message, field, int(below(size_t(size))), int(below(size_t(size))));
-    addElement(message, field);
-  }
-
-  void addElement(Message &message, const FieldDescriptor *field) {
-    const Reflection *reflection = message.GetReflection();
-    switch (field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32:
-      return reflection->AddInt32(&message, field, int32_t(number(3)));
-    case FieldDescriptor::CPPTYPE_INT64:
-      return reflection->AddInt64(&message, field, number(3));
-    case FieldDescriptor::CPPTYPE_UINT64:
-      return reflection->AddUInt64(&message, field, uint64_t(number(3)));
-    case FieldDescriptor::CPPTYPE_FLOAT:
-      return reflection->AddFloat(&message, field, float(number(3)));
-    case FieldDescriptor::CPPTYPE_DOUBLE:
-      return reflection->AddDouble(&message, field, double(number(3)));
-    case FieldDescriptor::CPPTYPE_STRING:
-      return reflection->AddString(&message, field, text(""));
-    case FieldDescriptor::CPPTYPE_MESSAGE: {
-      Message *inner = reflection->AddMessage(&message, field);
-      if (const Message *other = another(*inner)) {
-        std::string copy = other->SerializePartialAsString();
-        (void)inner->ParsePartialFromString(copy);
-      }
-      return;
-    }
-    default:
-      return;
-    }
+    size_t size = field.bytes.size(), room = field.type() == withLength ? std::max(size + 16, mostStringBytes) : size;
+    field.bytes.resize(room);
+    size_t changed = LLVMFuzzerMutate(reinterpret_cast<uint8_t *>(field.bytes.data()), size, room);
+    field.bytes.resize(field.type() == withLength ? changed : size);
   }
 
   std::mt19937 &random;
-  std::vector<Message *> all;
-  std::string found;
+  std::vector<Fields *> messages;
 };
 
 } // namespace
 
-void mutateMessage(Message &message, std::mt19937 &random) { Mutation(message, random).run(); }
+std::optional<std::string> mutateMessage(std::string_view message, std::mt19937 &random) {
+  Fields fields;
+  if (message.empty() || !readFields(message, fields, 0))
+    return std::nullopt;
+  Mutation(fields, random).run();
+  return write(fields);
+}
 
 } // namespace tenon

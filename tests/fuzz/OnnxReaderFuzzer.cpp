@@ -10,11 +10,11 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "frontends/onnx/onnx.pb.h"
 #include "frontends/onnx/reader/Model.h"
 #include "tests/fuzz/MutateMessage.h"
 
 #include <cstdlib>
+#include <cstring>
 
 using namespace tenon;
 using namespace tenon::onnx_reader;
@@ -22,17 +22,17 @@ using namespace tenon::onnx_reader;
 extern "C" size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t maxSize);
 
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t maxSize, unsigned seed) {
-  ::onnx::ModelProto model;
-  if (seed % 4 == 0 || !model.ParsePartialFromArray(data, int(size)))
-    return LLVMFuzzerMutate(data, size, maxSize);
   std::mt19937 random(seed);
-  for (unsigned changes = 1 + seed / 4 % 3; changes > 0; --changes)
-    mutateMessage(model, random);
-  size_t bytes = model.ByteSizeLong();
-  if (bytes > maxSize)
+  std::optional<std::string> changed;
+  if (seed % 4 != 0)
+    changed = mutateMessage({reinterpret_cast<const char *>(data), size}, random);
+  for (unsigned more = seed / 4 % 3; changed && more > 0; --more)
+    if (std::optional<std::string> again = mutateMessage(*changed, random))
+      changed = std::move(again);
+  if (!changed || changed->size() > maxSize)
     return LLVMFuzzerMutate(data, size, maxSize);
-  (void)model.SerializePartialToArray(data, int(bytes));
-  return bytes;
+  std::memcpy(data, changed->data(), changed->size());
+  return changed->size();
 }
 
 static void check(const Tensor &tensor) {
