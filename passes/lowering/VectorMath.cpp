@@ -57,6 +57,12 @@ static Value emitDouble(const MathBuilder &m, MathFunction function, ArrayRef<Va
     return emitDoubleSinh(m, args[0]);
   case MathFunction::Cosh:
     return emitDoubleCosh(m, args[0]);
+  case MathFunction::Asinh:
+    return emitDoubleAsinh(m, args[0]);
+  case MathFunction::Acosh:
+    return emitDoubleAcosh(m, args[0]);
+  case MathFunction::Atanh:
+    return emitDoubleAtanh(m, args[0]);
   case MathFunction::Pow:
     return emitDoublePow(m, args[0], args[1]);
   case MathFunction::Rsqrt:

@@ -207,6 +207,35 @@ Value emitDoubleLog1p(const MathBuilder &m, Value x) {
   return m.select(m.less(m.abs(x), 0x1p-60), x, result); // keeps -0 and denormals
 }
 
+// Beyond `large` both inverse functions are log(2 a), as in f32.
+static constexpr double large = 0x1p60;
+
+static Value logOfDoubled(const MathBuilder &m, Value isLarge, Value a, Value otherwise) {
+  Value log = emitDoubleLog1p(m, m.select(isLarge, a, otherwise));
+  return m.add(log, m.select(isLarge, m.constant(ln2High), m.constant(0.0)));
+}
+
+// log(a + sqrt(a^2 + 1)) as log1p(a + a^2 / (1 + sqrt(a^2 + 1))).
+Value emitDoubleAsinh(const MathBuilder &m, Value x) {
+  Value a = m.abs(x), isLarge = m.greater(a, large), inside = m.atMost(a, large);
+  Value square = m.mul(inside, inside);
+  Value fraction = m.div(square, m.add(m.sqrt(m.add(square, 1.0)), 1.0));
+  return m.copySign(logOfDoubled(m, isLarge, a, m.add(inside, fraction)), x);
+}
+
+// log(x + sqrt(x^2 - 1)) as log1p(t + sqrt(2 t + t^2)), t = x - 1.
+Value emitDoubleAcosh(const MathBuilder &m, Value x) {
+  Value isLarge = m.greater(x, large), t = m.add(m.atMost(x, large), -1.0);
+  Value result = logOfDoubled(m, isLarge, x, m.add(t, m.sqrt(m.fma(t, t, m.add(t, t)))));
+  return m.select(m.less(x, 1.0), m.nan(), result);
+}
+
+// log((1 + a) / (1 - a)) / 2.
+Value emitDoubleAtanh(const MathBuilder &m, Value x) {
+  Value a = m.abs(x), ratio = m.div(m.add(a, a), m.sub(m.constant(1.0), a));
+  return m.copySign(m.mul(emitDoubleLog1p(m, ratio), 0.5), x);
+}
+
 //===----------------------------------------------------------------------===//
 // Power
 //===----------------------------------------------------------------------===//

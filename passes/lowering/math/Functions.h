@@ -61,6 +61,9 @@ mlir::Value emitDoubleLog10(const MathBuilder &m, mlir::Value x);
 mlir::Value emitDoubleTanh(const MathBuilder &m, mlir::Value x);
 mlir::Value emitDoubleSinh(const MathBuilder &m, mlir::Value x);
 mlir::Value emitDoubleCosh(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleAsinh(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleAcosh(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleAtanh(const MathBuilder &m, mlir::Value x);
 mlir::Value emitDoublePow(const MathBuilder &m, mlir::Value base, mlir::Value exponent);
 
 // Trigonometric.cpp
