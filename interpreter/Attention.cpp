@@ -6,6 +6,7 @@
 //
 //===-----------------------------------------------------------------------------===//
 #include "dialects/tenon/AttentionLayout.h"
+#include "interpreter/Placement.h"
 #include "interpreter/RegionProgram.h"
 
 #include <cmath>
@@ -14,19 +15,8 @@
 using namespace mlir;
 
 namespace tenon {
-namespace {
 
-/// Where a tensor's element of a batch, head, row and depth stands.
-struct Placement {
-  int64_t offset = 0;
-  int64_t stride[4] = {0, 0, 0, 0}, size[4] = {1, 1, 1, 1};
-
-  int64_t at(int64_t b, int64_t h, int64_t n, int64_t d) const {
-    return offset + b * stride[0] + h * stride[1] + n * stride[2] + d * stride[3];
-  }
-};
-
-llvm::Expected<Placement> placementOf(AttentionOp op, StringRef text, const Array &tensor) {
+llvm::Expected<Placement> placementOf(Operation *op, StringRef text, const Array &tensor) {
   std::string message;
   std::optional<AttentionLayout> layout = AttentionLayout::parse(text, message);
   if (!layout)
@@ -47,6 +37,8 @@ llvm::Expected<Placement> placementOf(AttentionOp op, StringRef text, const Arra
   }
   return placement;
 }
+
+namespace {
 
 struct Source {
   const Array &keys, &values;

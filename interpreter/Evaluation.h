@@ -36,6 +36,9 @@ llvm::Expected<Array> evaluateScatter(ScatterOp op, Operands operands, const Eva
 llvm::Expected<Array> evaluateSoftmax(SoftmaxOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateNorm(NormOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAttention(AttentionOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateAttentionUpdate(AttentionUpdateOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateAttentionMerge(AttentionMergeOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateAttentionFinish(AttentionFinishOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateWeight(WeightOp op, const Evaluation &evaluation);
 
 } // namespace tenon

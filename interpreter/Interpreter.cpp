@@ -275,6 +275,9 @@ private:
             .Case<SoftmaxOp>([&](auto op) { return evaluateSoftmax(op, operands, evaluation); })
             .Case<NormOp>([&](auto op) { return evaluateNorm(op, operands, evaluation); })
             .Case<AttentionOp>([&](auto op) { return evaluateAttention(op, operands, evaluation); })
+            .Case<AttentionUpdateOp>([&](auto op) { return evaluateAttentionUpdate(op, operands, evaluation); })
+            .Case<AttentionMergeOp>([&](auto op) { return evaluateAttentionMerge(op, operands, evaluation); })
+            .Case<AttentionFinishOp>([&](auto op) { return evaluateAttentionFinish(op, operands, evaluation); })
             .Case<ReshapeOp>([&](auto op) { return evaluateReshape(op, *operands[0]); })
             .Case<GetOp>([&](auto op) { return evaluateGet(op); })
             .Default([&](Operation *op) { return errorAt(op, "the interpreter does not know this operation"); });

@@ -292,12 +292,24 @@ def ChooseAttentionAlgorithm : Pass<"tenon-choose-attention-algorithm", "::mlir:
   let summary = "Write on each attention how it is computed";
   let description = [{
     `flash` (online softmax over tiles of keys, no N x N tensor) where it is legal: f32, one source of keys, constant
-    depth and row distance, no weight region but the guard `select(isnan(p), 0, p)` (NaN weights fill a row or do
-    not occur in it, so the guard is a property of the row), and an empty-row rule that does not need
-    the masked scores. Otherwise `materialised`. An `algorithm` on the op is an order: it is kept, and an error where
+    depth and row distance. Otherwise `materialised`.
+
+    | on the op | in flash |
+    |---|---|
+    | keep region | tiles it rules out are skipped, tiles it lets through are not masked: what decides them is in the remark (KeepAnalysis.h) |
+    | weight region: the guard `select(isnan(p), 0, p)` | a property of the row: NaN weights fill a row or do not occur in it |
+    | any other weight region | two passes over the keys, since normalised weights exist only after the last one; scores are computed twice |
+    | `empty uniform`, `empty ignore_keep` | groups of queries that have a row without live keys take in all keys once more for it; not with two passes |
+
+    `split` (attention_update over parts of the keys, merged and finished) where there are at most 4 queries and 32 of them
+    on one key head, a constant number: flash has lanes along queries and would waste most of them, and one query over
+    a long cache should keep every thread busy. And where there are several sources of keys, for any number
+    of queries. It wants no weight region, and `empty zero` or `nan`: a state has forgotten the dead keys.
+
+    An `algorithm` on the op is an order: it is kept, and an error where
     it cannot be. Each choice is reported as a remark, with its reason.
   }];
-  let options = [Option<"force", "force", "std::string", "\"\"", "flash or materialised, for every attention">];
+  let options = [Option<"force", "force", "std::string", "\"\"", "flash, split or materialised, for every attention">];
 }
 
 def MaterialiseAttention : Pass<"tenon-materialise-attention", "::mlir::ModuleOp"> {
@@ -333,6 +345,66 @@ def MaterialiseAttention : Pass<"tenon-materialise-attention", "::mlir::ModuleOp
 //===----------------------------------------------------------------------------===//
 // layout/
 //===----------------------------------------------------------------------------===//
+
+def SplitAttention : Pass<"tenon-split-attention", "::mlir::ModuleOp"> {
+  let summary = "Attention whose algorithm is split as updates, a merge and a finish";
+  let description = [{
+    ```mlir
+    %o = tenon.attention %q, (%k), (%v) normalise softmax empty zero layout ["b n h d", …] algorithm split : …
+    ```
+    becomes, for S keys
+    ```mlir
+    %s = tenon.attention_update %q, %k, %v normalise softmax layout ["b n h d", …] parts_of 512      // [S ceildiv 512, B, H, N, D + 2]
+    %m = tenon.attention_merge %s normalise softmax                                                  // [1, B, H, N, D + 2]
+    %o = tenon.attention_finish %m normalise softmax empty zero layout "b n h d"
+    ```
+    with one update for each source of keys, all merged. A single part needs no merge. Exact in real arithmetic: states
+    are a commutative monoid (tenon.attention_update). Where the keys are cut depends on their number alone, so
+    results do not depend on threads. Merge and finish become one kernel.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def FoldAttentionMoves : Pass<"tenon-fold-attention-moves", "::mlir::ModuleOp"> {
+  let summary = "Let attention read through slices, transposes and reshapes of its operands";
+  let description = [{
+    ```mlir
+    %k = tenon.map at %b, %n, %c { load %qkv[%b, %n, %c + 384] }           // [B, N, 384] of [B, N, 1152]
+    %r = tenon.reshape %k                                                  // [B, N, 12, 32]
+    %o = tenon.attention …, (%r), … layout […, "b n h d", …]
+    ```
+    becomes
+    ```mlir
+    %r = tenon.reshape %qkv                                                // [B, N, 3, 12, 32]
+    %o = tenon.attention …, (%r), … layout […, "b n 1 h d", …]
+    ```
+    for whoever builds `tenon.attention` directly; RaiseAttention does the same for what it raises. An operand moves to the
+    furthest tensor whose dims, split, are batch, heads, rows, depth and fixed positions; one that is computed on the way,
+    or whose indices are not of that form, stays.
+  }];
+}
+
+def TabulateDiagonals : Pass<"tenon-tabulate-diagonals", "::mlir::ModuleOp"> {
+  let summary = "Compute what depends on the distance of query and key once for each distance";
+  let description = [{
+    ```mlir
+    score (%x, %b, %h, %i, %j, %w) = %x + %w[%h, bucket of %j - %i]        // T5
+    ```
+    becomes, for N queries and M keys
+    ```mlir
+    %t = tenon.map at %h, %p { load %w[%h, bucket of %p - (N - 1)] }       // [H, N + M - 1]
+    score (%x, %b, %h, %i, %j, …, %t) = %x + %t[%h, %j - %i + (N - 1)]
+    ```
+    A value of a score or weight region qualifies if it depends on i and j but not on x or the batch, and is unchanged by
+    (i, j) -> (i + 1, j + 1) (RegionAnalysis.h); the largest such values are taken, if they load, call an elementary
+    function, or are at least four operations. With lanes along queries a row of the table is one vector, turned
+    around; evaluated in place each pair would gather, convert and compute. Memory: N + M - 1 elements a head.
+
+    Does not fire on a bias over both positions, on one that depends on the batch, or where a table costs as much.
+    Before it: RaiseAttention and RaiseKeep, which make the regions. After it: ChooseAttentionAlgorithm.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
 
 def FoldWeightMoves : Pass<"tenon-fold-weight-moves", "::mlir::ModuleOp"> {
   let summary = "Reshapes, transposes and slices of weights become recipes";

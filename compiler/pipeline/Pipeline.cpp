@@ -29,12 +29,15 @@ static void addFuse(OpPassManager &passes) {
   passes.addPass(createMergeProjections());        // before attention, which then reads slices of one product
   passes.addPass(createRaiseAttention());          // before contractions take in the transposes it explains
   passes.addPass(createRaiseKeep());
+  passes.addPass(createFoldAttentionMoves());
   passes.addPass(createFuseContractionOperands());
   addMapSimplification(passes);                    // not before attention: it would undo the merging
 }
 
 static void addChoose(OpPassManager &passes) {
+  passes.addPass(createTabulateDiagonals());
   passes.addPass(createChooseAttentionAlgorithm());
+  passes.addPass(createSplitAttention());
   passes.addPass(createMaterialiseAttention());
   addMapSimplification(passes);
 }

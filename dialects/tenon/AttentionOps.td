@@ -78,4 +78,103 @@ def Tenon_AttentionOp : Tenon_Op<"attention", [Pure, IsolatedFromAbove, AttrSize
     ::llvm::StringRef getLayout(unsigned operand) { return ::mlir::cast<::mlir::StringAttr>(getLayouts()[operand]).getValue(); }
   }];
 }
+
+def Tenon_AttentionUpdateOp : Tenon_Op<"attention_update", [Pure, IsolatedFromAbove,
+                                                              DeclareOpInterfaceMethods<Tenon_KernelRootOpInterface>,
+                                                              DeclareOpInterfaceMethods<Tenon_ElementRegionsOpInterface>]> {
+  let summary = "What one source of keys adds to the rows of an attention, before they are divided";
+  let description = [{
+    Worked example. One query, scores 0 and ln 3 for keys whose values are 1 and 5:
+
+        m = ln 3                                     the greatest score
+        l = e^(0 - ln 3) + e^(ln 3 - ln 3) = 4/3     what weights are divided by
+        a = 1/3 · 1 + 1 · 5 = 16/3                   and a / l = 4, the weighted mean
+
+    ```mlir
+    %s = tenon.attention_update %q, %k, %v normalise softmax layout ["n d", "n d", "n d"]
+       : (tensor<1x1xf32>, tensor<2x1xf32>, tensor<2x1xf32>) -> tensor<1x1x1x1x3xf32>      // a, m, l = 16/3, ln 3, 4/3
+    ```
+
+    Rule. The state is a tensor `[parts, batch, heads, queries, value depth + 2]`; its last dimension holds
+    a, m, l. With x, y and live as in `tenon.attention`, over the live keys j of a part:
+
+    | normaliser | m | l | a |
+    |---|---|---|---|
+    | `softmax` | max y, at least the least finite f32 | Σ exp(y - m) | Σ exp(y - m) V[j] |
+    | `sum` | 0 | Σ y | Σ y V[j] |
+    | `none` | 0 | 0 | Σ y V[j] |
+
+    A row without live keys is m = -inf, l = 0, a = 0, whatever the normaliser; one whose live scores are all -inf has
+    a finite m, and 0 / 0 stays NaN. `parts_of c` splits the keys: part p holds
+    keys c p … c p + c - 1; without it there is one part.
+
+    Why this and no more: states form a commutative monoid under `tenon.attention_merge`, so key ranges can be taken in by
+    different workers (split-KV: few queries over a long cache keep all threads busy) and different
+    sources stand under one normaliser. Anything that can say its (a, m, l) is a source: a learned sink of logit s is a = 0,
+    m = s, l = 1, a `tenon.map`.
+
+    Limits: m and l are of the accumulation type, as is the state; weight regions need normalised
+    weights and stay on `tenon.attention`. An attention over many queries of one source needs no state in memory:
+    it is lowered as a whole.
+  }];
+  let arguments = (ins AnyRankedTensor:$query, AnyRankedTensor:$key, AnyRankedTensor:$value,
+                       Variadic<AnyRankedTensor>:$captures, Tenon_NormaliserAttr:$normaliser, StrArrayAttr:$layouts,
+                       OptionalAttr<I64Attr>:$parts_of);
+  let results = (outs AnyRankedTensor:$state);
+  let regions = (region AnyRegion:$score, AnyRegion:$keep);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    AttentionOp::Sizes getSizes();
+    ::mlir::Type getScoreType();
+    bool hasScore() { return !getScore().empty(); }
+    bool hasKeep() { return !getKeep().empty(); }
+    /// The number of parts the keys are split into.
+    ::tenon::Dim getParts();
+    ::llvm::StringRef getLayout(unsigned operand) { return ::mlir::cast<::mlir::StringAttr>(getLayouts()[operand]).getValue(); }
+  }];
+}
+
+def Tenon_AttentionMergeOp : Tenon_Op<"attention_merge", [Pure, DeclareOpInterfaceMethods<Tenon_KernelRootOpInterface>]> {
+  let summary = "The state of all keys of several states";
+  let description = [{
+    Every part of every operand, as one part. Worked example: keys of scores 0 and ln 3, each a state of its own:
+
+        (a, m, l) = (1, 0, 1) and (5, ln 3, 1):   m = ln 3,  l = 1 · e^(0 - ln 3) + 1 · e^0 = 4/3,  a = 1 · 1/3 + 5 = 16/3
+
+    which is the state of both. Rule, for softmax: m = max m_s, l = Σ l_s e^(m_s - m), a = Σ a_s e^(m_s - m); for `sum` and
+    `none` m is 0 and both are plain sums. States without live keys (m = -inf) add nothing.
+
+    ```mlir
+    %s = tenon.attention_merge %window, %sink normalise softmax
+       : (tensor<4x1x8x16x66xf32>, tensor<1x1x8x16x66xf32>) -> tensor<1x1x8x16x66xf32>
+    ```
+
+    Exact in real arithmetic, commutative and associative. In floating point the order of operands and parts is the
+    order of summation, so the result depends on how keys were split, which the shape alone decides.
+  }];
+  let arguments = (ins Variadic<AnyRankedTensor>:$states, Tenon_NormaliserAttr:$normaliser);
+  let results = (outs AnyRankedTensor:$state);
+  let assemblyFormat = "$states `normalise` $normaliser attr-dict `:` functional-type($states, $state)";
+  let hasVerifier = 1;
+}
+
+def Tenon_AttentionFinishOp : Tenon_Op<"attention_finish", [Pure, DeclareOpInterfaceMethods<Tenon_KernelRootOpInterface>]> {
+  let summary = "The rows of an attention from their state";
+  let description = [{
+    O = a / l for `softmax` and `sum`, O = a for `none`; in a row without live keys (m = -inf) what `empty`
+    says: `zero` or `nan`. The other rules need the scores or values of dead keys, which a state has forgotten.
+    `layout` orders the result's dimensions b, h, n, d.
+
+    ```mlir
+    %o = tenon.attention_finish %s normalise softmax empty zero layout "b n h d"
+       : tensor<1x2x8x16x66xf32> -> tensor<2x16x8x64xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$state, Tenon_NormaliserAttr:$normaliser, Tenon_EmptyRowAttr:$empty,
+                       StrAttr:$layout);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$state `normalise` $normaliser `empty` $empty `layout` $layout attr-dict `:` type($state) `->` type($result)";
+  let hasVerifier = 1;
+}
 #endif

@@ -133,6 +133,7 @@ def Tenon_EmptyRow : Tenon_Enum<"EmptyRow", "what a row with no live key gives",
 def Tenon_EmptyRowAttr : Tenon_EnumAttr<Tenon_EmptyRow, "empty_row">;
 
 def Tenon_AttentionAlgorithm : Tenon_Enum<"AttentionAlgorithm", "how an attention is computed", [
-  I32EnumAttrCase<"Materialised", 0, "materialised">, I32EnumAttrCase<"Flash", 1, "flash">]>;
+  I32EnumAttrCase<"Materialised", 0, "materialised">, I32EnumAttrCase<"Flash", 1, "flash">,
+  I32EnumAttrCase<"Split", 2, "split">]>;
 def Tenon_AttentionAlgorithmAttr : Tenon_EnumAttr<Tenon_AttentionAlgorithm, "attention_algorithm">;
 #endif

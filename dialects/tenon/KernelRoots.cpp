@@ -105,24 +105,80 @@ std::string AttentionOp::describe() {
 }
 
 /// Arguments are x or p, where there is one, then b, h, i, j, then the captures.
-llvm::SmallVector<ElementRegion> AttentionOp::getElementRegions() {
-  Sizes sizes = getSizes();
+static llvm::SmallVector<ElementRegion> describeRegions(AttentionOp::Sizes sizes, ValueRange tensors,
+                                                        ArrayRef<std::pair<StringRef, Region *>> all) {
   Dim extents[] = {sizes.batch, sizes.heads, sizes.queries, sizes.keys};
-  std::pair<StringRef, Region *> all[] = {{"score", &getScore()}, {"keep", &getKeep()}, {"weight", &getWeight()}};
   llvm::SmallVector<ElementRegion> regions;
   for (auto [name, region] : all) {
     if (region->empty())
       continue;
     ElementRegion described{name, region, {}, {}};
-    auto captures = region->getArguments().take_back(getCaptures().size());
+    auto captures = region->getArguments().take_back(tensors.size());
     auto indices = region->getArguments().drop_back(captures.size()).take_back(std::size(extents));
     for (auto [index, extent] : llvm::zip(indices, extents))
       described.indices.push_back({index, extent});
-    for (auto [argument, tensor] : llvm::zip(captures, getCaptures()))
+    for (auto [argument, tensor] : llvm::zip(captures, tensors))
       described.tensors.push_back({argument, tensor});
     regions.push_back(std::move(described));
   }
   return regions;
+}
+
+llvm::SmallVector<ElementRegion> AttentionOp::getElementRegions() {
+  return describeRegions(getSizes(), getCaptures(),
+                         {{"score", &getScore()}, {"keep", &getKeep()}, {"weight", &getWeight()}});
+}
+
+//===----------------------------------------------------------------------------===//
+// States of attention
+//===----------------------------------------------------------------------------===//
+
+Dim AttentionUpdateOp::countOperations() {
+  AttentionOp::Sizes sizes = getSizes();
+  int64_t normalising = getNormaliser() == Normaliser::Softmax ? 3 : getNormaliser() == Normaliser::Sum ? 1 : 0;
+  Dim perPair = Dim(2) * (sizes.depth + sizes.valueDepth) + Dim(normalising);
+  return sizes.batch * sizes.heads * sizes.queries * sizes.keys * perPair;
+}
+
+Reads AttentionUpdateOp::countReads() {
+  AttentionOp::Sizes sizes = getSizes();
+  Dim keyRows = sizes.batch * sizes.keyHeads * sizes.keys;
+  Reads reads{{getQuery(), sizes.batch * sizes.heads * sizes.queries * sizes.depth}};
+  reads.push_back({getKey(), keyRows * sizes.depth});
+  reads.push_back({getValue(), keyRows * sizes.valueDepth});
+  return reads;
+}
+
+std::string AttentionUpdateOp::describe() {
+  std::string text = "attention update, " + stringifyNormaliser(getNormaliser()).str();
+  return getPartsOf() ? text + ", parts of " + std::to_string(*getPartsOf()) + " keys" : text;
+}
+
+llvm::SmallVector<ElementRegion> AttentionUpdateOp::getElementRegions() {
+  return describeRegions(getSizes(), getCaptures(), {{"score", &getScore()}, {"keep", &getKeep()}});
+}
+
+/// A factor and a sum for each element of each state.
+Dim AttentionMergeOp::countOperations() {
+  Dim elements(0);
+  for (Value state : getStates())
+    elements = elements + countOf(shapeOf(state));
+  return Dim(2) * elements;
+}
+
+Reads AttentionMergeOp::countReads() {
+  Reads reads;
+  for (Value state : getStates())
+    reads.push_back({state, countOf(shapeOf(state))});
+  return reads;
+}
+
+std::string AttentionMergeOp::describe() { return "attention merge"; }
+
+Dim AttentionFinishOp::countOperations() { return countOf(shapeOf(getResult())); }
+Reads AttentionFinishOp::countReads() { return wholeTensors({getState()}); }
+std::string AttentionFinishOp::describe() {
+  return "attention finish, empty rows " + stringifyEmptyRow(getEmpty()).str();
 }
 
 //===----------------------------------------------------------------------------===//

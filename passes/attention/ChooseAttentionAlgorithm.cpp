@@ -2,6 +2,7 @@
 #include "dialects/tenon/AttentionLayout.h"
 #include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
+#include "passes/attention/KeepAnalysis.h"
 #include "passes/attention/RegionAnalysis.h"
 
 using namespace mlir;
@@ -21,16 +22,58 @@ bool hasConstantRows(AttentionOp op, unsigned operand, Value tensor) {
          layout->sizeOf('d', shape).constant();
 }
 
+/// Weights exist only after the last key: scores are computed twice, first for their sum.
+bool needsNormalisedWeights(AttentionOp op) {
+  return op.hasWeight() && op.getNormaliser() != Normaliser::None && !isNaNGuard(op.getWeight());
+}
+
+std::string describeFlash(AttentionOp op) {
+  std::string text = "flash: keys are taken in tile by tile, no N x N scores";
+  if (needsNormalisedWeights(op))
+    text += "; two passes, for the weight region needs normalised weights";
+  if (!op.hasKeep())
+    return text;
+  KeepAnalysis keep(op);
+  return text + (keep.decides() ? "; dead tiles skipped, live ones unmasked, conditions: " : "; every tile masked, conditions: ") +
+         keep.summary();
+}
+
+/// Too few queries for lanes to run along them.
+bool hasFewQueries(AttentionOp op) {
+  constexpr int64_t mostQueries = 4, mostRows = 32;
+  AttentionOp::Sizes sizes = op.getSizes();
+  std::optional<int64_t> queries = sizes.queries.constant(), group = sizes.heads.floorDiv(sizes.keyHeads).constant();
+  return queries && group && *queries <= mostQueries && *queries * *group <= mostRows;
+}
+
+/// Empty where states of parts of the keys compute the op.
+StringRef whyNotSplit(AttentionOp op) {
+  if (!elementOf(op.getQuery()).isF32() || !elementOf(op.getResult()).isF32())
+    return "elements are not f32";
+  if (op.hasWeight())
+    return "a weight region needs normalised weights";
+  if (op.hasKeep() && op.getEmpty() != EmptyRow::Zero && op.getEmpty() != EmptyRow::NaN)
+    return "rows without live keys need the dead ones";
+  for (unsigned operand = 0; operand < 1 + 2 * op.getKeys().size(); ++operand)
+    if (!hasConstantRows(op, operand, op->getOperand(operand)))
+      return "depth or the distance of rows is not a constant";
+  std::string error;
+  unsigned result = 1 + 2 * op.getKeys().size();
+  if (AttentionLayout::parse(op.getLayout(result), error)->strideOf('d', shapeOf(op.getResult())) != Dim(1) ||
+      op.getLayout(result).find_first_of("0123456789") != StringRef::npos)
+    return "the elements of a row of the result do not lie side by side";
+  return "";
+}
+
 /// Empty where online softmax, a tile of keys at a time, computes the op.
 StringRef whyNotFlash(AttentionOp op) {
   if (!elementOf(op.getQuery()).isF32())
     return "elements are not f32";
   if (op.getKeys().size() != 1)
     return "there is more than one source of keys";
-  if (op.hasWeight() && !isNaNGuard(op.getWeight()))
-    return "the weight region needs normalised weights, which exist only after the last key";
-  if (op.getEmpty() == EmptyRow::IgnoreKeep)
-    return "a row without live keys needs the scores of all keys";
+  bool revives = op.hasKeep() && (op.getEmpty() == EmptyRow::Uniform || op.getEmpty() == EmptyRow::IgnoreKeep);
+  if (revives && (needsNormalisedWeights(op) || op.getNormaliser() == Normaliser::None))
+    return "rows without live keys get weights, and the weight region or the normaliser does not stream them";
   if (!hasConstantRows(op, 0, op.getQuery()) || !hasConstantRows(op, 1, op.getKeys()[0]) ||
       !hasConstantRows(op, 2, op.getValues()[0]) || !hasConstantRows(op, 3, op.getResult()))
     return "depth or the distance of rows is not a constant";
@@ -42,7 +85,7 @@ struct ChooseAttentionAlgorithm : impl::ChooseAttentionAlgorithmBase<ChooseAtten
 
   void runOnOperation() override {
     if (!force.empty() && !symbolizeAttentionAlgorithm(force)) {
-      getOperation().emitError("unknown attention algorithm '") << force << "', wanted flash or materialised";
+      getOperation().emitError("unknown attention algorithm '") << force << "', wanted flash, split or materialised";
       return signalPassFailure();
     }
     WalkResult walked = getOperation().walk([&](AttentionOp op) -> WalkResult { return choose(op); });
@@ -55,19 +98,27 @@ private:
     std::optional<AttentionAlgorithm> wanted = op.getAlgorithm();
     if (!wanted && !force.empty())
       wanted = symbolizeAttentionAlgorithm(force);
-    StringRef problem = whyNotFlash(op);
-    if (wanted == AttentionAlgorithm::Flash && !problem.empty())
-      return op.emitOpError("cannot be computed by flash: ") << problem;
-    bool forced = wanted.has_value();
-    AttentionAlgorithm chosen = wanted.value_or(problem.empty() ? AttentionAlgorithm::Flash
-                                                                : AttentionAlgorithm::Materialised);
+    StringRef notFlash = whyNotFlash(op), notSplit = whyNotSplit(op);
+    if (wanted == AttentionAlgorithm::Flash && !notFlash.empty())
+      return op.emitOpError("cannot be computed by flash: ") << notFlash;
+    if (wanted == AttentionAlgorithm::Split && !notSplit.empty())
+      return op.emitOpError("cannot be split: ") << notSplit;
+    AttentionAlgorithm chosen = wanted.value_or(AttentionAlgorithm::Materialised);
+    if (!wanted && notSplit.empty() && (hasFewQueries(op) || op.getKeys().size() > 1))
+      chosen = AttentionAlgorithm::Split;
+    else if (!wanted && notFlash.empty())
+      chosen = AttentionAlgorithm::Flash;
     op.setAlgorithm(chosen);
     auto options = remark::RemarkOpts::name("algorithm").category("tenon-choose-attention-algorithm");
     if (chosen == AttentionAlgorithm::Flash)
-      remark::passed(op.getLoc(), options) << remark::add("flash: keys are taken in tile by tile, no N x N scores");
+      remark::passed(op.getLoc(), options) << remark::add("{0}", describeFlash(op));
+    else if (chosen == AttentionAlgorithm::Split)
+      remark::passed(op.getLoc(), options)
+          << remark::add("split: {0}, so states of parts of the keys are merged",
+                         op.getKeys().size() > 1 ? "several sources of keys" : "few queries");
     else
       remark::missed(op.getLoc(), options)
-          << remark::reason("materialised: {0}", forced ? std::string("asked for") : problem.str());
+          << remark::reason("materialised: {0}", wanted ? std::string("asked for") : notFlash.str());
     return success();
   }
 };

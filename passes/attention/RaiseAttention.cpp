@@ -524,6 +524,45 @@ void eraseDeadOps(Operation *last) {
   }
 }
 
+/// Whether a value of a map's region is a function of one of its indices.
+bool dependsOnIndex(Value value, Value index) {
+  if (value == index)
+    return true;
+  Operation *op = value.getDefiningOp();
+  return op && llvm::any_of(op->getOperands(), [&](Value operand) { return dependsOnIndex(operand, index); });
+}
+
+void dropUnreadInputs(MapOp map) {
+  for (unsigned input = map.getInputs().size(); input-- > 0;) {
+    if (!map.getOperandArgs()[input].use_empty())
+      continue;
+    map.getBody().front().eraseArgument(input);
+    map.getInputsMutable().erase(input);
+  }
+}
+
+/// softmax(y - c) with c equal along the row, its maximum as a rule, is softmax(y): exporters that write the
+/// subtraction themselves read the scores twice. Replaces the operand and gives true, or changes nothing.
+bool dropRowShift(SoftmaxOp softmax) {
+  auto map = softmax.getInput().getDefiningOp<MapOp>();
+  auto difference = map ? map.getYielded().getDefiningOp<arith::SubFOp>() : arith::SubFOp();
+  if (!difference || dependsOnIndex(difference.getRhs(), map.getIndices()[softmax.getOver()]))
+    return false;
+  OpBuilder builder(softmax);
+  auto unshifted = cast<MapOp>(builder.clone(*map));
+  Operation *yield = unshifted.getBody().front().getTerminator();
+  auto copy = yield->getOperand(0).getDefiningOp<arith::SubFOp>();
+  yield->setOperand(0, copy.getLhs());
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(unshifted.getBody().front())))
+    if (op.use_empty() && !op.hasTrait<OpTrait::IsTerminator>())
+      op.erase();
+  dropUnreadInputs(unshifted);
+  softmax.getInputMutable().assign(unshifted.getResult());
+  if (map->use_empty())
+    eraseDeadOps(map);
+  return true;
+}
+
 struct RaiseAttention : impl::RaiseAttentionBase<RaiseAttention> {
   void runOnOperation() override {
     SmallVector<SoftmaxOp> found;
@@ -535,6 +574,8 @@ struct RaiseAttention : impl::RaiseAttentionBase<RaiseAttention> {
   static void raise(SoftmaxOp softmax) {
     Location loc = softmax.getLoc();
     auto options = remark::RemarkOpts::name("attention").category("tenon-raise-attention");
+    while (dropRowShift(softmax)) {
+    }
     ContractOp product = productOf(softmax);
     if (!product) {
       remark::missed(loc, options) << remark::reason("the softmax is read by more than one contraction of values");

@@ -18,9 +18,12 @@ namespace {
 /// The op a kernel is about: what its result comes from, past the map behind it.
 Operation *rootOf(KernelOp kernel) {
   Operation *last = kernel.getBody().front().getTerminator()->getOperand(0).getDefiningOp();
+  Operation *root = nullptr; // of a merge and the finish behind it the latter
   for (Operation &op : kernel.getBody().front().without_terminator())
     if (!isa<MapOp>(op))
-      return &op;
+      root = &op;
+  if (root)
+    return root;
   return last;
 }
 

@@ -170,6 +170,35 @@ LaneValue RegionEmitter::fromMemory(LaneValue loaded, Type element) {
   return loaded;
 }
 
+Value RegionEmitter::laneMask() {
+  VectorType type = vectorOf(builder.getI1Type());
+  if (activeLanes)
+    return vector::CreateMaskOp::create(builder, loc, type, activeLanes);
+  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(type, true));
+}
+
+Value RegionEmitter::reversed(Value vector) {
+  SmallVector<int64_t> order;
+  for (int64_t lane = lanes; lane-- > 0;)
+    order.push_back(lane);
+  return vector::ShuffleOp::create(builder, loc, vector, vector, order);
+}
+
+/// The elements at offset, offset + 1, …, or backwards at offset, offset - 1, ….
+Value RegionEmitter::loadRow(Value memory, VectorType type, Value offset, bool backwards) {
+  if (backwards)
+    offset = scope.sub(offset, scope.index(lanes - 1, loc), loc);
+  Value row;
+  if (!activeLanes) {
+    row = vector::LoadOp::create(builder, loc, type, memory, offset);
+  } else {
+    Value mask = backwards ? reversed(laneMask()) : laneMask();
+    Value none = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
+    row = vector::MaskedLoadOp::create(builder, loc, type, memory, offset, mask, none);
+  }
+  return backwards ? reversed(row) : row;
+}
+
 LaneValue RegionEmitter::load(Value memory, Type element, ArrayRef<Dim> shape, ArrayRef<LaneValue> indices) {
   SmallVector<Value> strides = scope.strides(shape, loc);
   LaneValue offset = LaneValue::uniform(scope.index(0, loc));
@@ -180,9 +209,9 @@ LaneValue RegionEmitter::load(Value memory, Type element, ArrayRef<Dim> shape, A
   if (offset.kind == LaneValue::Uniform || lanes == 1)
     return fromMemory(LaneValue::uniform(memref::LoadOp::create(builder, loc, memory, offset.value)), element);
   VectorType type = vectorOf(KernelScope::memoryType(element));
-  if (offset.kind == LaneValue::Linear && offset.step == 1)
-    return fromMemory(LaneValue::varying(vector::LoadOp::create(builder, loc, type, memory, offset.value)), element);
-  Value mask = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vectorOf(builder.getI1Type()), true));
+  if (offset.kind == LaneValue::Linear && (offset.step == 1 || offset.step == -1))
+    return fromMemory(LaneValue::varying(loadRow(memory, type, offset.value, offset.step < 0)), element);
+  Value mask = laneMask();
   Value none = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
   Value zero = scope.index(0, loc);
   Value gathered = vector::GatherOp::create(builder, loc, type, memory, ValueRange{zero}, materialise(offset), mask, none);

@@ -11,8 +11,8 @@
 //   | varying | anything             | load %x[%i, %j], exp of it  | a vector   |
 //
 // and the kind follows from the operands': sums of linear indices stay linear, a
-// load whose offset is linear with step 1 is one vector load, with a uniform offset a
-// scalar load, and only what is left is a gather. So the code of a region is as
+// load whose offset is linear with step 1 is one vector load, with step -1 one that is turned
+// around, with a uniform offset a scalar load, and only what is left is a gather. So the code of a region is as
 // good as its structure, and nobody writes a vector form of an operation.
 //
 // With one lane everything is uniform and the same emitter gives the scalar
@@ -73,6 +73,8 @@ public:
       : scope(scope), builder(scope.builder), lanes(lanes), loc(loc) {}
 
   unsigned getLanes() const { return lanes; }
+  /// Only the first `count` lanes (index) stand for elements that exist: loads leave memory behind the others alone.
+  void limitLanes(mlir::Value count) { activeLanes = count; }
 
   /// Evaluates the region. `scalars` are its scalar arguments in order, `tensors` what its tensor
   /// arguments hold, in order; the arguments may be interleaved. Gives the yielded value.
@@ -98,11 +100,15 @@ private:
   LaneValue clampIndex(const LaneValue &index, mlir::Value size);
   mlir::VectorType vectorOf(mlir::Type element) { return mlir::VectorType::get({int64_t(lanes)}, element); }
   LaneValue fromMemory(LaneValue loaded, mlir::Type element);
+  mlir::Value laneMask();
+  mlir::Value reversed(mlir::Value vector);
+  mlir::Value loadRow(mlir::Value memory, mlir::VectorType type, mlir::Value offset, bool backwards);
 
   KernelScope &scope;
   mlir::OpBuilder &builder;
   unsigned lanes;
   mlir::Location loc;
+  mlir::Value activeLanes; // null: all
 };
 
 } // namespace tenon

@@ -64,6 +64,19 @@ bool readsOnce(Operation *root, Value operand) {
   return norm && norm.getInput() == operand;
 }
 
+/// The merge that only this finish reads: both are one kernel.
+AttentionMergeOp mergeFor(AttentionFinishOp finish) {
+  auto merge = finish.getState().getDefiningOp<AttentionMergeOp>();
+  return merge && merge->hasOneUse() ? merge : AttentionMergeOp();
+}
+
+bool isTakenIn(Operation *root) {
+  auto merge = dyn_cast<AttentionMergeOp>(root);
+  if (!merge || !merge->hasOneUse())
+    return false;
+  return isa<AttentionFinishOp>(*merge->user_begin());
+}
+
 /// The operations of one kernel, in order; the last one gives the result.
 using Group = SmallVector<Operation *, 4>;
 
@@ -73,7 +86,13 @@ Group groupOf(Operation *root) {
     if (auto producer = operand.getDefiningOp<MapOp>())
       if (operand.hasOneUse() && readsOnce(root, operand))
         group.push_back(producer);
+  if (auto finish = dyn_cast<AttentionFinishOp>(root))
+    if (AttentionMergeOp merge = mergeFor(finish))
+      group.push_back(merge);
   group.push_back(root);
+  // The rows of a state are written as they are.
+  if (isa<AttentionUpdateOp, AttentionMergeOp>(root))
+    return group;
   if (MapOp epilogue = epilogueOf(root->getResult(0)))
     group.push_back(epilogue);
   return group;
@@ -205,7 +224,7 @@ struct FormKernels : impl::FormKernelsBase<FormKernels> {
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       SmallVector<Operation *> roots, maps;
       function.walk<WalkOrder::PreOrder>([&](Operation *op) {
-        if (isRoot(op) && op->getParentOp() == function)
+        if (isRoot(op) && op->getParentOp() == function && !isTakenIn(op))
           roots.push_back(op);
       });
       for (Operation *root : roots)

@@ -20,6 +20,8 @@ from native import Program  # noqa: E402
 SYMBOLS = {"B": (0, 64), "N": (0, 4096), "M": (0, 4096)}
 SIZES = [(1, 1, 1), (2, 3, 7), (1, 17, 63), (3, 65, 64), (2, 129, 127), (1, 5, 200), (5, 2, 130), (2, 0, 5), (2, 3, 0),
          (1, 64, 300)]
+# For a constant number of queries: parts of 512 keys, and what is left of them.
+KEY_SIZES = [(1, 0, 1), (2, 0, 7), (3, 0, 64), (2, 0, 513), (1, 0, 1300), (0, 0, 5), (2, 0, 0)]
 
 SCALED = "score (%x, %b, %h, %i, %j{c}) = %x * 0.25\n"
 KEEP = "keep (%b, %h, %i, %j{c}) = "
@@ -30,9 +32,10 @@ class Variant:
     """Regions as expressions, and score(x, i, j, t) and keep(i, j, t) in NumPy; x is [B, H, N, M], t the captured tensor."""
 
     def __init__(self, regions=SCALED, score=lambda x, i, j, t: x * 0.25, keep=None, capture=None, weight=None,
-                 empty="zero", heads=(4, 4), depth=(24, 24), layout="b n h d"):
+                 empty="zero", heads=(4, 4), depth=(24, 24), layout="b n h d", queries=None):
         self.regions, self.score, self.keep, self.capture, self.empty = regions, score, keep, capture, empty
         self.heads, self.depth, self.layout, self.weight = heads, depth, layout, weight
+        self.queries = queries  # a constant, where not any number
 
 
 def masked(**options):
@@ -69,6 +72,12 @@ VARIANTS = {
                             weight=lambda p, t: p * t.astype(p.dtype), capture=((4, "N", "M"), "f32")),
     **{f"mask_{rule}": masked(empty=rule) for rule in ("zero", "nan", "uniform", "ignore_keep")},
     "mask_grouped_heads_first": masked(heads=(6, 3), layout="b h n d"),
+    "one_query": Variant(queries=1),
+    "one_query_grouped": Variant(queries=1, heads=(8, 2), depth=(64, 64), layout="b h n d"),
+    "few_queries_odd_depths": Variant(queries=3, heads=(6, 3), depth=(21, 5), regions="", score=lambda x, i, j, t: x),
+    "few_queries_capped": Variant(queries=2, regions=SCORE + "tanh(%x * 0.02) * 50",
+                                  score=lambda x, i, j, t: np.tanh(x * x.dtype.type(0.02)) * x.dtype.type(50)),
+    **{f"one_query_mask_{rule}": masked(queries=1, empty=rule) for rule in ("zero", "nan", "uniform")},
 }
 
 
@@ -79,17 +88,19 @@ def shaped(layout, rows, heads, depth):
 def program(v):
     """The variant as an entry point."""
     heads, key_heads = v.heads
-    q = tensor(*shaped(v.layout, "N", heads, v.depth[0]))
+    queries = v.queries or "N"
+    q = tensor(*shaped(v.layout, queries, heads, v.depth[0]))
     k = tensor(*shaped(v.layout, "M", key_heads, v.depth[0]))
     w = tensor(*shaped(v.layout, "M", key_heads, v.depth[1]))
-    y = tensor(*shaped(v.layout, "N", heads, v.depth[1]))
+    y = tensor(*shaped(v.layout, queries, heads, v.depth[1]))
     t = tensor(*v.capture[0], of=v.capture[1]) if v.capture else ""
     captures, argument, types = ("captures (%table) ", ", %t", f", {t}") if v.capture else ("", "", "")
     layouts = ", ".join([f'"{v.layout}"'] * 4)
     body = (f"  %y = tenon.attention %q, (%k), (%v) {captures}normalise softmax empty {v.empty} layout [{layouts}]\n"
             f"    : ({q}, {k}, {w}{types}) -> {y}\n    " + v.regions.format(c=argument))
     inputs = {"q": q, "k": k, "v": w, **({"table": t} if v.capture else {})}
-    return entry(inputs, {"y": y}, body, SYMBOLS)
+    symbols = {name: bounds for name, bounds in SYMBOLS.items() if name != "N" or v.queries is None}
+    return entry(inputs, {"y": y}, body, symbols)
 
 
 def dot_left_to_right(a, b):
@@ -127,7 +138,8 @@ class AttentionTest(unittest.TestCase):
     def check(self, name, v):
         compiled = Program(program(v))
         rng = np.random.default_rng(seed_of(name))
-        for b, n, m in SIZES:
+        for b, n, m in SIZES if v.queries is None else KEY_SIZES:
+            n = v.queries or n
             sizes = {"B": b, "N": n, "M": m}
             draw = lambda heads, rows, depth: rng.standard_normal((b, heads, rows, depth)).astype(np.float32)
             q, k, w = draw(v.heads[0], n, v.depth[0]), draw(v.heads[1], m, v.depth[0]), draw(v.heads[1], m, v.depth[1])

@@ -197,3 +197,45 @@ func.func @f(%x: tensor<4x8xf32>) {
   }, {}, {}) : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
+
+// -----
+
+func.func @state_shape(%q: tensor<1x4xf32>, %k: tensor<9x4xf32>) -> tensor<1x1x1x1x6xf32> {
+  // expected-error @+1 {{wants a state [parts, batch, heads, queries, value depth + 2] = [3, 1, 1, 1, 6], found [1, 1, 1, 1, 6]}}
+  %s = tenon.attention_update %q, %k, %k normalise softmax layout ["n d", "n d", "n d"] parts_of 4
+     : (tensor<1x4xf32>, tensor<9x4xf32>, tensor<9x4xf32>) -> tensor<1x1x1x1x6xf32>
+  return %s : tensor<1x1x1x1x6xf32>
+}
+
+// -----
+
+func.func @no_part(%q: tensor<1x4xf32>, %k: tensor<9x4xf32>) -> tensor<1x1x1x1x6xf32> {
+  // expected-error @+1 {{wants parts of at least one key, found 0}}
+  %s = tenon.attention_update %q, %k, %k normalise softmax layout ["n d", "n d", "n d"] parts_of 0
+     : (tensor<1x4xf32>, tensor<9x4xf32>, tensor<9x4xf32>) -> tensor<1x1x1x1x6xf32>
+  return %s : tensor<1x1x1x1x6xf32>
+}
+
+// -----
+
+func.func @merged_states_differ(%a: tensor<2x1x1x1x6xf32>, %b: tensor<1x1x1x2x6xf32>) -> tensor<1x1x1x1x6xf32> {
+  // expected-error @+1 {{wants states that differ in their parts only, found state 1 of [1, 1, 1, 2, 6] for a result of [1, 1, 1, 1, 6]}}
+  %m = tenon.attention_merge %a, %b normalise softmax : (tensor<2x1x1x1x6xf32>, tensor<1x1x1x2x6xf32>) -> tensor<1x1x1x1x6xf32>
+  return %m : tensor<1x1x1x1x6xf32>
+}
+
+// -----
+
+func.func @unmerged(%a: tensor<2x1x1x1x6xf32>) -> tensor<1x4xf32> {
+  // expected-error @+1 {{wants a state of one part, [1, batch, heads, queries, value depth + 2], found [2, 1, 1, 1, 6]}}
+  %o = tenon.attention_finish %a normalise softmax empty zero layout "n d" : tensor<2x1x1x1x6xf32> -> tensor<1x4xf32>
+  return %o : tensor<1x4xf32>
+}
+
+// -----
+
+func.func @forgotten_keys(%a: tensor<1x1x1x1x6xf32>) -> tensor<1x4xf32> {
+  // expected-error @+1 {{wants the rule zero or nan for rows without live keys, found uniform: a state has forgotten the dead keys}}
+  %o = tenon.attention_finish %a normalise softmax empty uniform layout "n d" : tensor<1x1x1x1x6xf32> -> tensor<1x4xf32>
+  return %o : tensor<1x4xf32>
+}

@@ -88,3 +88,18 @@ func.func @use(%x: tensor<?x4xf32, #tenon.dims<[B * S, 4]>>) -> tensor<?x4xf32, 
   %y = tenon.dispatch @twice(%x) : (tensor<?x4xf32, #tenon.dims<[B * S, 4]>>) -> tensor<?x4xf32, #tenon.dims<[B * S, 4]>> dims #tenon.dims<[B * S]>
   return %y : tensor<?x4xf32, #tenon.dims<[B * S, 4]>>
 }
+
+// A state for each part of 512 keys, merged and divided.
+// CHECK-LABEL: func.func @attention_states
+// CHECK: tenon.attention_update %{{.*}}, %{{.*}}, %{{.*}} captures (%{{.*}}) normalise softmax layout ["n d", "n d", "n d"] parts_of 512
+// CHECK: keep (
+// CHECK: tenon.attention_merge %{{.*}} normalise softmax
+// CHECK: tenon.attention_finish %{{.*}} normalise softmax empty nan layout "n d"
+func.func @attention_states(%q: tensor<1x4xf32>, %k: tensor<?x4xf32, #tenon.dims<[S, 4]>>, %mask: tensor<?xi1, #tenon.dims<[S]>>) -> tensor<1x4xf32> {
+  %s = tenon.attention_update %q, %k, %k captures (%mask) normalise softmax layout ["n d", "n d", "n d"] parts_of 512
+     : (tensor<1x4xf32>, tensor<?x4xf32, #tenon.dims<[S, 4]>>, tensor<?x4xf32, #tenon.dims<[S, 4]>>, tensor<?xi1, #tenon.dims<[S]>>) -> tensor<?x1x1x1x6xf32, #tenon.dims<[(S + 511) floordiv 512, 1, 1, 1, 6]>>
+     keep (%b, %h, %i, %j, %m) = %m[%j]
+  %m = tenon.attention_merge %s normalise softmax : (tensor<?x1x1x1x6xf32, #tenon.dims<[(S + 511) floordiv 512, 1, 1, 1, 6]>>) -> tensor<1x1x1x1x6xf32>
+  %o = tenon.attention_finish %m normalise softmax empty nan layout "n d" : tensor<1x1x1x1x6xf32> -> tensor<1x4xf32>
+  return %o : tensor<1x4xf32>
+}

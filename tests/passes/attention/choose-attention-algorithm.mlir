@@ -1,9 +1,10 @@
 // RUN: tenon-opt %s --tenon-choose-attention-algorithm | FileCheck %s
 // RUN: tenon-opt %s --tenon-choose-attention-algorithm=force=materialised | FileCheck %s --check-prefix=FORCED
+// RUN: tenon-opt %s --tenon-choose-attention-algorithm --remark-format=emitRemark --remarks-filter-passed='.*' 2>&1 | FileCheck %s --check-prefix=REMARK
 // RUN: not tenon-opt %s --tenon-choose-attention-algorithm=force=flash 2>&1 | FileCheck %s --check-prefix=WRONG
 // RUN: not tenon-opt %s --tenon-choose-attention-algorithm=force=fast 2>&1 | FileCheck %s --check-prefix=UNKNOWN
-// UNKNOWN: unknown attention algorithm 'fast', wanted flash or materialised
-// FORCED-COUNT-4: algorithm materialised
+// UNKNOWN: unknown attention algorithm 'fast', wanted flash, split or materialised
+// FORCED-COUNT-7: algorithm materialised
 // FORCED-NOT: algorithm flash
 
 tenon.symbol @B in [1, 8]
@@ -17,10 +18,9 @@ func.func @plain(%q: tensor<?x?x3x4x16xf32, #tenon.dims<[B, S, 3, 4, 16]>>) -> t
   return %o : tensor<?x?x4x16xf32, #tenon.dims<[B, S, 4, 16]>>
 }
 
-// A factor after the softmax needs the normalised weight.
+// A factor after the softmax needs the normalised weight: a second pass over the keys.
 // CHECK-LABEL: func.func @weighted
-// CHECK: algorithm materialised
-// WRONG: 'tenon.attention' op cannot be computed by flash: the weight region needs normalised weights
+// CHECK: algorithm flash
 func.func @weighted(%q: tensor<5x4xf32>, %c: tensor<5x5xf32>) -> tensor<5x4xf32> {
   %o = tenon.attention %q, (%q), (%q) captures (%c) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"]
       : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x5xf32>) -> tensor<5x4xf32>
@@ -32,6 +32,7 @@ func.func @weighted(%q: tensor<5x4xf32>, %c: tensor<5x5xf32>) -> tensor<5x4xf32>
   return %o : tensor<5x4xf32>
 }
 
+// WRONG: 'tenon.attention' op cannot be computed by flash: elements are not f32
 // CHECK-LABEL: func.func @double_precision
 // CHECK: algorithm materialised
 func.func @double_precision(%q: tensor<5x4xf64>) -> tensor<5x4xf64> {
@@ -47,4 +48,50 @@ func.func @transposed(%q: tensor<4x?xf32, #tenon.dims<[4, S]>>) -> tensor<?x4xf3
   %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["d n", "d n", "d n", "n d"]
       : (tensor<4x?xf32, #tenon.dims<[4, S]>>, tensor<4x?xf32, #tenon.dims<[4, S]>>, tensor<4x?xf32, #tenon.dims<[4, S]>>) -> tensor<?x4xf32, #tenon.dims<[S, 4]>>
   return %o : tensor<?x4xf32, #tenon.dims<[S, 4]>>
+}
+
+// Tiles are skipped where the keep region decides them, by positions or by data.
+// CHECK-LABEL: func.func @masked
+// CHECK: algorithm flash
+// REMARK: flash: {{.*}}dead tiles skipped, live ones unmasked, conditions: 1 by positions, 1 by least and greatest of data
+func.func @masked(%q: tensor<5x4xf32>, %m: tensor<5xi1>) -> tensor<5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%m) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"]
+      : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>, tensor<5xi1>) -> tensor<5x4xf32>
+    keep (%b, %h, %i, %j, %t) {
+      %0 = tenon.load %t[%j] : tensor<5xi1>
+      %1 = arith.cmpi sle, %j, %i : index
+      %2 = arith.andi %0, %1 : i1
+      tenon.yield %2 : i1
+    }
+  return %o : tensor<5x4xf32>
+}
+
+// A mask over both queries and keys says nothing of a tile before it is read.
+// CHECK-LABEL: func.func @undecided
+// CHECK: algorithm flash
+// REMARK: flash: {{.*}}every tile masked, conditions: 1 undecided
+func.func @undecided(%q: tensor<5x4xf32>, %m: tensor<5x5xi1>) -> tensor<5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%m) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"]
+      : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x5xi1>) -> tensor<5x4xf32>
+    keep (%b, %h, %i, %j, %t) {
+      %0 = tenon.load %t[%i, %j] : tensor<5x5xi1>
+      tenon.yield %0 : i1
+    }
+  return %o : tensor<5x4xf32>
+}
+
+// Rows without live keys get weights that the weight region maps: neither can wait for the other.
+// CHECK-LABEL: func.func @revived_and_weighted
+// CHECK: algorithm materialised
+func.func @revived_and_weighted(%q: tensor<5x4xf32>) -> tensor<5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty uniform layout ["n d", "n d", "n d", "n d"]
+      : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>) -> tensor<5x4xf32>
+    keep (%b, %h, %i, %j) {
+      %1 = arith.cmpi slt, %j, %i : index
+      tenon.yield %1 : i1
+    } weight (%p, %b, %h, %i, %j) {
+      %1 = arith.mulf %p, %p : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<5x4xf32>
 }

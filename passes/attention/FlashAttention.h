@@ -1,0 +1,198 @@
+//===- FlashAttention.h - attention without the N x N matrix ----------------------===//
+//
+// Lanes run along queries. For one (batch, head) and `width` queries the state is
+//
+//   m[q]      what scores are measured from: at most 2^8 below their maximum  (softmax only)
+//   l[q]      Σ of the weights so far                                         (softmax and sum)
+//   O^T[d][q] Σ of weight times value
+//   e[q]      1 once a key was live, else 0                                   (keep regions only)
+//
+// and one step takes in a tile of keys:
+//
+//   S^T[j][q] = Σ_d K[j][d] Q^T[d][q]         register tiles
+//   S^T = score, keep                         one vector a key: the regions, element by element
+//   where max S^T > m + 8 log 2:  m, l, O^T follow it                          rare after the first tile
+//   P^T = exp(S^T - m); l += Σ_j P^T
+//   O^T[d][q] += Σ_j V^T[d][j] P^T[j][q]      register tiles
+//
+// Everything a softmax needs is per lane: no sum or maximum across lanes exists. A tile of K and V is copied into
+// scratch once for all queries of a block where its rows lie apart (slices of a merged product): at a distance of
+// some KB they would share a few sets of the first-level cache and a page each.
+//
+// Measured from m and not from the maximum, weights reach 2^8 and cancel in O / l; m moves seldom, so
+// rescaling O costs nothing. Where the score's region bounds it (a tanh cap) m is 0 and no maximum is taken.
+//
+// Tiles of keys that the keep region rules out are skipped, tiles it lets through throughout are not masked
+// (KeepIntervals.h); of the others the dead ends are cut.
+//
+// Costs for a live pair (query, key): 2 d multiply-adds for the two products, one exponential, and the regions.
+// Memory: a few tiles of scratch, independent of N. Limits: f32, constant depth and row strides, softmax,
+// sum or none. A weight region other than the guard select(isnan(p), 0, p) needs normalised weights:
+// then l is summed in a first pass over the keys, and scores are computed once more in a second.
+//
+#ifndef TENON_PASSES_ATTENTION_FLASHATTENTION_H
+#define TENON_PASSES_ATTENTION_FLASHATTENTION_H
+
+#include "dialects/tenon/AttentionLayout.h"
+#include "passes/attention/KeepIntervals.h"
+#include "passes/lowering/MicroKernel.h"
+
+namespace tenon {
+
+/// One operand seen through its layout.
+struct FlashOperand {
+  mlir::Value memory;
+  AttentionLayout layout;
+  Shape shape;
+  mlir::Value start; ///< Of (b, h), once set.
+  int64_t row = 0;   ///< Elements between rows.
+};
+
+/// Keys [first, first + count), where the two products read them.
+struct FlashKeys {
+  mlir::Value first, count;
+  mlir::Value keys, keysAt, values, valuesAt; ///< memref and offset of row `first`.
+};
+
+class FlashLowering {
+public:
+  FlashLowering(KernelLowering &lowering, AttentionOp op)
+      : lowering(lowering), op(op), scope(lowering.scope), builder(lowering.builder), loc(lowering.loc) {}
+
+  mlir::FailureOr<KernelGrid> lower();
+
+private:
+  using Value = mlir::Value;
+  /// Which keys take part in a step.
+  enum class Masking {
+    None,
+    Keep,
+    EmptyRows ///< every key, in rows no key was live in; no key in others
+  };
+  /// What a step is for: all at once, or first l and then weights and values.
+  enum class Phase { Stream, Statistics, Weigh };
+  /// How a score is measured for the exponential.
+  struct ScoreForm {
+    enum Kind {
+      Scaled,  ///< x times a positive constant: S holds x
+      Bounded, ///< a region whose values lie in a known range: S holds y, m is 0
+      General
+    } kind = General;
+    double scale = 1; ///< Of Scaled.
+  };
+
+  // Shapes and scratch.
+  mlir::LogicalResult readOperand(FlashOperand &operand, unsigned layout, Value tensor, llvm::StringRef what);
+  mlir::LogicalResult readShapes();
+  ScoreForm scoreForm();
+  int64_t carve(int64_t floats);
+  void carveScratch();
+
+  // A tile of queries.
+  void emitTile(Value number);
+  void locate(Value number);
+  void emitKeyLoop(Phase phase);
+  void emitRevival();
+  void emitBlockOfKeys(Value firstKey, Value count, Phase phase);
+  void emitMaskedStep(const FlashKeys &keys, Phase phase);
+  FlashKeys trimmed(const FlashKeys &keys);
+  AttentionBox groupBox(const FlashKeys &keys);
+  void forEachGroup(llvm::function_ref<void()> body);
+  void enterGroup(Value group);
+  Value queryRow(Value column);
+  void packQueries();
+  void initialise();
+  FlashKeys takeKeys(Value firstKey, Value count);
+  void copyRows(const FlashOperand &operand, int64_t depth, Value first, Value count, int64_t to);
+  void fetchRows(const FlashOperand &operand, int64_t depth, Value first);
+
+  // A tile of keys.
+  void emitStep(const FlashKeys &keys, Masking masking, Phase phase);
+  void multiplyTiles(TileFunction &family, Value rows, TileFunction::Arguments x,
+                     llvm::function_ref<Value(Value row)> aOffset, Value cAt);
+  void multiplyScores(const FlashKeys &keys);
+  void multiplyValues(const FlashKeys &keys);
+  struct Score {
+    Value score, live; ///< `live` is null where every key is.
+  };
+  Score scoreOf(Value j, const FlashKeys &keys, Value column, Masking masking);
+  void limitToQueries(RegionEmitter &emitter, Value column);
+  Value weightOf(Value p, Value j, const FlashKeys &keys, Value column);
+  void updateSoftmax(const FlashKeys &keys, Value column, Masking masking, bool keepsWeights);
+  Value emitMaximum(const FlashKeys &keys, Value column, Masking masking);
+  void followMaximum(Value maximum, Value column);
+  Value rawMaximum(Value count, Value column);
+  void updateSum(const FlashKeys &keys, Value column, Masking masking, bool keepsWeights);
+  void weigh(const FlashKeys &keys, Value column, Masking masking);
+  Value exponentialOf(Value score, Value shift);
+  Value shiftOf(Value column);
+
+  // The end.
+  void invertSums();
+  std::pair<Value, Value> normaliser(Value column);
+  void finish();
+  void storeRow(Value row, Value column, Value d);
+  void storeElements(unsigned count, LaneValue elements, Value column, LaneValue d);
+
+  // Small words.
+  Value index(int64_t value) { return scope.index(value, loc); }
+  Value plus(Value a, Value b) { return scope.add(a, b, loc); }
+  Value plus(int64_t a, Value b) { return scope.add(index(a), b, loc); }
+  Value minus(Value a, Value b) { return scope.sub(a, b, loc); }
+  Value times(Value a, int64_t b) { return scope.mul(a, index(b), loc); }
+  mlir::VectorType vectorType() { return mlir::VectorType::get({int64_t(lanes)}, builder.getF32Type()); }
+  Value load(Value offset);
+  void store(Value vector, Value offset);
+  Value constant(double value);
+  Value minusInfinity();
+  Value add(Value a, Value b);
+  Value subtract(Value a, Value b);
+  Value multiply(Value a, Value b);
+  Value fma(Value a, Value b, Value c);
+  Value greater(Value a, Value b);
+  Value select(Value condition, Value yes, Value no);
+  Value compare(mlir::arith::CmpFPredicate predicate, Value a, Value b);
+  Value anyOf(Value condition);
+  Value ofGroup(int64_t at, Value column) { return plus(plus(at, state), column); }
+  Value outputOf(Value d, Value column) { return plus(plus(plus(outputAt, state), times(d, width)), column); }
+  Value scoreOffset(Value j, Value column) { return plus(plus(scoresAt, times(j, width)), column); }
+  void emitIf(Value condition, llvm::function_ref<void()> yes, llvm::function_ref<void()> no = {});
+  void forEachVector(llvm::function_ref<void(Value column)> body);
+  llvm::SmallVector<Value> overKeys(Value count, llvm::ArrayRef<Value> start,
+                                    llvm::function_ref<llvm::SmallVector<Value>(Value j, mlir::ValueRange)> body);
+  Value startOf(const FlashOperand &operand, Value b, Value h);
+  bool isSoftmax() { return op.getNormaliser() == Normaliser::Softmax; }
+
+  KernelLowering &lowering;
+  AttentionOp op;
+  KernelScope &scope;
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+
+  AttentionOp::Sizes sizes;
+  FlashOperand query, key, value;
+  AttentionLayout resultLayout;
+  ScoreForm form;
+  std::optional<KeepIntervals> intervals; ///< Where the keep region can be decided for tiles.
+  bool twoPhases = false, revives = false;
+  int64_t depth = 0, valueDepth = 0, width = 0, scratchFloats = 0, stateFloats = 0, groupsPerTile = 1;
+  int64_t keyRow = 0, valueRow = 0;
+  int64_t keysAt = 0, valuesAt = 0, queriesAt = 0, scoresAt = 0, outputAt = 0, maximumAt = 0, sumAt = 0, liveAt = 0;
+  unsigned lanes = 0;
+  RegisterTile tile;
+  std::optional<TileFunction> scoreTile, valueTile;
+  Value scratch, queryBlocks;
+  // Of the tile being emitted.
+  Value batch, head, blockStart, groups, firstQuery, queryCount, panels, columns, state;
+};
+
+/// States of attention: dialects/tenon/AttentionOps.td.
+mlir::FailureOr<KernelGrid> lowerAttentionUpdate(KernelLowering &lowering, AttentionUpdateOp update);
+mlir::FailureOr<KernelGrid> lowerAttentionMerge(KernelLowering &lowering, AttentionMergeOp merge);
+mlir::FailureOr<KernelGrid> lowerAttentionFinish(KernelLowering &lowering, AttentionFinishOp finish);
+
+/// The range of a region's result over all x and all tensors, NaN apart; none if it is not bounded.
+std::optional<std::pair<double, double>> boundsOfScore(mlir::Region &score);
+
+} // namespace tenon
+#endif

@@ -1,0 +1,34 @@
+// RUN: tenon-opt %s --tenon-fold-attention-moves --canonicalize --cse | FileCheck %s
+// RUN: tenon-interpret %s --check-passes=tenon-fold-attention-moves
+
+tenon.symbol @N in [1, 64]
+
+// Slices of a merged product under reshapes, as a builder of attention writes them.
+// CHECK-LABEL: func.func @merged
+// CHECK: %[[R:.*]] = tenon.reshape %arg0 : {{.*}} -> tensor<?x3x2x8xf32, #tenon.dims<[N, 3, 2, 8]>>
+// CHECK: tenon.attention %[[R]], (%[[R]]), (%[[R]])
+// CHECK-SAME: layout ["n 0 h d", "n 1 h d", "n 2 h d", "n h d"]
+// CHECK-NOT: tenon.map
+func.func @merged(%qkv: tensor<?x48xf32, #tenon.dims<[N, 48]>>) -> tensor<?x2x8xf32, #tenon.dims<[N, 2, 8]>> {
+  %q = tenon.map %x = %qkv at %n, %c : (tensor<?x48xf32, #tenon.dims<[N, 48]>>) -> tensor<?x16xf32, #tenon.dims<[N, 16]>> = %x[%n, %c]
+  %k = tenon.map %x = %qkv at %n, %c : (tensor<?x48xf32, #tenon.dims<[N, 48]>>) -> tensor<?x16xf32, #tenon.dims<[N, 16]>> = %x[%n, %c + 16]
+  %v = tenon.map %x = %qkv at %n, %c : (tensor<?x48xf32, #tenon.dims<[N, 48]>>) -> tensor<?x16xf32, #tenon.dims<[N, 16]>> = %x[%n, %c + 32]
+  %qr = tenon.reshape %q : tensor<?x16xf32, #tenon.dims<[N, 16]>> -> tensor<?x2x8xf32, #tenon.dims<[N, 2, 8]>>
+  %kr = tenon.reshape %k : tensor<?x16xf32, #tenon.dims<[N, 16]>> -> tensor<?x2x8xf32, #tenon.dims<[N, 2, 8]>>
+  %vr = tenon.reshape %v : tensor<?x16xf32, #tenon.dims<[N, 16]>> -> tensor<?x2x8xf32, #tenon.dims<[N, 2, 8]>>
+  %o = tenon.attention %qr, (%kr), (%vr) normalise softmax empty zero layout ["n h d", "n h d", "n h d", "n h d"]
+     : (tensor<?x2x8xf32, #tenon.dims<[N, 2, 8]>>, tensor<?x2x8xf32, #tenon.dims<[N, 2, 8]>>, tensor<?x2x8xf32, #tenon.dims<[N, 2, 8]>>) -> tensor<?x2x8xf32, #tenon.dims<[N, 2, 8]>>
+  return %o : tensor<?x2x8xf32, #tenon.dims<[N, 2, 8]>>
+}
+
+// Near miss: computed on the way, and half of the depth turned (a rotary embedding).
+// CHECK-LABEL: func.func @computed
+// CHECK-COUNT-2: tenon.map
+// CHECK: layout ["n d", "n d", "n d", "n d"]
+func.func @computed(%x: tensor<5x8xf32>) -> tensor<5x8xf32> {
+  %q = tenon.map %a = %x at %n, %c : (tensor<5x8xf32>) -> tensor<5x8xf32> = %a[%n, %c] + 1
+  %k = tenon.map %a = %x at %n, %c : (tensor<5x8xf32>) -> tensor<5x8xf32> = %a[%n, mod(%c + 4, 8)]
+  %o = tenon.attention %q, (%k), (%x) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"]
+     : (tensor<5x8xf32>, tensor<5x8xf32>, tensor<5x8xf32>) -> tensor<5x8xf32>
+  return %o : tensor<5x8xf32>
+}

@@ -1,0 +1,230 @@
+// What exporters write between the two products, in the orders they write it: all of it is one attention.
+// RUN: tenon-opt %s --tenon-raise-attention --cse | FileCheck %s
+// RUN: tenon-interpret %s --check-passes=tenon-raise-attention,tenon-fold-maps,tenon-compose-maps
+
+// Queries and keys both scaled before the product.
+// CHECK-LABEL: func.func @both_scaled(
+// CHECK: tenon.attention %
+// CHECK: arith.constant 2.500000e-01
+// CHECK-NOT: tenon.softmax
+func.func @both_scaled(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32> {
+  %qs = tenon.map %a = %q at %b, %h, %i, %d : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x8xf32> = %a[%b, %h, %i, %d] * 0.5
+  %ks = tenon.map %a = %k at %b, %h, %j, %d : (tensor<2x3x7x8xf32>) -> tensor<2x3x7x8xf32> = %a[%b, %h, %j, %d] * 0.5
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %qs, %ks : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %p = tenon.softmax %s over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// A quotient behind the product.
+// CHECK-LABEL: func.func @divided(
+// CHECK: tenon.attention %
+// CHECK: arith.divf
+// CHECK-NOT: tenon.softmax
+func.func @divided(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %y = tenon.map %x = %s at %b, %h, %i, %j : (tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] / 2.8
+  %p = tenon.softmax %y over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// A factor behind the product.
+// CHECK-LABEL: func.func @scaled(
+// CHECK: tenon.attention %
+// CHECK: arith.mulf
+// CHECK-NOT: tenon.softmax
+func.func @scaled(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %y = tenon.map %x = %s at %b, %h, %i, %j : (tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] * 0.35
+  %p = tenon.softmax %y over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Three biases, each added by an operation of its own, broadcast in its own way.
+// CHECK-LABEL: func.func @three_biases(
+// CHECK: tenon.attention %
+// CHECK-SAME: captures (%arg5, %arg3, %arg4)
+// CHECK-COUNT-3: arith.addf
+// CHECK-NOT: tenon.softmax
+func.func @three_biases(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %b1: tensor<5x7xf32>, %b2: tensor<2x1x1x7xf32>, %b3: tensor<1x3x5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %y1 = tenon.map %x = %s, %t = %b1 at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<5x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] + %t[%i, %j]
+  %y2 = tenon.map %x = %y1, %t = %b2 at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<2x1x1x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] + %t[%b, 0, 0, %j]
+  %y = tenon.map %x = %y2, %t = %b3 at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<1x3x5x7xf32>) -> tensor<2x3x5x7xf32> = %t[0, %h, %i, %j] + %x[%b, %h, %i, %j]
+  %p = tenon.softmax %y over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// A choice by mask, then a bias.
+// CHECK-LABEL: func.func @where_before_add(
+// CHECK: tenon.attention %
+// CHECK: arith.select
+// CHECK: arith.addf
+// CHECK-NOT: tenon.softmax
+func.func @where_before_add(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %m: tensor<5x7xi1>, %b1: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %y1 = tenon.map %x = %s, %t = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<5x7xi1>) -> tensor<2x3x5x7xf32> {
+    %dead = arith.constant -3.40282347E+38 : f32
+    %0 = tenon.load %x[%b, %h, %i, %j] : tensor<2x3x5x7xf32>
+    %1 = tenon.load %t[%i, %j] : tensor<5x7xi1>
+    %2 = arith.select %1, %0, %dead : f32
+    tenon.yield %2 : f32
+  }
+  %y = tenon.map %x = %y1, %t = %b1 at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<5x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] + %t[%i, %j]
+  %p = tenon.softmax %y over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// A bias, then a choice by mask.
+// CHECK-LABEL: func.func @where_after_add(
+// CHECK: tenon.attention %
+// CHECK: arith.addf
+// CHECK: arith.select
+// CHECK-NOT: tenon.softmax
+func.func @where_after_add(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %m: tensor<5x7xi1>, %b1: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %y1 = tenon.map %x = %s, %t = %b1 at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<5x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] + %t[%i, %j]
+  %y = tenon.map %x = %y1, %t = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<5x7xi1>) -> tensor<2x3x5x7xf32> {
+    %dead = arith.constant -3.40282347E+38 : f32
+    %0 = tenon.load %x[%b, %h, %i, %j] : tensor<2x3x5x7xf32>
+    %1 = tenon.load %t[%i, %j] : tensor<5x7xi1>
+    %2 = arith.select %1, %0, %dead : f32
+    tenon.yield %2 : f32
+  }
+  %p = tenon.softmax %y over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Masked scores clamped from below.
+// CHECK-LABEL: func.func @clamped(
+// CHECK: tenon.attention %
+// CHECK: arith.addf
+// CHECK: arith.max
+// CHECK-NOT: tenon.softmax
+func.func @clamped(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %b1: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %y1 = tenon.map %x = %s, %t = %b1 at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<5x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] + %t[%i, %j]
+  %y = tenon.map %x = %y1 at %b, %h, %i, %j : (tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xf32> = max(%x[%b, %h, %i, %j], -1000)
+  %p = tenon.softmax %y over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Gemma's cap: factor, quotient, tanh, factor.
+// CHECK-LABEL: func.func @soft_cap(
+// CHECK: tenon.attention %
+// CHECK: math.tanh
+// CHECK: arith.mulf
+// CHECK-NOT: tenon.softmax
+func.func @soft_cap(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %y1 = tenon.map %x = %s at %b, %h, %i, %j : (tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] * 0.35
+  %y2 = tenon.map %x = %y1 at %b, %h, %i, %j : (tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] / 50
+  %y3 = tenon.map %x = %y2 at %b, %h, %i, %j : (tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xf32> = tanh(%x[%b, %h, %i, %j])
+  %y = tenon.map %x = %y3 at %b, %h, %i, %j : (tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] * 50
+  %p = tenon.softmax %y over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Rotary embeddings, halves turned. They stay in front.
+// CHECK-LABEL: func.func @rotated_halves(
+// CHECK: tenon.attention %
+// CHECK-NOT: tenon.softmax
+func.func @rotated_halves(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %r: tensor<7x4xf32>) -> tensor<2x3x5x8xf32> {
+  %qr = tenon.map %a = %q, %c = %r at %b, %h, %n, %d : (tensor<2x3x5x8xf32>, tensor<7x4xf32>) -> tensor<2x3x5x8xf32> = %a[%b, %h, %n, %d] * %c[%n, mod(%d, 4)] + %a[%b, %h, %n, mod(%d + 4, 8)] * %c[%n, mod(%d, 4)]
+  %kr = tenon.map %a = %k, %c = %r at %b, %h, %n, %d : (tensor<2x3x7x8xf32>, tensor<7x4xf32>) -> tensor<2x3x7x8xf32> = %a[%b, %h, %n, %d] * %c[%n, mod(%d, 4)] + %a[%b, %h, %n, mod(%d + 4, 8)] * %c[%n, mod(%d, 4)]
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %qr, %kr : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %p = tenon.softmax %s over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Rotary embeddings, neighbours turned. They stay in front.
+// CHECK-LABEL: func.func @rotated_pairs(
+// CHECK: tenon.attention %
+// CHECK-NOT: tenon.softmax
+func.func @rotated_pairs(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %r: tensor<7x4xf32>) -> tensor<2x3x5x8xf32> {
+  %qr = tenon.map %a = %q, %c = %r at %b, %h, %n, %d : (tensor<2x3x5x8xf32>, tensor<7x4xf32>) -> tensor<2x3x5x8xf32> = %a[%b, %h, %n, %d] * %c[%n, %d / 2] + %a[%b, %h, %n, %d + 1 - mod(%d, 2) * 2] * %c[%n, %d / 2]
+  %kr = tenon.map %a = %k, %c = %r at %b, %h, %n, %d : (tensor<2x3x7x8xf32>, tensor<7x4xf32>) -> tensor<2x3x7x8xf32> = %a[%b, %h, %n, %d] * %c[%n, %d / 2] + %a[%b, %h, %n, %d + 1 - mod(%d, 2) * 2] * %c[%n, %d / 2]
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %qr, %kr : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %p = tenon.softmax %s over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// The product the other way round, heads behind rows.
+// CHECK-LABEL: func.func @keys_first(
+// CHECK: tenon.attention %
+// CHECK-NOT: tenon.softmax
+func.func @keys_first(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32> {
+  %s0 = tenon.contract "b h j d, b h i d -> b i h j" %k, %q : (tensor<2x3x7x8xf32>, tensor<2x3x5x8xf32>) -> tensor<2x5x3x7xf32>
+  %y = tenon.map %x = %s0 at %b, %h, %i, %j : (tensor<2x5x3x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %i, %h, %j]
+  %p = tenon.softmax %y over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// A softmax in another type.
+// CHECK-LABEL: func.func @wider_softmax(
+// CHECK: tenon.attention %
+// CHECK-NOT: tenon.softmax
+func.func @wider_softmax(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %w = tenon.map %x = %s at %b, %h, %i, %j : (tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xf64> {
+    %0 = tenon.load %x[%b, %h, %i, %j] : tensor<2x3x5x7xf32>
+    %1 = arith.extf %0 : f32 to f64
+    tenon.yield %1 : f64
+  }
+  %pw = tenon.softmax %w over 3 : tensor<2x3x5x7xf64>
+  %p = tenon.map %x = %pw at %b, %h, %i, %j : (tensor<2x3x5x7xf64>) -> tensor<2x3x5x7xf32> {
+    %0 = tenon.load %x[%b, %h, %i, %j] : tensor<2x3x5x7xf64>
+    %1 = arith.truncf %0 : f64 to f32
+    tenon.yield %1 : f32
+  }
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Two products summed (DeBERTa's content and positions): one is the score, the other a bias it loads.
+// CHECK-LABEL: func.func @two_products(
+// CHECK: tenon.attention %
+// CHECK: arith.addf
+// CHECK-NOT: tenon.softmax
+func.func @two_products(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %pos: tensor<3x7x8xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %s2 = tenon.contract "b h i d, h j d -> b h i j" %q, %pos : (tensor<2x3x5x8xf32>, tensor<3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %y = tenon.map %x = %s, %t = %s2 at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] + %t[%b, %h, %i, %j]
+  %p = tenon.softmax %y over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Scores less their maximum before the softmax: a row's shift cancels.
+// CHECK-LABEL: func.func @shifted_by_maximum(
+// CHECK: tenon.attention %
+// CHECK-NOT: tenon.softmax
+func.func @shifted_by_maximum(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %m = tenon.reduce max %s over [3] : tensor<2x3x5x7xf32> -> tensor<2x3x5xf32>
+  %y = tenon.map %x = %s, %t = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<2x3x5xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] - %t[%b, %h, %i]
+  %p = tenon.softmax %y over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Near miss: the product's other operand is chosen by the row, as by a mixture's gate.
+// CHECK-LABEL: func.func @gate(
+// CHECK: tenon.softmax
+// CHECK-NOT: tenon.attention
+func.func @gate(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %e: tensor<2x3x5x7x8xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %p = tenon.softmax %s over 3 : tensor<2x3x5x7xf32>
+  %o = tenon.contract "b h i j, b h i j d -> b h i d" %p, %e : (tensor<2x3x5x7xf32>, tensor<2x3x5x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}

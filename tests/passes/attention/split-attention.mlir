@@ -1,0 +1,62 @@
+// RUN: tenon-opt %s --tenon-choose-attention-algorithm --tenon-split-attention | FileCheck %s
+// RUN: tenon-interpret %s --check-passes=tenon-choose-attention-algorithm,tenon-split-attention
+// RUN: tenon-interpret %s --check-passes=tenon-choose-attention-algorithm,tenon-split-attention --dim S=1300 --entry decode
+
+tenon.symbol @S in [1, 4096]
+
+// One query of 8 heads on 2 key heads over a cache: parts of 512 keys, merged.
+// CHECK-LABEL: func.func @decode
+// CHECK: %[[S:.*]] = tenon.attention_update %arg0, %arg1, %arg2 normalise softmax layout ["b h n d", "b h n d", "b h n d"] parts_of 512
+// CHECK-SAME: -> tensor<?x1x8x1x18xf32, #tenon.dims<[(S + 511) floordiv 512, 1, 8, 1, 18]>>
+// CHECK: score (
+// CHECK: %[[M:.*]] = tenon.attention_merge %[[S]] normalise softmax
+// CHECK: tenon.attention_finish %[[M]] normalise softmax empty zero layout "b n h d"
+// CHECK-NOT: tenon.attention %
+func.func @decode(%q: tensor<1x8x1x16xf32>, %k: tensor<1x2x?x16xf32, #tenon.dims<[1, 2, S, 16]>>,
+                  %v: tensor<1x2x?x16xf32, #tenon.dims<[1, 2, S, 16]>>) -> tensor<1x1x8x16xf32> {
+  %o = tenon.attention %q, (%k), (%v) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b n h d"]
+     : (tensor<1x8x1x16xf32>, tensor<1x2x?x16xf32, #tenon.dims<[1, 2, S, 16]>>, tensor<1x2x?x16xf32, #tenon.dims<[1, 2, S, 16]>>) -> tensor<1x1x8x16xf32>
+     score (%x, %b, %h, %i, %j) = %x * 0.25
+  return %o : tensor<1x1x8x16xf32>
+}
+
+// Few keys are one part, which needs no merge.
+// CHECK-LABEL: func.func @one_part
+// CHECK: tenon.attention_update
+// CHECK-NOT: parts_of
+// CHECK-NOT: tenon.attention_merge
+// CHECK: tenon.attention_finish
+func.func @one_part(%q: tensor<2x1x16xf32>, %k: tensor<2x50x16xf32>) -> tensor<2x1x16xf32> {
+  %o = tenon.attention %q, (%k), (%k) normalise softmax empty zero layout ["b n d", "b n d", "b n d", "b n d"]
+     : (tensor<2x1x16xf32>, tensor<2x50x16xf32>, tensor<2x50x16xf32>) -> tensor<2x1x16xf32>
+  return %o : tensor<2x1x16xf32>
+}
+
+// A prefix and a window under one softmax: one state each.
+// CHECK-LABEL: func.func @two_sources
+// CHECK: %[[A:.*]] = tenon.attention_update %arg0, %arg1, %arg1
+// CHECK: %[[B:.*]] = tenon.attention_update %arg0, %arg2, %arg2
+// CHECK: tenon.attention_merge %[[A]], %[[B]]
+func.func @two_sources(%q: tensor<2x3x16xf32>, %p: tensor<2x5x16xf32>, %w: tensor<2x9x16xf32>) -> tensor<2x3x16xf32> {
+  %o = tenon.attention %q, (%p, %w), (%p, %w) normalise softmax empty zero layout ["b n d", "b n d", "b n d", "b n d", "b n d", "b n d"]
+     : (tensor<2x3x16xf32>, tensor<2x5x16xf32>, tensor<2x9x16xf32>, tensor<2x5x16xf32>, tensor<2x9x16xf32>) -> tensor<2x3x16xf32>
+  return %o : tensor<2x3x16xf32>
+}
+
+// Near misses: many queries have lanes of their own; dead keys are needed by the rule.
+// CHECK-LABEL: func.func @many_queries
+// CHECK: algorithm flash
+func.func @many_queries(%q: tensor<2x5x16xf32>, %k: tensor<2x50x16xf32>) -> tensor<2x5x16xf32> {
+  %o = tenon.attention %q, (%k), (%k) normalise softmax empty zero layout ["b n d", "b n d", "b n d", "b n d"]
+     : (tensor<2x5x16xf32>, tensor<2x50x16xf32>, tensor<2x50x16xf32>) -> tensor<2x5x16xf32>
+  return %o : tensor<2x5x16xf32>
+}
+
+// CHECK-LABEL: func.func @uniform
+// CHECK: algorithm flash
+func.func @uniform(%q: tensor<2x1x16xf32>, %k: tensor<2x50x16xf32>) -> tensor<2x1x16xf32> {
+  %o = tenon.attention %q, (%k), (%k) normalise softmax empty uniform layout ["b n d", "b n d", "b n d", "b n d"]
+     : (tensor<2x1x16xf32>, tensor<2x50x16xf32>, tensor<2x50x16xf32>) -> tensor<2x1x16xf32>
+     keep (%b, %h, %i, %j) = %j < %b * 3
+  return %o : tensor<2x1x16xf32>
+}
