@@ -3,11 +3,13 @@
 // From the softmax outward, by what the operations mean and never by their names or order:
 // back to the product of query and key, forward to the product with the values.
 //
+#include "dialects/tenon/AttentionLayout.h"
 #include "dialects/tenon/ContractSpec.h"
+#include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
 #include "passes/attention/ElementTrace.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SaveAndRestore.h"
-#include "mlir/IR/Remarks.h"
 
 using namespace mlir;
 
@@ -54,8 +56,8 @@ Dim withKeyHead(const Dim &dim, const Dim &h, const Dim &groups, const Dim &keyH
   for (const Dim::Term &term : dim.terms()) {
     Dim product(term.coefficient);
     for (const Dim::AtomPtr &factor : term.factors) {
-      bool isKeyHead = factor->kind == Dim::AtomKind::FloorDiv && factor->operands[0] == h &&
-                       factor->operands[1] == groups;
+      bool isKeyHead =
+          factor->kind == Dim::AtomKind::FloorDiv && factor->operands[0] == h && factor->operands[1] == groups;
       Dim copy = factor->kind == Dim::AtomKind::Symbol ? Dim::symbol(factor->name) : Dim();
       if (!isKeyHead && factor->kind != Dim::AtomKind::Symbol)
         return dim;
@@ -81,6 +83,7 @@ struct AttentionOperand {
   Shape shape;
   std::string layout;
   double scale = 1.0;
+  bool wantsCopy = false; ///< No tensor behind it has rows a constant distance apart.
 };
 
 //===----------------------------------------------------------------------------===//
@@ -208,16 +211,35 @@ private:
     return "?";
   }
 
-  /// Finds the furthest tensor behind an operand that has a layout.
+  /// Finds the furthest tensor behind an operand that has a layout, preferring those whose rows are a constant distance
+  /// apart: of [rows, batch, …] a copy is read instead, which costs less than scores that do not stream.
   bool place(Value tensor, ArrayRef<StringRef> words, const llvm::StringMap<Dim> &indexOf, Through through,
              bool isQuery, AttentionOperand &result) {
     auto indices = llvm::map_to_vector<4>(words, [&](StringRef word) { return indexOf.lookup(word); });
     SmallVector<View> views = viewsOf(tensor, indices, roles.domain, through);
-    for (const View &view : llvm::reverse(views))
-      if (layOut(view, isQuery, result))
+    std::optional<AttentionOperand> scattered;
+    for (const View &view : llvm::reverse(views)) {
+      if (!layOut(view, isQuery, result))
+        continue;
+      if (hasConstantRows(result))
         return true;
+      if (!scattered)
+        scattered = result;
+    }
+    if (scattered) {
+      result = *scattered;
+      result.wantsCopy = true;
+      return true;
+    }
     return fail(isQuery ? "the queries have no layout of batch, heads, rows and depth"
                         : "the keys or values have no layout of batch, heads, rows and depth");
+  }
+
+  static bool hasConstantRows(const AttentionOperand &operand) {
+    std::string error;
+    std::optional<AttentionLayout> layout = AttentionLayout::parse(operand.layout, error);
+    return layout && layout->strideOf('n', operand.shape).isConstant() &&
+           layout->strideOf('d', operand.shape) == Dim(1);
   }
 
   bool layOut(View view, bool isQuery, AttentionOperand &result) {
@@ -236,7 +258,8 @@ private:
       char role = isKeyHead ? 'h' : letterOf(dim.symbol, isQuery);
       if (!role || (role == 'h' && !keyHead.empty() && !isKeyHead))
         return false;
-      layout += (layout.empty() ? "" : " ") + (dim.symbol.empty() ? std::to_string(dim.position) : std::string(1, role));
+      layout +=
+          (layout.empty() ? "" : " ") + (dim.symbol.empty() ? std::to_string(dim.position) : std::string(1, role));
       split.push_back(dim.size);
     }
     if (!addMissingRoles(layout, split, isQuery) || (!isQuery && !hasWantedHeads(layout, split)))
@@ -401,8 +424,8 @@ private:
       return fail("the weights are rearranged in a way that is no permutation");
     auto access = accessOf(weights, weightsAt, softmax.getResult(), roles.domain);
     bool inverse = access && llvm::all_of(llvm::zip(*access, at), [&](auto pair) {
-      return roles.domain.isEqual(std::get<0>(pair), std::get<1>(pair));
-    });
+                     return roles.domain.isEqual(std::get<0>(pair), std::get<1>(pair));
+                   });
     return inverse || fail("the weights are rearranged in a way that is no permutation");
   }
 
@@ -412,7 +435,37 @@ private:
 
   Value reshaped(const AttentionOperand &operand) { return reshapeTo(builder, loc, operand.tensor, operand.shape); }
 
+  /// The operand as [batch, heads, rows, depth].
+  void copyInOrder(AttentionOperand &operand) {
+    SmallVector<StringRef> names;
+    StringRef(operand.layout).split(names, ' ');
+    auto find = [&](StringRef name) { return llvm::find(names, name) - names.begin(); };
+    SmallVector<StringRef> order;
+    Shape shape;
+    for (StringRef name : {"b", "h", "n", "d"})
+      if (llvm::is_contained(names, name)) {
+        order.push_back(name);
+        shape.push_back(operand.shape[find(name)]);
+      }
+    if (!shape.back().isConstant()) // Rows stay of a size that is not constant.
+      return;
+    Value copy = MapOp::create(builder, loc, tensorOf(elementOf(operand.tensor), shape), reshaped(operand),
+                               [&](OpBuilder &b, Location loc, ValueRange tensors, ValueRange indices) -> Value {
+                                 auto at = llvm::map_to_vector(names, [&](StringRef name) -> Value {
+                                   int64_t position = 0;
+                                   if (!name.getAsInteger(10, position))
+                                     return arith::ConstantIndexOp::create(b, loc, position);
+                                   return indices[llvm::find(order, name) - order.begin()];
+                                 });
+                                 return LoadOp::create(b, loc, tensors[0], at);
+                               });
+    operand = {copy, shape, llvm::join(order, " "), operand.scale};
+  }
+
   Value create() {
+    for (AttentionOperand *operand : {&query, &key, &value})
+      if (operand->wantsCopy)
+        copyInOrder(*operand);
     SmallVector<Dim, 4> shape;
     std::string layout;
     auto append = [&](char letter, const Dim &symbol) {
@@ -428,11 +481,10 @@ private:
     for (auto [region, scalars] : {std::pair(&score, 5), {&weight, 5}})
       ElementTrace::addMissingCaptures(*region, scalars, captures.getArrayRef());
     Builder attributes(softmax.getContext());
-    auto op = AttentionOp::create(builder, loc, tensorOf(elementOf(product.getResult()), shape), reshaped(query),
-                                  ValueRange(reshaped(key)), ValueRange(reshaped(value)), captures.getArrayRef(),
-                                  Normaliser::Softmax, EmptyRow::Zero,
-                                  attributes.getStrArrayAttr({query.layout, key.layout, value.layout, layout}),
-                                  AttentionAlgorithmAttr());
+    auto op = AttentionOp::create(
+        builder, loc, tensorOf(elementOf(product.getResult()), shape), reshaped(query), ValueRange(reshaped(key)),
+        ValueRange(reshaped(value)), captures.getArrayRef(), Normaliser::Softmax, EmptyRow::Zero,
+        attributes.getStrArrayAttr({query.layout, key.layout, value.layout, layout}), AttentionAlgorithmAttr());
     if (!ElementTrace::isIdentity(score))
       op.getScore().takeBody(score);
     if (!ElementTrace::isIdentity(weight))
@@ -483,7 +535,7 @@ private:
   SmallVector<Dim, 4> at; ///< The softmax's indices in roles.
   Dim depthSymbol;
   AttentionOperand query, key, value;
-  std::function<bool()> placeKey;  ///< Once more, under other `wantedHeads`.
+  std::function<bool()> placeKey; ///< Once more, under other `wantedHeads`.
   std::optional<Dim> wantedHeads; ///< Of keys and values; any number if none.
   Value weights;
   SmallVector<Dim, 4> weightsAt; ///< The second contraction's weights' indices in roles.
