@@ -157,17 +157,23 @@ static Value byHeads(NodeContext &n, Value x, int64_t heads, StringRef attribute
   return n.graph.transpose(n.graph.reshape(x, {shape[0], shape[1], Dim(heads), *depth}), {0, 2, 1, 3});
 }
 
+/// Each key head for all the query heads it serves.
+static Value repeatHeads(NodeContext &n, Value x, const Dim &heads) {
+  Shape shape = shapeOf(x);
+  Dim group = heads.exactDiv(shape[1]).value_or(Dim(1));
+  if (group == Dim(1))
+    return x;
+  return n.graph.map(elementOf(x), {shape[0], heads, shape[2], shape[3]}, x,
+                     [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+                       SmallVector<Value> place(at);
+                       place[1] = s.div(at[1], s.size(group), Sign::Unsigned);
+                       return s.load(t[0], place);
+                     });
+}
+
 /// The scores as a tensor, for who asks to see them: as `mode` says.
 static Value scoresAsTensor(NodeContext &n, const AttentionRule &rule, Value q, Value k, int64_t mode) {
-  Shape shape = shapeOf(q), keys = shapeOf(k);
-  Dim group = shape[1].exactDiv(keys[1]).value_or(Dim(1));
-  if (group != Dim(1))
-    k = n.graph.map(elementOf(k), {keys[0], shape[1], keys[2], keys[3]}, k,
-                    [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-                      SmallVector<Value> place(at);
-                      place[1] = s.div(at[1], s.size(group), Sign::Unsigned);
-                      return s.load(t[0], place);
-                    });
+  k = repeatHeads(n, k, shapeOf(q)[1]);
   Value product = n.graph.contract("b h i d, b h j d -> b h i j", q, k);
   SmallVector<Value> inputs{product};
   llvm::append_range(inputs, rule.captures());
@@ -180,7 +186,8 @@ static Value scoresAsTensor(NodeContext &n, const AttentionRule &rule, Value q, 
     });
   };
   if (mode == 0)
-    return map([&](ScalarBuilder &s, Value x, ValueRange, ValueRange) { return s.mul(x, s.number(element, rule.scale)); });
+    return map(
+        [&](ScalarBuilder &s, Value x, ValueRange, ValueRange) { return s.mul(x, s.number(element, rule.scale)); });
   if (mode == 1)
     return map([&](ScalarBuilder &s, Value x, ValueRange, ValueRange) { return rule.score(s, x); });
   Value biased = map([&](ScalarBuilder &s, Value x, ValueRange at, ValueRange captured) {
@@ -196,6 +203,33 @@ static Value scoresAsTensor(NodeContext &n, const AttentionRule &rule, Value q, 
     Value none = s.number(element, -std::numeric_limits<double>::infinity());
     return s.select(s.compare(Comparison::Equal, v[1], none), s.number(element, 0), v[0]);
   });
+}
+
+/// Attention as two contractions and a softmax, for RaiseAttention to find as it finds an exporter's own: masks,
+/// transposes and repeated heads before it then become regions and layouts.
+static Value asContractions(NodeContext &n, AttentionRule rule, Value q, Value k, Value v) {
+  // An added -inf needs no condition beside it, unless the mask ends before the keys.
+  AttentionRule conditions = rule;
+  if (rule.hasBias() && (shapeOf(rule.mask).back() == rule.keys || shapeOf(rule.mask).back() == Dim(1)))
+    conditions.mask = {};
+  Value product = n.graph.contract("b h i d, b h j d -> b h i j", q, repeatHeads(n, k, shapeOf(q)[1]));
+  if (!product)
+    return {};
+  Type element = elementOf(q);
+  SmallVector<Value> inputs{product};
+  llvm::append_range(inputs, rule.captures());
+  Value scores = n.graph.map(element, shapeOf(product), inputs, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    ValueRange captured = t.drop_front();
+    Value score = rule.withBias(s, rule.score(s, s.load(t[0], at)), at, captured);
+    Value none = s.number(element, -std::numeric_limits<double>::infinity());
+    return conditions.hasKeep() ? s.select(conditions.keep(s, at, captured), score, none) : score;
+  });
+  Value weights = n.graph.softmax(scores, 3);
+  if (weights && rule.hasKeep()) // A row without any key is zero.
+    weights = n.graph.elementwise(element, weights, [&](ScalarBuilder &s, ArrayRef<Value> w) {
+      return s.select(s.isNaN(w[0]), s.number(element, 0), w[0]);
+    });
+  return n.graph.contract("b h i j, b h j d -> b h i d", weights, repeatHeads(n, v, shapeOf(q)[1]));
 }
 
 LogicalResult onnx_importer::importAttention(NodeContext &n) {
@@ -237,7 +271,9 @@ LogicalResult onnx_importer::importAttention(NodeContext &n) {
   };
   if (rule.hasKeep())
     what.keep = [&](ScalarBuilder &s, ValueRange at, ValueRange captured) { return rule.keep(s, at, captured); };
-  Value y = n.graph.attention(q, k, v, rule.captures(), what);
+  // Narrow types accumulate in float32, which only the op says.
+  bool isWide = elementOf(q).isF32() || elementOf(q).isF64();
+  Value y = isWide ? asContractions(n, rule, q, k, v) : n.graph.attention(q, k, v, rule.captures(), what);
   if (y && shapeOf(given).size() == 3) {
     y = n.graph.transpose(y, {0, 2, 1, 3});
     Shape wide = shapeOf(y);
