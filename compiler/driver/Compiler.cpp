@@ -139,8 +139,8 @@ static llvm::Expected<LoweredKernels> lowerFor(const Level &level, StringRef ker
   if (!lowered.module)
     return diagnostics.takeError("the kernels cannot be read back");
   (*lowered.module)->setAttr("tenon.target", targetOf(level, context));
-  if (hasBf16Dot(level))
-    (*lowered.module)->setAttr("tenon.bf16_dot", UnitAttr::get(context));
+  if (llvm::StringRef intrinsic = bf16DotIntrinsic(level); !intrinsic.empty())
+    (*lowered.module)->setAttr("tenon.bf16_dot", StringAttr::get(context, intrinsic));
   PassManager passes(context);
   addLoweringPasses(passes);
   if (failed(passes.run(*lowered.module)))

@@ -64,7 +64,9 @@ std::vector<std::string> requiredFeatures(const Level &level) {
   return required;
 }
 
-bool hasBf16Dot(const Level &level) { return llvm::is_contained(requiredFeatures(level), "avx512bf16"); }
+llvm::StringRef bf16DotIntrinsic(const Level &level) {
+  return llvm::is_contained(requiredFeatures(level), "avx512bf16") ? "llvm.x86.avx512bf16.dpbf16ps.512" : "";
+}
 
 /// Features of `level`, inherited ones included, that this machine lacks.
 static llvm::SmallVector<std::string> missingFeatures(const Level &level) {

@@ -53,8 +53,8 @@ const Level *findLevel(llvm::StringRef name);
 /// Every feature a machine must have to run the code of `level`, as LLVM spells them.
 std::vector<std::string> requiredFeatures(const Level &level);
 
-/// Whether the level has AVX-512's dot product of bf16 pairs.
-bool hasBf16Dot(const Level &level);
+/// LLVM's intrinsic for the level's dot product of bf16 pairs; empty if it has none.
+llvm::StringRef bf16DotIntrinsic(const Level &level);
 
 /// Whether this machine can run the code of `level`: its instructions are
 /// there and, for AMX, the kernel grants the tile registers.

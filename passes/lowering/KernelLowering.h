@@ -53,9 +53,6 @@ public:
   llvm::SmallVector<LaneValue> delinearise(mlir::Value row, llvm::ArrayRef<Dim> shape);
 };
 
-/// A module whose level adds products of bf16 pairs in one instruction has this attribute.
-inline constexpr llvm::StringLiteral bf16DotAttributeName = "tenon.bf16_dot";
-
 /// A tile is about this many elements of element-wise work: some microseconds.
 inline constexpr int64_t elementsPerTile = 8192;
 int64_t rowsPerTile(const Dim &rowLength);

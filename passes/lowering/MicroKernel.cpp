@@ -146,7 +146,8 @@ private:
   void addDots(OpBuilder &builder, Value factor, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
     auto pairs = VectorType::get({2 * tile.lanes}, builder.getBF16Type());
     auto asPairs = [&](Value words) { return vector::BitCastOp::create(builder, loc, pairs, words); };
-    auto name = builder.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512");
+    auto module = builder.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
+    auto name = module->getAttrOfType<StringAttr>(bf16DotAttributeName);
     for (auto [column, sum] : llvm::zip_equal(columns, sums)) {
       SmallVector<Value> operands{sum, asPairs(factor), asPairs(column)};
       sum = LLVM::CallIntrinsicOp::create(builder, loc, Type(vectorType), name, operands).getResult(0);

@@ -30,10 +30,14 @@
 
 namespace tenon {
 
+/// Of a module whose level adds the products of bf16 pairs in one instruction: the intrinsic's name, a string.
+/// vector<lanes x f32> of the sums, then two vectors of pairs.
+inline constexpr llvm::StringLiteral bf16DotAttributeName = "tenon.bf16_dot";
+
 /// How a word of A times a word of B is added to a sum.
 enum class TileStep {
   F32,       // one fused multiply-add
-  Bf16Dot,   // AVX-512's instruction for pairs of bf16 (denormals are zero)
+  Bf16Dot,   // the level's instruction for pairs of bf16 (denormals are zero)
   Bf16Split, // pairs of bf16 taken apart into f32: the even one is added first
 };
 

@@ -80,7 +80,7 @@ TEST(OnnxMalformed, HostileDims) {
 TEST(OnnxMalformed, UnknownTypesAndValues) {
   ::onnx::ModelProto model = addModel();
   weight(model).set_data_type(99);
-  EXPECT_EQ(errorOf(model), "m.onnx: initializer 'w': wanted an element type from 1 to 23, found number 99");
+  EXPECT_EQ(errorOf(model), "m.onnx: initializer 'w': wanted an element type from 1 to 26, found number 99");
   model = addModel();
   weight(model).clear_raw_data();
   weight(model).set_data_type(::onnx::TensorProto::UINT8);

@@ -300,8 +300,12 @@ TEST_F(VectorMathTest, SingleInstructionsAreNoCalls) {
 TEST_F(VectorMathTest, OtherTypesAreRefused) {
   OwningOpRef<ModuleOp> module = emptyModule();
   OpBuilder builder = OpBuilder::atBlockEnd(module->getBody());
-  Value x = arith::ConstantOp::create(builder, builder.getUnknownLoc(), builder.getF64FloatAttr(1));
-  EXPECT_FALSE(emitMath(builder, builder.getUnknownLoc(), infoOf("Exp").function, x));
+  Location loc = builder.getUnknownLoc();
+  Value wide = arith::ConstantOp::create(builder, loc, builder.getF64FloatAttr(1));
+  EXPECT_TRUE(emitMath(builder, loc, infoOf("Exp").function, wide));
+  EXPECT_FALSE(emitMath(builder, loc, infoOf("Sin").function, wide)) << "float64 has no sine yet";
+  Value narrow = arith::ConstantOp::create(builder, loc, builder.getF16FloatAttr(1));
+  EXPECT_FALSE(emitMath(builder, loc, infoOf("Exp").function, narrow)) << "narrower floats are computed in float32";
 }
 
 } // namespace
