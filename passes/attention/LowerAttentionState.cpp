@@ -139,8 +139,9 @@ FailureOr<KernelGrid> lowerAttentionMerge(KernelLowering &lowering, AttentionMer
 
 FailureOr<KernelGrid> lowerAttentionFinish(KernelLowering &lowering, AttentionFinishOp finish) {
   auto merge = finish.getState().getDefiningOp<AttentionMergeOp>();
-  StateLowering state(lowering, finish, merge ? ValueRange(merge.getStates()) : ValueRange(finish.getState()),
-                      finish.getNormaliser());
+  // Not ValueRange(finish.getState()), which would refer to a temporary.
+  ValueRange states = merge ? merge.getStates() : finish->getOperands().take_front(1);
+  StateLowering state(lowering, finish, states, finish.getNormaliser());
   std::string error;
   AttentionLayout layout = *AttentionLayout::parse(finish.getLayout(), error);
   KernelScope &scope = lowering.scope;

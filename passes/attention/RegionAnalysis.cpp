@@ -36,7 +36,7 @@ Dependence RegionAnalysis::dependenceOf(Value value) {
 bool RegionAnalysis::isUnchangedByShift(const Dim &dim, Value self) {
   for (const std::string &name : dim.symbols()) {
     Value leaf = domain.opaqueValue(name);
-    if (!isa<BlockArgument>(leaf) && (leaf == self || !isShiftInvariant(leaf)))
+    if (leaf && !isa<BlockArgument>(leaf) && (leaf == self || !isShiftInvariant(leaf)))
       return false;
   }
   auto shifted = [](const Dim &symbol) { return std::pair(std::string(*symbol.asSymbol()), symbol + Dim(1)); };
