@@ -38,10 +38,11 @@ struct PanelLowering {
   RegisterTile tile() const {
     TargetAttr target = lowering.target;
     auto module = lowering.kernel->getParentOfType<ModuleOp>();
-    TileStep step = !isPaired                               ? TileStep::F32
-                    : module->hasAttr(bf16DotAttributeName) ? TileStep::Bf16Dot
-                                                            : TileStep::Bf16Split;
-    return productTile(target.getVectorBits() / 32, target.getVectorRegisters(), target.getRowTile(), step);
+    auto dot = module->getAttrOfType<StringAttr>(bf16DotAttributeName);
+    TileStep step = !isPaired ? TileStep::F32 : dot ? TileStep::Bf16Dot : TileStep::Bf16Split;
+    RegisterTile tile = productTile(target.getVectorBits() / 32, target.getVectorRegisters(), target.getRowTile(), step);
+    tile.bf16Dot = dot ? dot.getValue() : "";
+    return tile;
   }
 
   /// One row of the left operand into scratch: a copy, or a producer's elements.

@@ -146,8 +146,7 @@ private:
   void addDots(OpBuilder &builder, Value factor, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
     auto pairs = VectorType::get({2 * tile.lanes}, builder.getBF16Type());
     auto asPairs = [&](Value words) { return vector::BitCastOp::create(builder, loc, pairs, words); };
-    auto module = builder.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
-    auto name = module->getAttrOfType<StringAttr>(bf16DotAttributeName);
+    auto name = builder.getStringAttr(tile.bf16Dot);
     for (auto [column, sum] : llvm::zip_equal(columns, sums)) {
       SmallVector<Value> operands{sum, asPairs(factor), asPairs(column)};
       sum = LLVM::CallIntrinsicOp::create(builder, loc, Type(vectorType), name, operands).getResult(0);

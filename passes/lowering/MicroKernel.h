@@ -47,6 +47,7 @@ struct RegisterTile {
   unsigned registers; // vector registers
   unsigned rows;      // tallest tile
   TileStep step = TileStep::F32;
+  llvm::StringRef bf16Dot = ""; // of Bf16Dot: the intrinsic, from bf16DotAttributeName
 
   static constexpr unsigned panelWidth = 16;
   unsigned vectorsPerPanel() const { return panelWidth / lanes; }
