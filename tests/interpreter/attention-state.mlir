@@ -1,20 +1,20 @@
 // One query, keys of scores 0 and ln 3, values 1 and 5: a, m, l = 16/3, ln 3, 4/3.
-// RUN: tenon-interpret %s --entry whole --input 0=1 --input 1=0,1.09861228866811 --input 2=1,5 | FileCheck %s --check-prefix=WHOLE
-// WHOLE: {{\[\[\[\[\[}}5.33333, 1.09861, 1.33333]]]]]
+// RUN: tenon-interpret %s --entry whole --input 0=1 --input 1=0,1.09861228866811 --input 2=1,5 | FileCheck %s --check-prefix=CHECK-WHOLE
+// CHECK-WHOLE: {{\[\[\[\[\[}}5.33333, 1.09861, 1.33333]]]]]
 
 // One key to a part: two states, whose merge is the same.
-// RUN: tenon-interpret %s --entry parts --input 0=1 --input 1=0,1.09861228866811 --input 2=1,5 | FileCheck %s --check-prefix=PARTS
-// PARTS: {{\[\[\[\[\[}}1, 0, 1]]]], {{\[\[\[\[}}5, 1.09861, 1]]]]]
-// RUN: tenon-interpret %s --entry merged --input 0=1 --input 1=0,1.09861228866811 --input 2=1,5 | FileCheck %s --check-prefix=WHOLE
+// RUN: tenon-interpret %s --entry parts --input 0=1 --input 1=0,1.09861228866811 --input 2=1,5 | FileCheck %s --check-prefix=CHECK-PARTS
+// CHECK-PARTS: {{\[\[\[\[\[}}1, 0, 1]]]], {{\[\[\[\[}}5, 1.09861, 1]]]]]
+// RUN: tenon-interpret %s --entry merged --input 0=1 --input 1=0,1.09861228866811 --input 2=1,5 | FileCheck %s --check-prefix=CHECK-WHOLE
 
 // With a sink of logit ln 3 beside them: l = 7/3, and 16/7 is the result.
-// RUN: tenon-interpret %s --entry sink --input 0=1 --input 1=0,1.09861228866811 --input 2=1,5 | FileCheck %s --check-prefix=SINK
-// SINK: {{\[\[}}2.28571]]
+// RUN: tenon-interpret %s --entry sink --input 0=1 --input 1=0,1.09861228866811 --input 2=1,5 | FileCheck %s --check-prefix=CHECK-SINK
+// CHECK-SINK: {{\[\[}}2.28571]]
 
 // No key is live: an empty state, and what the rule says.
-// RUN: tenon-interpret %s --entry dead --input 0=1 --input 1=0,1.09861228866811 --input 2=1,5 | FileCheck %s --check-prefix=DEAD
-// DEAD: {{\[\[\[\[\[}}0, -inf, 0]]]]]
-// DEAD: {{\[\[}}nan]]
+// RUN: tenon-interpret %s --entry dead --input 0=1 --input 1=0,1.09861228866811 --input 2=1,5 | FileCheck %s --check-prefix=CHECK-DEAD
+// CHECK-DEAD: {{\[\[\[\[\[}}0, -inf, 0]]]]]
+// CHECK-DEAD: {{\[\[}}nan]]
 
 func.func @whole(%q: tensor<1x1xf32>, %k: tensor<2x1xf32>, %v: tensor<2x1xf32>) -> tensor<1x1x1x1x3xf32> {
   %s = tenon.attention_update %q, %k, %v normalise softmax layout ["n d", "n d", "n d"]
