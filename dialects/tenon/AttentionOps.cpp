@@ -1,7 +1,5 @@
 //===- AttentionOps.cpp - text and verification of attention ---------------------===//
-#include "dialects/tenon/AttentionLayout.h"
-#include "dialects/tenon/InfixParser.h"
-#include "dialects/tenon/Tenon.h"
+#include "dialects/tenon/AttentionRegions.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -83,28 +81,6 @@ static ParseResult parseEnum(OpAsmParser &parser, OperationState &result, String
   return success();
 }
 
-/// `score (%x, %b, %h, %i, %j, %t) { … }` or `= …`: scalars first, then the captured tensors.
-static ParseResult parseOptionalRegion(OpAsmParser &parser, StringRef keyword, ArrayRef<Type> scalars,
-                                       ArrayRef<Type> captures, Type yielded, Region &region) {
-  if (failed(parser.parseOptionalKeyword(keyword)))
-    return success();
-  SmallVector<OpAsmParser::Argument> arguments;
-  SMLoc loc = parser.getCurrentLocation();
-  if (parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren))
-    return failure();
-  if (arguments.size() != scalars.size() + captures.size())
-    return parser.emitError(loc) << keyword << " takes " << scalars.size() << " scalars and " << captures.size()
-                                 << " captured tensors, found " << arguments.size() << " arguments";
-  for (auto [argument, type] : llvm::zip(arguments, llvm::concat<const Type>(scalars, captures)))
-    argument.type = type;
-  return parseElementRegion(parser, arguments, yielded, region);
-}
-
-static Type scoreTypeOf(Type queryType) {
-  Type element = cast<RankedTensorType>(queryType).getElementType();
-  return element.isF64() ? element : Float32Type::get(element.getContext());
-}
-
 ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
   Operands operands;
   ArrayAttr layouts;
@@ -133,24 +109,15 @@ ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
                                                     int32_t(operands.captures.size())}));
   result.addTypes(type.getResults());
 
-  Type score = scoreTypeOf(type.getInput(0)), index = builder.getIndexType();
+  Type score = scoreTypeOf(type.getInput(0));
   ArrayRef<Type> captures = type.getInputs().take_back(operands.captures.size());
-  SmallVector<Type> withScore{score, index, index, index, index}, indices(4, index);
+  SmallVector<Type> arguments = regionArguments(parser.getContext(), score, captures);
   Region *scoreRegion = result.addRegion(), *keepRegion = result.addRegion(), *weightRegion = result.addRegion();
-  if (parseOptionalRegion(parser, "score", withScore, captures, score, *scoreRegion) ||
-      parseOptionalRegion(parser, "keep", indices, captures, builder.getI1Type(), *keepRegion) ||
-      parseOptionalRegion(parser, "weight", withScore, captures, score, *weightRegion))
+  if (parseOptionalRegion(parser, "score", arguments, score, *scoreRegion) ||
+      parseOptionalRegion(parser, "keep", ArrayRef<Type>(arguments).drop_front(), builder.getI1Type(), *keepRegion) ||
+      parseOptionalRegion(parser, "weight", arguments, score, *weightRegion))
     return failure();
   return success();
-}
-
-static void printOptionalRegion(OpAsmPrinter &printer, StringRef keyword, Region &region) {
-  if (region.empty())
-    return;
-  printer << " " << keyword << " (";
-  llvm::interleaveComma(region.getArguments(), printer);
-  printer << ") ";
-  printer.printRegion(region, /*printEntryBlockArgs=*/false);
 }
 
 void AttentionOp::print(OpAsmPrinter &printer) {
@@ -188,28 +155,6 @@ AttentionOp::Sizes AttentionOp::getSizes() {
           k.sizeOf('n', key),   q.sizeOf('d', query), v.sizeOf('d', value)};
 }
 
-static LogicalResult verifyLayout(AttentionOp op, unsigned number, StringRef what, Value tensor) {
-  std::string error;
-  std::optional<AttentionLayout> layout = AttentionLayout::parse(op.getLayout(number), error);
-  if (!layout)
-    return op.emitOpError("layout of the ") << what << ": " << error;
-  Shape shape = shapeOf(tensor);
-  if (layout->roles.size() != shape.size())
-    return op.emitOpError("layout \"") << op.getLayout(number) << "\" of the " << what << " names "
-                                       << layout->roles.size() << " dimensions, the tensor is " << toString(shape);
-  for (auto [role, index, dim] : llvm::zip(layout->roles, layout->fixed, shape))
-    if (role == '#' && dim.constant() && index >= *dim.constant())
-      return op.emitOpError("layout of the ") << what << " selects slice " << index << " of a dimension of "
-                                              << dim.str();
-  return success();
-}
-
-static LogicalResult wantEqual(AttentionOp op, StringRef what, const Dim &wanted, const Dim &found) {
-  if (wanted == found)
-    return success();
-  return op.emitOpError("wants ") << what << " " << wanted.str() << ", found " << found.str();
-}
-
 static LogicalResult verifySizes(AttentionOp op) {
   AttentionOp::Sizes sizes = op.getSizes();
   Shape result = shapeOf(op.getResult());
@@ -221,39 +166,11 @@ static LogicalResult verifySizes(AttentionOp op) {
     return failure();
   unsigned sources = op.getKeys().size();
   for (unsigned s = 0; s < sources; ++s) {
-    Shape key = shapeOf(op.getKeys()[s]), value = shapeOf(op.getValues()[s]);
-    AttentionLayout k = layoutOf(op, 1 + s), v = layoutOf(op, 1 + sources + s);
-    if (failed(wantEqual(op, "keys of depth", sizes.depth, k.sizeOf('d', key))) ||
-        failed(wantEqual(op, "as many values as keys,", k.sizeOf('n', key), v.sizeOf('n', value))) ||
-        failed(wantEqual(op, "keys of batch", sizes.batch, k.sizeOf('b', key))) ||
-        failed(wantEqual(op, "values of batch", sizes.batch, v.sizeOf('b', value))) ||
-        failed(wantEqual(op, "values with key heads", k.sizeOf('h', key), v.sizeOf('h', value))))
+    if (failed(verifySource(op, sizes, layoutOf(op, 1 + s), op.getKeys()[s], layoutOf(op, 1 + sources + s),
+                            op.getValues()[s])))
       return failure();
   }
-  std::optional<int64_t> heads = sizes.heads.constant(), keyHeads = sizes.keyHeads.constant();
-  if (heads && keyHeads && (*keyHeads == 0 || *heads % *keyHeads != 0))
-    return op.emitOpError("wants the query heads to be a multiple of the key heads, found ")
-           << *heads << " on " << *keyHeads;
-  return success();
-}
-
-static LogicalResult verifyRegion(AttentionOp op, StringRef name, Region &region, bool takesScore, Type yielded) {
-  if (region.empty())
-    return success();
-  Type index = IndexType::get(op.getContext());
-  SmallVector<Type> wanted(takesScore ? 1 : 0, op.getScoreType());
-  wanted.append(4, index);
-  llvm::append_range(wanted, op.getCaptures().getTypes());
-  if (!region.hasOneBlock() || !llvm::equal(region.getArgumentTypes(), wanted))
-    return op.emitOpError("region ") << name << " wants the arguments " << TypeRange(wanted) << ", found "
-                                     << region.getArgumentTypes();
-  for (Operation &inner : region.front())
-    if (!isMemoryEffectFree(&inner))
-      return inner.emitOpError("has side effects: region ") << name << " of attention is pure arithmetic";
-  auto yield = dyn_cast<YieldOp>(region.front().getTerminator());
-  if (!yield || yield.getNumOperands() != 1 || yield.getOperand(0).getType() != yielded)
-    return op.emitOpError("wants region ") << name << " to yield one " << yielded;
-  return success();
+  return verifyHeads(op, sizes);
 }
 
 LogicalResult AttentionOp::verify() {
@@ -264,18 +181,19 @@ LogicalResult AttentionOp::verify() {
   if (getLayouts().size() != 2 + 2 * sources)
     return emitOpError("wants ") << 2 + 2 * sources << " layouts (query, keys, values, result), found "
                                  << getLayouts().size();
-  if (failed(verifyLayout(*this, 0, "query", getQuery())) ||
-      failed(verifyLayout(*this, 1 + 2 * sources, "result", getResult())))
+  if (failed(verifyLayout(*this, getLayout(0), "query", getQuery())) ||
+      failed(verifyLayout(*this, getLayout(1 + 2 * sources), "result", getResult())))
     return failure();
   for (unsigned s = 0; s < sources; ++s)
-    if (failed(verifyLayout(*this, 1 + s, "keys", getKeys()[s])) ||
-        failed(verifyLayout(*this, 1 + sources + s, "values", getValues()[s])))
+    if (failed(verifyLayout(*this, getLayout(1 + s), "keys", getKeys()[s])) ||
+        failed(verifyLayout(*this, getLayout(1 + sources + s), "values", getValues()[s])))
       return failure();
   if (failed(verifySizes(*this)))
     return failure();
-  Type i1 = IntegerType::get(getContext(), 1);
-  if (failed(verifyRegion(*this, "score", getScore(), true, getScoreType())) ||
-      failed(verifyRegion(*this, "keep", getKeep(), false, i1)))
+  SmallVector<Type> arguments = regionArguments(getContext(), getScoreType(), getCaptures().getTypes());
+  if (failed(verifyRegion(*this, "score", getScore(), arguments, getScoreType())) ||
+      failed(verifyRegion(*this, "keep", getKeep(), ArrayRef<Type>(arguments).drop_front(),
+                          IntegerType::get(getContext(), 1))))
     return failure();
-  return verifyRegion(*this, "weight", getWeight(), true, getScoreType());
+  return verifyRegion(*this, "weight", getWeight(), arguments, getScoreType());
 }

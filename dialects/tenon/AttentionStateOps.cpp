@@ -1,7 +1,5 @@
 //===- AttentionStateOps.cpp - text and verification of attention's states --------===//
-#include "dialects/tenon/AttentionLayout.h"
-#include "dialects/tenon/InfixParser.h"
-#include "dialects/tenon/Tenon.h"
+#include "dialects/tenon/AttentionRegions.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -9,26 +7,6 @@ using namespace tenon;
 //===----------------------------------------------------------------------------===//
 // Update: text
 //===----------------------------------------------------------------------------===//
-
-static Type scoreTypeOf(Type queryType) {
-  Type element = cast<RankedTensorType>(queryType).getElementType();
-  return element.isF64() ? element : Float32Type::get(element.getContext());
-}
-
-static ParseResult parseOptionalRegion(OpAsmParser &parser, StringRef keyword, ArrayRef<Type> types, Type yielded,
-                                       Region &region) {
-  if (failed(parser.parseOptionalKeyword(keyword)))
-    return success();
-  SmallVector<OpAsmParser::Argument> arguments;
-  SMLoc loc = parser.getCurrentLocation();
-  if (parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren))
-    return failure();
-  if (arguments.size() != types.size())
-    return parser.emitError(loc) << keyword << " takes " << types.size() << " arguments, found " << arguments.size();
-  for (auto [argument, type] : llvm::zip(arguments, types))
-    argument.type = type;
-  return parseElementRegion(parser, arguments, yielded, region);
-}
 
 ParseResult AttentionUpdateOp::parse(OpAsmParser &parser, OperationState &result) {
   SmallVector<OpAsmParser::UnresolvedOperand> operands(3), captures;
@@ -67,13 +45,12 @@ ParseResult AttentionUpdateOp::parse(OpAsmParser &parser, OperationState &result
   if (parser.resolveOperands(operands, type.getInputs(), loc, result.operands))
     return failure();
   result.addTypes(type.getResults());
-  SmallVector<Type> types{scoreTypeOf(type.getInput(0))};
-  types.append(4, builder.getIndexType());
-  llvm::append_range(types, type.getInputs().take_back(captured));
-  Region *score = result.addRegion(), *keep = result.addRegion();
-  if (parseOptionalRegion(parser, "score", types, types.front(), *score))
+  Type score = scoreTypeOf(type.getInput(0));
+  SmallVector<Type> arguments = regionArguments(builder.getContext(), score, type.getInputs().take_back(captured));
+  Region *scoreRegion = result.addRegion(), *keepRegion = result.addRegion();
+  if (parseOptionalRegion(parser, "score", arguments, score, *scoreRegion))
     return failure();
-  return parseOptionalRegion(parser, "keep", ArrayRef<Type>(types).drop_front(), builder.getI1Type(), *keep);
+  return parseOptionalRegion(parser, "keep", ArrayRef<Type>(arguments).drop_front(), builder.getI1Type(), *keepRegion);
 }
 
 void AttentionUpdateOp::print(OpAsmPrinter &printer) {
@@ -87,14 +64,8 @@ void AttentionUpdateOp::print(OpAsmPrinter &printer) {
                                 {"normaliser", "layouts", "parts_of"});
   printer << " : ";
   printer.printFunctionalType(*this);
-  for (auto [keyword, region] : {std::pair("score", &getScore()), {"keep", &getKeep()}}) {
-    if (region->empty())
-      continue;
-    printer << " " << keyword << " (";
-    llvm::interleaveComma(region->getArguments(), printer);
-    printer << ") ";
-    printer.printRegion(*region, /*printEntryBlockArgs=*/false);
-  }
+  printOptionalRegion(printer, "score", getScore());
+  printOptionalRegion(printer, "keep", getKeep());
 }
 
 //===----------------------------------------------------------------------------===//
@@ -120,65 +91,19 @@ Dim AttentionUpdateOp::getParts() {
   return keys ? getSizes().keys.ceilDiv(Dim(*keys)) : Dim(1);
 }
 
-static LogicalResult verifyLayouts(AttentionUpdateOp op) {
-  StringRef names[] = {"query", "keys", "values"};
-  if (op.getLayouts().size() != 3)
-    return op.emitOpError("wants 3 layouts (query, keys, values), found ") << op.getLayouts().size();
-  for (unsigned operand = 0; operand < 3; ++operand) {
-    std::string error;
-    std::optional<AttentionLayout> layout = AttentionLayout::parse(op.getLayout(operand), error);
-    if (!layout)
-      return op.emitOpError("layout of the ") << names[operand] << ": " << error;
-    Shape shape = shapeOf(op->getOperand(operand));
-    if (layout->roles.size() != shape.size())
-      return op.emitOpError("layout \"") << op.getLayout(operand) << "\" of the " << names[operand] << " names "
-                                         << layout->roles.size() << " dimensions, the tensor is " << toString(shape);
-    for (auto [role, index, dim] : llvm::zip(layout->roles, layout->fixed, shape))
-      if (role == '#' && dim.constant() && index >= *dim.constant())
-        return op.emitOpError("layout of the ") << names[operand] << " selects slice " << index
-                                                << " of a dimension of " << dim.str();
-  }
-  return success();
-}
-
-static LogicalResult verifyRegion(AttentionUpdateOp op, StringRef name, Region &region, bool takesScore, Type yielded) {
-  if (region.empty())
-    return success();
-  SmallVector<Type> wanted(takesScore ? 1 : 0, op.getScoreType());
-  wanted.append(4, IndexType::get(op.getContext()));
-  llvm::append_range(wanted, op.getCaptures().getTypes());
-  if (!region.hasOneBlock() || !llvm::equal(region.getArgumentTypes(), wanted))
-    return op.emitOpError("region ") << name << " wants the arguments " << TypeRange(wanted) << ", found "
-                                     << region.getArgumentTypes();
-  for (Operation &inner : region.front())
-    if (!isMemoryEffectFree(&inner))
-      return inner.emitOpError("has side effects: region ") << name << " of attention is pure arithmetic";
-  auto yield = dyn_cast<YieldOp>(region.front().getTerminator());
-  if (!yield || yield.getNumOperands() != 1 || yield.getOperand(0).getType() != yielded)
-    return op.emitOpError("wants region ") << name << " to yield one " << yielded;
-  return success();
-}
-
 LogicalResult AttentionUpdateOp::verify() {
-  if (failed(verifyLayouts(*this)))
+  if (getLayouts().size() != 3)
+    return emitOpError("wants 3 layouts (query, keys, values), found ") << getLayouts().size();
+  if (failed(verifyLayout(*this, getLayout(0), "query", getQuery())) ||
+      failed(verifyLayout(*this, getLayout(1), "keys", getKey())) ||
+      failed(verifyLayout(*this, getLayout(2), "values", getValue())))
     return failure();
   if (std::optional<int64_t> keys = getPartsOf(); keys && *keys <= 0)
     return emitOpError("wants parts of at least one key, found ") << *keys;
   AttentionOp::Sizes sizes = getSizes();
-  AttentionLayout k = layoutOf(*this, 1), v = layoutOf(*this, 2);
-  Shape key = shapeOf(getKey()), value = shapeOf(getValue());
-  auto want = [&](StringRef what, const Dim &wanted, const Dim &found) -> LogicalResult {
-    return wanted == found ? success() : LogicalResult(emitOpError("wants ") << what << " " << wanted.str() << ", found " << found.str());
-  };
-  if (failed(want("keys of depth", sizes.depth, k.sizeOf('d', key))) ||
-      failed(want("as many values as keys,", sizes.keys, v.sizeOf('n', value))) ||
-      failed(want("keys of batch", sizes.batch, k.sizeOf('b', key))) ||
-      failed(want("values of batch", sizes.batch, v.sizeOf('b', value))) ||
-      failed(want("values with key heads", sizes.keyHeads, v.sizeOf('h', value))))
+  if (failed(verifySource(*this, sizes, layoutOf(*this, 1), getKey(), layoutOf(*this, 2), getValue())) ||
+      failed(verifyHeads(*this, sizes)))
     return failure();
-  std::optional<int64_t> heads = sizes.heads.constant(), keyHeads = sizes.keyHeads.constant();
-  if (heads && keyHeads && (*keyHeads == 0 || *heads % *keyHeads != 0))
-    return emitOpError("wants the query heads to be a multiple of the key heads, found ") << *heads << " on " << *keyHeads;
   // A kernel has a name of its own for every expression: there the number of parts is one of its dims.
   Shape state = shapeOf(getState());
   bool inKernel = (*this)->getParentOfType<KernelOp>() && !state.empty();
@@ -188,9 +113,11 @@ LogicalResult AttentionUpdateOp::verify() {
            << toString(wanted) << ", found " << toString(state);
   if (elementOf(getState()) != getScoreType())
     return emitOpError("wants a state of ") << getScoreType() << ", found " << elementOf(getState());
-  if (failed(verifyRegion(*this, "score", getScore(), true, getScoreType())))
+  SmallVector<Type> arguments = regionArguments(getContext(), getScoreType(), getCaptures().getTypes());
+  if (failed(verifyRegion(*this, "score", getScore(), arguments, getScoreType())))
     return failure();
-  return verifyRegion(*this, "keep", getKeep(), false, IntegerType::get(getContext(), 1));
+  return verifyRegion(*this, "keep", getKeep(), ArrayRef<Type>(arguments).drop_front(),
+                      IntegerType::get(getContext(), 1));
 }
 
 //===----------------------------------------------------------------------------===//
