@@ -53,7 +53,7 @@ static const char *valueOf(const std::string &header, const char *key) {
 }
 
 static bool parseDescription(const char *value, tenon_dtype &dtype) {
-  if (!value || *value++ != '\'')
+  if (!value || *value++ != '\'' || std::strlen(value) < 4)
     return false;
   for (const Description &each : descriptions) {
     bool sizeOnly = each.text[0] == '|' && std::strchr("|<=>", *value); // order means nothing for a byte

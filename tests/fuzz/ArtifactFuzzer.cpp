@@ -5,7 +5,8 @@
 //===----------------------------------------------------------------------===//
 //
 // The bytes are sealed with right sizes and checksums, so that what is behind
-// them is reached, then inspected and loaded. Nothing is run: a kernel in a
+// them is reached, then inspected and loaded; a file of an odd length is taken as
+// it is. Nothing is run: a kernel in a
 // wrong file may do anything, as in a wrong shared library. Most changes are of
 // one number in one record of a table.
 //
@@ -60,7 +61,7 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max
 static std::vector<uint8_t> seal(const uint8_t *data, size_t size) {
   std::vector<uint8_t> bytes(data, data + size);
   Header header;
-  if (size < sizeof(header))
+  if (size < sizeof(header) || size % 2 != 0)
     return bytes;
   std::memcpy(&header, data, sizeof(header));
   std::memcpy(header.magic, magic, sizeof(magic));

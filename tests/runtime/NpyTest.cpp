@@ -64,6 +64,16 @@ TEST(Npy, bfloat16) {
   std::remove(file("brain").c_str());
 }
 
+// The header may end anywhere, even where its text says what the elements are.
+TEST(Npy, headersCutAnywhere) {
+  const std::string header = "{'fortran_order': False, 'shape': (1,), 'descr': '|i1', }";
+  for (size_t length = 0; length < header.find('}'); ++length) {
+    NpyArray array;
+    std::string error = readText(header.substr(0, length), "a", array);
+    EXPECT_EQ(length >= header.find(", }"), error == "ok") << length << ": " << error;
+  }
+}
+
 TEST(Npy, scalarsAndVectors) {
   float value = 3;
   int64_t one = 1;
