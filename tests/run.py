@@ -82,7 +82,7 @@ def build_preset(preset, *targets):
 def sanitizers(build, options):
     """What needs no LLVM under ASan with UBSan, in the fuzzers' build; what has threads under TSan."""
     passed = failed = 0
-    for preset, targets, select in (("fuzz", (), ("-LE", "fuzz")), ("tsan", ("tenon-runtime-test",), ("-R", "^tenon-runtime-test$"))):
+    for preset, targets, select in (("fuzz", ("tenon-tests",), ("-LE", "fuzz")), ("tsan", ("tenon-runtime-test",), ("-R", "^tenon-runtime-test$"))):
         folder = build_preset(preset, *targets)
         more = run_ctest(folder, options, *select) if folder else (0, 1)
         passed, failed = passed + more[0], failed + more[1]
