@@ -1,6 +1,7 @@
 //===- Compiler.cpp - a model in, an artifact out -----------------------------------===//
 #include "compiler/driver/Compiler.h"
 #include "compiler/codegen/Codegen.h"
+#include "compiler/codegen/MatrixUnit.h"
 #include "compiler/driver/Diagnostics.h"
 #include "compiler/driver/ModelImpl.h"
 #include "compiler/explain/Explain.h"
@@ -141,6 +142,8 @@ static llvm::Expected<LoweredKernels> lowerFor(const Level &level, StringRef ker
   (*lowered.module)->setAttr("tenon.target", targetOf(level, context));
   if (llvm::StringRef intrinsic = bf16DotIntrinsic(level); !intrinsic.empty())
     (*lowered.module)->setAttr("tenon.bf16_dot", StringAttr::get(context, intrinsic));
+  if (DictionaryAttr tiles = bf16TilesOf(level, context))
+    (*lowered.module)->setAttr("tenon.bf16_tile", tiles);
   PassManager passes(context);
   addLoweringPasses(passes);
   if (failed(passes.run(*lowered.module)))

@@ -15,6 +15,7 @@
 #ifndef TENON_DIALECTS_TENON_CONTRACTSPEC_H
 #define TENON_DIALECTS_TENON_CONTRACTSPEC_H
 
+#include "dialects/tenon/Dim.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringRef.h"
 #include <optional>
@@ -36,6 +37,12 @@ struct ContractSpec {
   Indices summed() const;
   Indices lone() const;
 };
+
+/// Elements of 16 bits stand in panels as words of two neighbours along k, in tiles of 16 words:
+/// what a matrix unit takes at once. The words of `depth` elements, a number or a Dim; zeros fill the last tile.
+inline constexpr int64_t pairTile = 16;
+inline int64_t pairWords(int64_t depth) { return (depth + 2 * pairTile - 1) / (2 * pairTile) * pairTile; }
+inline Dim pairWords(const Dim &depth) { return depth.ceilDiv(Dim(2 * pairTile)) * Dim(pairTile); }
 
 /// The position of an index in a list, or -1.
 int positionOf(llvm::StringRef index, llvm::ArrayRef<llvm::StringRef> list);

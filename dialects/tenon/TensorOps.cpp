@@ -155,7 +155,8 @@ static FailureOr<std::pair<Shape, Shape>> logicalShapes(ContractOp op, const Con
     return op.emitOpError("wants ") << columns.str() << " columns in panels of " << *op.getPanels() << ", found "
                                     << toString(rhs);
   int summed = positionOf(spec.rhs[0], spec.lhs);
-  bool isPaired = pair == 2 && summed >= 0 && summed < int(lhs.size()) && rhs[1] == lhs[summed].ceilDiv(Dim(pair));
+  bool isPaired = pair == 2 && summed >= 0 && summed < int(lhs.size()) &&
+                  rhs[1] == pairWords(lhs[summed]);
   return std::make_pair(lhs, Shape{isPaired ? lhs[summed] : rhs[1], columns});
 }
 

@@ -112,7 +112,8 @@ def Tenon_ContractOp : Tenon_Op<"contract", [Pure, DeclareOpInterfaceMethods<Ten
     element type itself for f64 and integers).
 
     With `panels W` the second operand stands in column panels, `[ceil(N/W), K, W]` for
-    `k n`: the weight layout of every CPU level.
+    `k n`: the weight layout of every CPU level. Elements of bf16 stand there in pairs along k,
+    zeros making up whole tiles of 16 pairs: `[ceil(N/W), ceil(K/32) * 16, 2 W]`.
   }];
   let arguments = (ins StrAttr:$spec, AnyRankedTensor:$lhs, AnyRankedTensor:$rhs,
                        OptionalAttr<I64Attr>:$panels, OptionalAttr<TypeAttr>:$accumulate);

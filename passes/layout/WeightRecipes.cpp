@@ -1,5 +1,6 @@
 //===- WeightRecipes.cpp - weights made from other weights ----------------------------===//
 #include "passes/layout/WeightRecipes.h"
+#include "dialects/tenon/ContractSpec.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -84,12 +85,14 @@ WeightOp WeightRecipes::panels(WeightOp input, int64_t width) {
               builder.getNamedAttr("width", builder.getI64IntegerAttr(width)));
 }
 
-// Panels of two columns of the transpose are the pairs, missing rows zero; the rest
+// Panels of 32 columns of the transpose are 16 pairs each, missing rows zero; the rest
 // is panels of pairs.
 WeightOp WeightRecipes::pairPanels(WeightOp input, int64_t width) {
-  WeightOp pairs = panels(transpose(input, {1, 0}), 2); // [ceil(K / 2), N, 2]
-  int64_t rows = typeOf(pairs).getDimSize(0), columns = typeOf(pairs).getDimSize(1);
-  return panels(reshape(pairs, {rows, 2 * columns}), 2 * width);
+  constexpr int64_t pairs = pairTile;
+  WeightOp tiles = panels(transpose(input, {1, 0}), 2 * pairs); // [ceil(K / 32), N, 32]
+  int64_t count = typeOf(tiles).getDimSize(0), columns = typeOf(tiles).getDimSize(1);
+  WeightOp rows = transpose(reshape(tiles, {count, columns, pairs, 2}), {0, 2, 1, 3});
+  return panels(reshape(rows, {count * pairs, 2 * columns}), 2 * width);
 }
 
 WeightOp WeightRecipes::cast(WeightOp input, Type element) {

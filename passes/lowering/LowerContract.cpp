@@ -7,6 +7,7 @@
 //
 #include "dialects/tenon/ContractSpec.h"
 #include "passes/lowering/KernelLowering.h"
+#include "passes/lowering/MatrixTiles.h"
 #include "passes/lowering/PackedProduct.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -32,16 +33,21 @@ struct PanelLowering {
   Shape lhs = shapeOf(op.getLhs()), result = shapeOf(op.getResult());
   int64_t depth = *lhs[1].constant(), columns = *result[1].constant();
   bool isPaired = elementOf(op.getLhs()).isBF16();
-  int64_t words = isPaired ? (depth + 1) / 2 : depth;
+  int64_t words = isPaired ? pairWords(depth) : depth;
   ProductBlocking blocking = productBlocking(tile(), words);
 
   RegisterTile tile() const {
     TargetAttr target = lowering.target;
     auto module = lowering.kernel->getParentOfType<ModuleOp>();
     auto dot = module->getAttrOfType<StringAttr>(bf16DotAttributeName);
-    TileStep step = !isPaired ? TileStep::F32 : dot ? TileStep::Bf16Dot : TileStep::Bf16Split;
+    auto unit = module->getAttrOfType<DictionaryAttr>(bf16TileAttributeName);
+    TileStep step = !isPaired ? TileStep::F32
+                    : unit    ? TileStep::Bf16Tile
+                    : dot     ? TileStep::Bf16Dot
+                              : TileStep::Bf16Split;
     RegisterTile tile = productTile(target.getVectorBits() / 32, target.getVectorRegisters(), target.getRowTile(), step);
     tile.bf16Dot = dot ? dot.getValue() : "";
+    tile.unit = unit;
     return tile;
   }
 
@@ -60,11 +66,11 @@ struct PanelLowering {
     });
   }
 
-  /// The same for pairs; the one that an odd depth lacks is zero.
+  /// The same for pairs; the elements behind the row's last are zero.
   void loadPairs(Value row, Value kBegin, Value kCount, Value toOffset) {
     Value two = scope.index(2, loc);
-    Value begin = scope.mul(kBegin, two, loc), to = scope.mul(toOffset, two, loc);
-    Value count = scope.minimum(scope.mul(kCount, two, loc), scope.sub(scope.index(depth, loc), begin, loc), loc);
+    Value begin = scope.mul(kBegin, two, loc), to = scope.mul(toOffset, two, loc), room = scope.mul(kCount, two, loc);
+    Value count = scope.minimum(room, scope.sub(scope.index(depth, loc), begin, loc), loc);
     Type bf16 = BFloat16Type::get(builder.getContext());
     Value memory = scope.function.scratch(builder, loc, bf16, scope.index(0, loc));
     emitLaneLoop(scope, loc, count, tile().lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
@@ -72,10 +78,12 @@ struct PanelLowering {
       LaneValue element = lowering.reader(op.getLhs(), emitter)({LaneValue::uniform(row), column});
       emitter.store(element, memory, scope.add(to, j.value, loc));
     });
-    if (depth % 2 == 0)
+    if (depth == 2 * words)
       return;
     Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(bf16));
-    RegionEmitter(scope, 1, loc).store(LaneValue::uniform(zero), memory, scope.add(to, count, loc));
+    emitLoop(scope, loc, count, room, [&](Value j) {
+      RegionEmitter(scope, 1, loc).store(LaneValue::uniform(zero), memory, scope.add(to, j, loc));
+    });
   }
 
   /// Applies the map behind the contraction to a piece of finished sums and stores it.

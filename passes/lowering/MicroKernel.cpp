@@ -8,6 +8,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/lowering/IndexMath.h"
+#include "passes/lowering/MatrixTiles.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -135,6 +136,8 @@ private:
     case TileStep::Bf16Split:
       addFused(builder, half(builder, factor, Even), halves(builder, columns, Even), sums);
       return addFused(builder, half(builder, factor, Odd), halves(builder, columns, Odd), sums);
+    case TileStep::Bf16Tile:
+      llvm_unreachable("a matrix unit takes whole tiles: MatrixTiles.h");
     }
   }
 
@@ -362,8 +365,20 @@ static StringRef stepName(TileStep step) {
     return "_dot";
   case TileStep::Bf16Split:
     return "_split";
+  case TileStep::Bf16Tile:
+    return "_tile";
   }
   llvm_unreachable("every TileStep is above");
+}
+
+/// Rows behind the last are computed on up to a whole tile: they are the caller's scratch.
+static void emitWholeTiles(OpBuilder &builder, Location loc, const RegisterTile &tile,
+                           const TileFunction::Strides &strides, ValueRange x) {
+  IndexMath index{builder, loc};
+  Value rows = index.mul(index.ceilDiv(x[Height], matrixTileSide), matrixTileSide);
+  emitMatrixTiles(builder, loc,
+                  {tile.unit, x[ABase], x[AOffset], strides.aRow, x[BBase], x[BOffset], x[PanelStride], strides.bK, x[CBase],
+                   x[COffset], strides.cRow, rows, x[Panels], x[K], x[Accumulate]});
 }
 
 TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const Strides &strides) {
@@ -387,10 +402,13 @@ TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const 
   function->setAttr("passthrough", builder.getStrArrayAttr({"noinline"}));
   Block *body = function.addEntryBlock();
   builder.setInsertionPointToStart(body);
-  emitHeightSwitch(builder, loc, body->getArgument(Height), tile.rows,
-                   [&](OpBuilder &inner, Location, unsigned height) {
-                     HeightEmitter(loc, tile, height, strides, body->getArguments()).emit(inner);
-                   });
+  if (tile.takesWholeTiles())
+    emitWholeTiles(builder, loc, tile, strides, body->getArguments());
+  else
+    emitHeightSwitch(builder, loc, body->getArgument(Height), tile.rows,
+                     [&](OpBuilder &inner, Location, unsigned height) {
+                       HeightEmitter(loc, tile, height, strides, body->getArguments()).emit(inner);
+                     });
   func::ReturnOp::create(builder, loc);
   return TileFunction(function, strides.fetchesAhead);
 }

@@ -39,6 +39,7 @@ enum class TileStep {
   F32,       // one fused multiply-add
   Bf16Dot,   // the level's instruction for pairs of bf16 (denormals are zero)
   Bf16Split, // pairs of bf16 taken apart into f32: the even one is added first
+  Bf16Tile,  // whole tiles of pairs on a matrix unit (MatrixTiles.h; denormals are zero)
 };
 
 /// What a level's registers hold; filled from the target's level table.
@@ -47,9 +48,12 @@ struct RegisterTile {
   unsigned registers; // vector registers
   unsigned rows;      // tallest tile
   TileStep step = TileStep::F32;
-  llvm::StringRef bf16Dot = ""; // of Bf16Dot: the intrinsic, from bf16DotAttributeName
+  llvm::StringRef bf16Dot = {}; // of Bf16Dot: the intrinsic, from bf16DotAttributeName
+  mlir::DictionaryAttr unit = {}; // of Bf16Tile: its intrinsics (MatrixTiles.h)
 
   static constexpr unsigned panelWidth = 16;
+  /// Of k and of the rows of A and C, a product takes whole tiles only: the caller pads.
+  bool takesWholeTiles() const { return step == TileStep::Bf16Tile; }
   unsigned vectorsPerPanel() const { return panelWidth / lanes; }
 
   /// Panels a tile of `height` rows is wide: as many of `most` as the registers hold

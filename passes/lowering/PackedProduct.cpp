@@ -53,6 +53,8 @@ Value packedProductGrid(OpBuilder &builder, Location loc, const PackedProduct &p
 
 RegisterTile productTile(unsigned lanes, unsigned registers, unsigned rows, TileStep step) {
   constexpr unsigned enoughRows = 8;
+  if (step == TileStep::Bf16Tile)
+    return {lanes, registers, rows, step};
   bool splits = step == TileStep::Bf16Split; // what is taken apart needs registers too
   RegisterTile tile{lanes, splits ? registers * 3 / 4 : registers, rows, step};
   auto rowsAt = [&](unsigned panels) { return (tile.registers - 1) / (panels * tile.vectorsPerPanel()) - 1; };
@@ -63,6 +65,10 @@ RegisterTile productTile(unsigned lanes, unsigned registers, unsigned rows, Tile
 
 ProductBlocking productBlocking(const RegisterTile &tile, int64_t k) {
   ProductBlocking blocking;
+  if (tile.takesWholeTiles()) {
+    blocking.kSlab = 256; // two panels of B are 32 KB, in the first-level cache
+    return blocking;
+  }
   if (tile.panelsAt(tile.rows) == 1)
     blocking.kSlab = 768;
   if (k > 1024)
@@ -80,7 +86,8 @@ public:
   ProductEmitter(Location loc, ModuleOp module, const PackedProduct &product)
       : loc(loc), product(product), blocking(product.blocking),
         family(TileFunction::get(module, product.tile,
-                                 {blocking.aPitch(), RegisterTile::panelWidth, blocking.cPitch()})) {}
+                                 {blocking.aPitch(), RegisterTile::panelWidth, blocking.cPitch(), 1,
+                                  /*fetchesAhead=*/!product.tile.takesWholeTiles()})) {}
 
   void emit(OpBuilder &builder) {
     IndexMath index{builder, loc};
@@ -143,10 +150,12 @@ private:
     return {number, begin, index.min(count, index.sub(product.k, begin))};
   }
 
-  /// So few rows that memory limits them are cut lower, for tiles that fetch from
+  /// A matrix unit takes a block at once. So few rows that memory limits them are cut lower, for tiles that fetch from
   /// it the fastest.
   Value tallest(OpBuilder &builder, Value rows) const {
     IndexMath index{builder, loc};
+    if (product.tile.takesWholeTiles())
+      return index.constant(blocking.rowBlock);
     int64_t low = TileFunction::lowHeight(product.tile);
     Value areFew = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ule, rows, index.constant(2 * low));
     return arith::SelectOp::create(builder, loc, areFew, index.constant(low), index.constant(product.tile.rows));
@@ -156,6 +165,8 @@ private:
   /// many rows reuse the slab of a few panels best while it is in L1.
   Value widthOf(OpBuilder &builder, Value height) const {
     IndexMath index{builder, loc};
+    if (product.tile.takesWholeTiles())
+      return index.constant(blocking.panelGroup);
     Value narrow = index.constant(product.tile.panelsAt(product.tile.rows));
     Value isLow = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, height,
                                         index.constant(product.tile.rows / 2));

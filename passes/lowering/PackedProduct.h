@@ -58,7 +58,7 @@ RegisterTile productTile(unsigned lanes, unsigned registers, unsigned rows, Tile
 struct PackedProduct {
   RegisterTile tile;
   ProductBlocking blocking;
-  mlir::Value rows, panels, k; // index: M, ceil(N / 16), K in words
+  mlir::Value rows, panels, k; // index: M, ceil(N / 16), K in words; whole tiles where the tile takes only those
   mlir::Value b, bOffset;      // memref<?xf32>, index: the first panel
   mlir::Value scratch;         // memref<?xf32> of scratchFloats() elements, on a cache line
   mlir::Value firstTile, lastTile;

@@ -19,10 +19,10 @@ func.func @twice(%x: tensor<5x8xf32>, %z: tensor<3x8xf32>) -> (tensor<5x20xf32>,
   return %a, %b : tensor<5x20xf32>, tensor<3x20xf32>
 }
 
-// bf16 stands in pairs along k, an odd last one beside zero.
+// bf16 stands in pairs along k, zeros making up tiles of 16 pairs.
 tenon.weight @narrow : tensor<7x20xbf16> = #tenon.random<1, 0.1>
 // CHECK-LABEL: func.func @pairs
-// CHECK: tenon.contract "m k, k n -> m n" %arg0, %{{.*}} panels 16 : (tensor<5x7xbf16>, tensor<2x4x32xbf16>) -> tensor<5x20xf32>
+// CHECK: tenon.contract "m k, k n -> m n" %arg0, %{{.*}} panels 16 : (tensor<5x7xbf16>, tensor<2x16x32xbf16>) -> tensor<5x20xf32>
 func.func @pairs(%x: tensor<5x7xbf16>) -> tensor<5x20xf32> {
   %w = tenon.get @narrow : tensor<7x20xbf16>
   %y = tenon.contract "m k, k n -> m n" %x, %w : (tensor<5x7xbf16>, tensor<7x20xbf16>) -> tensor<5x20xf32>

@@ -2,6 +2,7 @@
 
 #include "PlainProduct.h"
 
+#include "compiler/codegen/MatrixUnit.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -13,8 +14,8 @@ using namespace mlir;
 
 namespace tenon {
 
-RegisterTile registerTile(const Level &level) {
-  return productTile(level.lanes(), level.vectorRegisters, level.tileRows);
+RegisterTile registerTile(const Level &level, TileStep step) {
+  return productTile(level.lanes(), level.vectorRegisters, level.tileRows, step);
 }
 
 /// Stores a piece of C row by row, whole panels at once, the last one as far as N goes.
@@ -35,7 +36,7 @@ static void storePiece(OpBuilder &builder, Location loc, unsigned lanes,
 }
 
 OwningOpRef<ModuleOp> plainProductModule(MLIRContext &context, const Level &level, const ProductBlocking &blocking,
-                                         int64_t k) {
+                                         int64_t k, TileStep step) {
   OpBuilder builder(&context);
   Location loc = builder.getUnknownLoc();
   OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
@@ -43,7 +44,8 @@ OwningOpRef<ModuleOp> plainProductModule(MLIRContext &context, const Level &leve
   KernelFunction kernel = KernelFunction::create(builder, loc, *module, "product", {f32, f32, f32}, 3);
   IndexMath index{builder, loc};
   PackedProduct product;
-  product.tile = registerTile(level);
+  product.tile = registerTile(level, step);
+  product.tile.unit = bf16TilesOf(level, &context);
   product.blocking = blocking;
   product.rows = kernel.dim(0);
   product.panels = index.ceilDiv(kernel.dim(1), 16);

@@ -18,11 +18,13 @@
 
 namespace tenon {
 
-RegisterTile registerTile(const Level &level);
+RegisterTile registerTile(const Level &level, TileStep step = TileStep::F32);
 
-/// The module with kernel "product". K is static where `k` is not 0.
+/// The module with kernel "product". K is static where `k` is not 0. Of another step than F32 an element of A and B
+/// is a word (MicroKernel.h).
 mlir::OwningOpRef<mlir::ModuleOp> plainProductModule(mlir::MLIRContext &context, const Level &level,
-                                                     const ProductBlocking &blocking, int64_t k = 0);
+                                                     const ProductBlocking &blocking, int64_t k = 0,
+                                                     TileStep step = TileStep::F32);
 
 /// Compiles and prints diagnostics to stderr on failure.
 mlir::FailureOr<CodeImage> compilePlainProduct(const Level &level, const ProductBlocking &blocking, int64_t k = 0);
