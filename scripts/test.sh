@@ -8,6 +8,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/setup.sh
+scripts/setup.sh --tests
 scripts/build.sh
 exec build/venv/bin/python tests/run.py --build build/release "$@"

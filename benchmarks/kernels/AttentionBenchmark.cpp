@@ -6,7 +6,7 @@
 
 #include "benchmarks/kernels/ArtifactKernel.h"
 #include "benchmarks/kernels/Measure.h"
-#include "benchmarks/kernels/MemoryRate.h"
+#include "compiler/machine/Rates.h"
 
 #include <random>
 

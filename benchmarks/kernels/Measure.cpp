@@ -5,7 +5,7 @@
 #include <map>
 
 #include "benchmarks/kernels/FmaPeak.h"
-#include "benchmarks/kernels/MemoryRate.h"
+#include "compiler/machine/Rates.h"
 #include "compiler/codegen/Codegen.h"
 #include "mlir/IR/MLIRContext.h"
 #include "tenon/kernel_abi.h"

@@ -61,8 +61,20 @@ std::string describe(Operation &op) {
   return text;
 }
 
-std::string describe(const TensorDesc &tensor, RankedTensorType type) {
-  return std::string(format::dataTypeName(tensor.dataType)) + toString(shapeOf(type));
+ExplainedTensor explainTensor(const TensorDesc &tensor, RankedTensorType type) {
+  Shape shape = shapeOf(type);
+  return {tensor.name, std::string(format::dataTypeName(tensor.dataType)) + toString(shape), {shape.begin(), shape.end()}};
+}
+
+/// The dispatches that compute what `op` reads, directly or through reshapes.
+void collectProducers(Operation *op, llvm::SetVector<Operation *> &producers) {
+  for (Value operand : op->getOperands())
+    if (Operation *producer = operand.getDefiningOp()) {
+      if (isa<DispatchOp>(producer))
+        producers.insert(producer);
+      else
+        collectProducers(producer, producers);
+    }
 }
 
 //===----------------------------------------------------------------------------===//
@@ -91,20 +103,35 @@ private:
     ExplainedEntry explained;
     explained.name = entry.name;
     for (auto [type, tensor] : llvm::zip(function.getArgumentTypes(), entry.inputs))
-      explained.inputs.push_back({tensor.name, describe(tensor, cast<RankedTensorType>(type))});
+      explained.inputs.push_back(explainTensor(tensor, cast<RankedTensorType>(type)));
     for (auto [type, tensor] : llvm::zip(function.getResultTypes(), entry.outputs))
-      explained.outputs.push_back({tensor.name, describe(tensor, cast<RankedTensorType>(type))});
+      explained.outputs.push_back(explainTensor(tensor, cast<RankedTensorType>(type)));
     // Commands are the dispatches in order, then copies of what is returned elsewhere too.
     auto dispatches = llvm::to_vector(function.getOps<DispatchOp>());
     auto returned = cast<func::ReturnOp>(function.getBody().front().getTerminator());
     for (auto [number, command] : llvm::enumerate(entry.commands)) {
       bool isCopy = command.kind == format::CommandKind::copy;
-      explained.commands.push_back(isCopy ? explainCopy(returned.getOperand(command.operands[1].index))
-                                          : explainDispatch(dispatches[number]));
+      Value copied = isCopy ? returned.getOperand(command.operands[1].index) : Value();
+      explained.commands.push_back(isCopy ? explainCopy(copied) : explainDispatch(dispatches[number]));
+      explained.commands.back().reads = producersOf(isCopy ? copied.getDefiningOp() : dispatches[number], isCopy, dispatches);
       explained.commands.back().number = number;
       explained.commands.back().sources = command.source;
     }
     return explained;
+  }
+
+  /// The numbers of the dispatches before `op`, or of itself where its result is what is copied.
+  static std::vector<unsigned> producersOf(Operation *op, bool isCopied, ArrayRef<DispatchOp> dispatches) {
+    llvm::SetVector<Operation *> producers;
+    if (isCopied && isa_and_nonnull<DispatchOp>(op))
+      producers.insert(op);
+    else if (op)
+      collectProducers(op, producers);
+    std::vector<unsigned> numbers;
+    for (auto [number, dispatch] : llvm::enumerate(dispatches))
+      if (producers.contains(dispatch))
+        numbers.push_back(number);
+    return numbers;
   }
 
   ExplainedCommand explainDispatch(DispatchOp dispatch) {

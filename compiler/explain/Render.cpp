@@ -1,5 +1,6 @@
 //===- Render.cpp - an explanation as text and as JSON ---------------------------------===//
 #include "compiler/explain/Explanation.h"
+#include "compiler/explain/Quantities.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
@@ -23,6 +24,14 @@ std::string checkSizes(const Explanation &explanation, const Sizes &sizes) {
   return "";
 }
 
+std::vector<std::string> missingSizes(const Explanation &explanation, const Sizes &sizes) {
+  std::vector<std::string> missing;
+  for (const ExplainedSymbol &symbol : explanation.symbols)
+    if (!sizes.count(symbol.name))
+      missing.push_back(symbol.name);
+  return missing;
+}
+
 namespace {
 
 Dim withSizes(const Dim &dim, const Sizes &sizes) {
@@ -35,17 +44,6 @@ Dim withSizes(const Dim &dim, const Sizes &sizes) {
 //===----------------------------------------------------------------------------===//
 // Text
 //===----------------------------------------------------------------------------===//
-
-/// "1.23 G" and the like.
-std::string scaled(double value) {
-  static const char *const prefixes[] = {"", "k", "M", "G", "T", "P"};
-  unsigned prefix = 0;
-  for (; value >= 1000 && prefix + 1 < std::size(prefixes); ++prefix)
-    value /= 1000;
-  std::string text;
-  llvm::raw_string_ostream(text) << llvm::format(prefix == 0 ? "%.0f " : "%.3g ", value) << prefixes[prefix];
-  return text;
-}
 
 std::string quantity(const Dim &dim, const char *unit) {
   if (std::optional<int64_t> value = dim.constant())
@@ -121,12 +119,6 @@ private:
     if (!operations.isConstant() || !moved.isConstant() || *moved.constant() == 0)
       return "";
     return formatted(", %.1f FLOP/B", double(*operations.constant()) / double(*moved.constant()));
-  }
-
-  static std::string formatted(const char *format, double value) {
-    std::string text;
-    llvm::raw_string_ostream(text) << llvm::format(format, value);
-    return text;
   }
 
   void renderDecisions() {

@@ -7,6 +7,7 @@
 #include "compiler/driver/Compiler.h"
 #include "compiler/tools/Peer.h"
 #include "compiler/tools/Verify.h"
+#include "compiler/tools/WorkFolder.h"
 #include "compiler/tools/commands.h"
 #include "CLI/CLI.hpp"
 #include "llvm/ADT/STLExtras.h"
@@ -34,20 +35,6 @@ struct Row {
     std::nth_element(sorted.begin(), sorted.begin() + ptrdiff_t(sorted.size() / 2), sorted.end());
     return sorted[sorted.size() / 2];
   }
-};
-
-/// Removed with all in it at the end of its scope.
-struct WorkFolder {
-  WorkFolder() {
-    std::string pattern = (fs::temp_directory_path() / "tenon-bench-XXXXXX").string();
-    if (const char *made = ::mkdtemp(pattern.data()))
-      path = made;
-  }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  fs::path path;
 };
 
 class BenchCommand {

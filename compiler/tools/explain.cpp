@@ -1,8 +1,11 @@
 //===- explain.cpp - tenon explain -----------------------------------------------------===//
 #include "compiler/driver/Compiler.h"
 #include "compiler/explain/Explanation.h"
+#include "compiler/tools/Profile.h"
 #include "compiler/tools/commands.h"
 #include "CLI/CLI.hpp"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/raw_ostream.h"
 #include <cstdio>
 
 namespace tenon {
@@ -12,8 +15,11 @@ struct ExplainCommand {
   std::string model;
   std::vector<std::string> dims;
   bool json = false;
+  std::string html;
+  unsigned threads = 0;
 
   int run();
+  int writePage(const Explanation &explanation, const Sizes &sizes);
 };
 
 int fail(const std::string &message, int code = 1) {
@@ -37,9 +43,29 @@ int ExplainCommand::run() {
     return fail(llvm::toString(explanation.takeError()));
   if (std::string wrong = checkSizes(*explanation, sizes); !wrong.empty())
     return fail(wrong);
+  if (!html.empty())
+    return writePage(*explanation, sizes);
   std::string text = json ? renderJson(*explanation, sizes) : renderText(*explanation, sizes);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return std::fflush(stdout) == 0 ? 0 : fail("the explanation cannot be written");
+}
+
+int ExplainCommand::writePage(const Explanation &explanation, const Sizes &sizes) {
+  if (std::vector<std::string> missing = missingSizes(explanation, sizes); !missing.empty())
+    return fail("--html runs the model: give --dim for " + llvm::join(missing, ", ") + ", such as --dim " + missing[0] + "=1", 2);
+  std::fprintf(stderr, "[explain] compiling for this machine and running for two seconds\n");
+  auto measurement = profile(model, explanation, sizes, threads);
+  if (!measurement)
+    return fail(llvm::toString(measurement.takeError()));
+  std::string page = renderHtml(explanation, sizes, *measurement);
+  llvm::Error error = llvm::writeToOutput(html, [&](llvm::raw_ostream &out) {
+    out << page;
+    return llvm::Error::success();
+  });
+  if (error)
+    return fail(html + ": " + llvm::toString(std::move(error)));
+  std::fprintf(stderr, "%s: open it in a browser\n", html.c_str());
+  return 0;
 }
 
 } // namespace
@@ -52,6 +78,9 @@ void addExplainCommand(CLI::App &app, Command &command) {
       ->required();
   explain->add_option("--dim", state->dims, "name=size: costs for this size; may be repeated. Default: expressions");
   explain->add_flag("--json", state->json, "As JSON");
+  explain->add_option("--html", state->html,
+                      "Run it on this machine and write one page: graph, times, roofline, decisions. Wants every --dim");
+  explain->add_option("--threads", state->threads, "Of that run (default: CPUs this process may use)");
   explain->callback([state, &command] { command = [state] { return state->run(); }; });
 }
 

@@ -99,6 +99,12 @@ std::string Runner::load() {
   tenon_session_options sessionOptions{};
   sessionOptions.struct_bytes = sizeof(sessionOptions);
   sessionOptions.threads = options.threads;
+  if (options.onCommand) {
+    sessionOptions.trace = [](void *user, const tenon_trace_event *event) {
+      static_cast<const RunOptions *>(user)->onCommand(*event);
+    };
+    sessionOptions.trace_user = const_cast<RunOptions *>(&options);
+  }
   tenon_session *made = nullptr;
   error = take(tenon_session_create(model.get(), &sessionOptions, &made));
   session.reset(made);

@@ -7,7 +7,10 @@
 #ifndef TENON_RUNTIME_TOOLS_RUN_ARTIFACT_H
 #define TENON_RUNTIME_TOOLS_RUN_ARTIFACT_H
 
+#include "tenon/tenon.h"
+
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,6 +33,8 @@ struct RunOptions {
   bool quiet = false; ///< nothing on standard error but errors
   std::string trust;  ///< public key whose signature the artifact must have, or empty
   std::string trace;  ///< file for a trace of the last run, or empty
+  /// Called after each command of each run, if there is something to call.
+  std::function<void(const tenon_trace_event &event)> onCommand;
 };
 
 /// Loads, binds, runs, writes `<output>.npy` files, prints times to standard
