@@ -84,7 +84,7 @@ void addRunCommand(CLI::App &app, Command &command) {
   run->add_option("--input", state->inputs, "NAME=FILE.npy, the name as in the model, or FILE.npz; may be repeated")
       ->check(checkInput);
   run->add_flag("--random", options.random, "Make up the inputs that have no file; integers stay inside the tables they index");
-  run->add_option("--shape", state->shapes, "NAME=1x128: the dims of a made-up input")->check(checkShape);
+  run->add_option("--shape", state->shapes, "NAME=1x128: the dims of a made-up input; the others follow where they share names of dims")->check(checkShape);
   run->add_option("--entry", options.entry, "Entry point (default: main)");
   run->add_option("--output-dir", options.outputFolder, "Write every output to DIR/NAME.npy");
   run->add_option("--level", options.level, "Run this level's code (default: the best this machine has)");

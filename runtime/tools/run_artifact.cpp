@@ -11,10 +11,12 @@
 #include "runtime/tools/signature.h"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
 
 namespace tenon {
@@ -45,6 +47,8 @@ private:
   std::string chooseEntry();
   std::string readFiles();
   std::string readInputs();
+  void noteSizes(const tenon_tensor_info &info, const std::vector<int64_t> &dims);
+  std::string chooseDims(const tenon_tensor_info &info, std::vector<int64_t> &dims) const;
   uint64_t rowsIndexedBy(const char *input) const;
   std::string checkNames() const;
   std::string bindInputs();
@@ -59,6 +63,7 @@ private:
   std::unique_ptr<tenon_session, Release> session;
   const tenon_entry *entry = nullptr;
   NpzArrays files;              ///< inputs read from files, by name
+  std::map<std::string, int64_t> sizes; ///< of the model's dims, from inputs that have theirs
   std::vector<NpyArray> arrays; ///< one per input
   std::vector<double> seconds;
 };
@@ -145,18 +150,55 @@ uint64_t Runner::rowsIndexedBy(const char *input) const {
   return 2;
 }
 
-std::string Runner::makeUp(const tenon_tensor_info &info, NpyArray &array) const {
-  for (const auto &[name, dims] : options.shapes)
-    if (name == info.name)
-      array.dims = dims;
-  if (array.dims.empty())
-    for (uint32_t i = 0; i < info.rank; ++i) {
-      char *end;
-      array.dims.push_back(std::strtoll(info.dims[i], &end, 10));
-      if (*end)
-        return std::string("input '") + info.name + "': its dimension " + std::to_string(i) + " is " + info.dims[i] +
-               "; give --shape " + info.name + "=1x128 or --input " + info.name + "=FILE.npy";
+/// What this input's dims say of the model's.
+void Runner::noteSizes(const tenon_tensor_info &info, const std::vector<int64_t> &dims) {
+  for (uint32_t i = 0; i < info.rank && i < dims.size(); ++i)
+    if (!std::isdigit(static_cast<unsigned char>(*info.dims[i])))
+      sizes.emplace(info.dims[i], dims[i]);
+}
+
+/// The value of "128", "batch" or "past + 2 * step", if all its names are known.
+static bool evaluate(const std::string &text, const std::map<std::string, int64_t> &sizes, int64_t &value) {
+  value = 0;
+  for (size_t begin = 0; begin <= text.size();) {
+    size_t end = std::min(text.find(" + ", begin), text.size());
+    int64_t product = 1;
+    for (size_t first = begin; first <= end;) {
+      size_t last = std::min(text.find(" * ", first), end);
+      std::string factor = text.substr(first, last - first);
+      char *rest;
+      int64_t number = std::strtoll(factor.c_str(), &rest, 10);
+      auto known = sizes.find(factor);
+      if (factor.empty() || (*rest && known == sizes.end()))
+        return false;
+      product *= *rest ? known->second : number;
+      first = last + 3;
     }
+    value += product;
+    begin = end + 3;
+  }
+  return true;
+}
+
+/// Those given, or what the other inputs' dims leave no choice about.
+std::string Runner::chooseDims(const tenon_tensor_info &info, std::vector<int64_t> &dims) const {
+  for (const auto &[name, given] : options.shapes)
+    if (name == info.name) {
+      dims = given;
+      return "";
+    }
+  for (uint32_t i = 0; i < info.rank; ++i) {
+    dims.emplace_back();
+    if (!evaluate(info.dims[i], sizes, dims.back()))
+      return std::string("input '") + info.name + "': its dimension " + std::to_string(i) + " is " + info.dims[i] +
+             "; give --shape " + info.name + "=1x128 or --input " + info.name + "=FILE.npy";
+  }
+  return "";
+}
+
+std::string Runner::makeUp(const tenon_tensor_info &info, NpyArray &array) const {
+  if (std::string error = chooseDims(info, array.dims); !error.empty())
+    return error;
   array.dtype = info.dtype;
   size_t count = 1, bytes = tenon_dtype_bytes(info.dtype);
   for (int64_t dim : array.dims)
@@ -192,10 +234,6 @@ std::string Runner::makeUp(const tenon_tensor_info &info, NpyArray &array) const
   return "";
 }
 
-static bool endsWith(const std::string &text, const std::string &ending) {
-  return text.size() > ending.size() && text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
-}
-
 std::string Runner::readFiles() {
   std::string error;
   for (const auto &[name, file] : options.inputs) {
@@ -223,6 +261,16 @@ std::string Runner::readInputs() {
   if (error.empty())
     error = checkNames();
   arrays.resize(tenon_entry_input_count(entry));
+  for (size_t i = 0; i < arrays.size() && error.empty(); ++i) {
+    tenon_tensor_info info;
+    error = take(tenon_entry_input(entry, i, &info));
+    for (const auto &[name, array] : files)
+      if (error.empty() && name == info.name)
+        noteSizes(info, array.dims);
+    for (const auto &[name, dims] : options.shapes)
+      if (error.empty() && name == info.name)
+        noteSizes(info, dims);
+  }
   for (size_t i = 0; i < arrays.size() && error.empty(); ++i) {
     tenon_tensor_info info;
     error = take(tenon_entry_input(entry, i, &info));

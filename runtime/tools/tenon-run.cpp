@@ -27,7 +27,7 @@ tenon-run --doctor                  show what this machine has
   --input NAME=FILE.npy   an input; NAME as in the model, dots and slashes included
   --input FILE.npz        an input for each array in the file, by its name
   --random                make up the inputs that have no file
-  --shape NAME=1x128      the dims of a made-up input
+  --shape NAME=1x128      the dims of a made-up input; the others follow where they share names of dims
   --entry NAME            entry point to run (default: main)
   --output-dir DIR        write every output to DIR/NAME.npy; a slash makes a subfolder
   --level NAME            run this level's code (default: the best this machine has)
