@@ -1,11 +1,12 @@
-//===- Attention.cpp - attention as its definition says, row by row -----------------------===//
+//===- Attention.cpp - attention as its definition says ------------------------------------===//
 //
-// For one query: all scores over all sources, then their weights, then the weighted
-// sum of the values. Nothing streams and nothing is skipped; the regions are evaluated
-// for every key, live or not, since a load must be in range for each.
+// For one head: all scores of all queries over all sources, then their weights (AttentionWeights.cpp),
+// then the weighted sums of the values. Nothing streams and nothing is skipped; the regions are
+// evaluated for every key, live or not, since a load must be in range for each.
 //
 //===-----------------------------------------------------------------------------===//
 #include "dialects/tenon/AttentionLayout.h"
+#include "interpreter/AttentionWeights.h"
 #include "interpreter/Placement.h"
 #include "interpreter/RegionProgram.h"
 
@@ -44,27 +45,13 @@ struct Source {
   const Array &keys, &values;
   Placement key, value;
   int64_t groupSize; ///< query heads to a key head
+  int64_t first = 0; ///< the number of its first key
 };
-
-struct Key {
-  double score = 0, weight = 0;
-  bool live = true;
-};
-
-/// The keys of one query, source after source.
-using Row = std::vector<std::vector<Key>>;
-
-template <typename Visit> void forLive(Row &row, Visit visit) {
-  for (std::vector<Key> &source : row)
-    for (Key &key : source)
-      if (key.live)
-        visit(key);
-}
 
 class Attention {
 public:
-  Attention(AttentionOp op, Operands operands, const Evaluation &evaluation, Array &result)
-      : op(op), operands(operands), evaluation(evaluation), queries(*operands[0]), result(result),
+  Attention(AttentionOp op, Operands operands, const Evaluation &evaluation, std::vector<Array> &results)
+      : op(op), operands(operands), evaluation(evaluation), queries(*operands[0]), results(results), result(results[0]),
         type(op.getScoreType().isF64() ? DType::F64 : DType::F32) {}
 
   llvm::Error run() {
@@ -74,9 +61,8 @@ public:
       return error;
     for (int64_t b = 0; b < query.size[0]; ++b)
       for (int64_t h = 0; h < query.size[1]; ++h)
-        for (int64_t i = 0; i < query.size[2]; ++i)
-          if (llvm::Error error = runQuery(b, h, i))
-            return error;
+        if (llvm::Error error = runHead(b, h))
+          return error;
     return llvm::Error::success();
   }
 
@@ -95,6 +81,8 @@ private:
         error = place(op.getLayout(1 + count + s), source.values, source.value);
       if (!error)
         error = checkSource(source);
+      source.first = allKeys;
+      allKeys += source.key.size[2];
       sources.push_back(source);
     }
     return error;
@@ -142,47 +130,66 @@ private:
     return compile(op.getWeight(), 1, weight);
   }
 
-  llvm::Error runQuery(int64_t b, int64_t h, int64_t i) {
-    Row row(sources.size());
-    for (auto [source, keys] : llvm::zip(sources, row)) {
-      keys.resize(source.key.size[2]);
-      for (auto [j, key] : llvm::enumerate(keys))
-        if (llvm::Error error = scoreKey(source, b, h, i, j, key))
-          return error;
+  llvm::Error runHead(int64_t b, int64_t h) {
+    WeightMatrix matrix(query.size[2], std::vector<WeightedKey>(allKeys));
+    for (auto [i, row] : llvm::enumerate(matrix))
+      for (const Source &source : sources)
+        for (int64_t j = 0; j < source.key.size[2]; ++j)
+          if (llvm::Error error = scoreKey(source, b, h, i, j, row[source.first + j]))
+            return error;
+    storeMore(matrix, b, h);
+    auto round = [&](double value) { return this->round(value); };
+    Normalisation how{op.getNormaliser(), int64_t(op.getCount().value_or(0)), op.getOverQueries(), op.getEmpty()};
+    std::vector<bool> hasWeights = weigh(how, matrix, round);
+    for (auto [i, row] : llvm::enumerate(matrix)) {
+      if (hasWeights[i])
+        for (auto [j, key] : llvm::enumerate(row))
+          if (llvm::Error error = weighKey(b, h, i, j, key))
+            return error;
+      for (int64_t d = 0; d < output.size[3]; ++d) {
+        double without = op.getEmpty() == EmptyRow::NaN && allKeys ? std::nan("") : 0;
+        result.floats[output.at(b, h, i, d)] =
+            hasWeights[i] ? evaluation.round(result.dtype, sumValues(row, b, h, d)) : without;
+      }
     }
-    if (!normalise(row)) {
-      for (int64_t d = 0; d < output.size[3]; ++d)
-        result.floats[output.at(b, h, i, d)] = op.getEmpty() == EmptyRow::NaN && hasKeys(row) ? std::nan("") : 0;
-      return llvm::Error::success();
-    }
-    for (std::vector<Key> &keys : row)
-      for (auto [j, key] : llvm::enumerate(keys))
-        if (llvm::Error error = weighKey(b, h, i, j, key))
-          return error;
-    for (int64_t d = 0; d < output.size[3]; ++d)
-      result.floats[output.at(b, h, i, d)] = evaluation.round(result.dtype, sumValues(row, b, h, d));
     return llvm::Error::success();
   }
 
-  llvm::Error scoreKey(const Source &source, int64_t b, int64_t h, int64_t i, int64_t j, Key &key) {
+  /// What `also` asks for: the scores, and the logarithm of the sum of their exponentials.
+  void storeMore(const WeightMatrix &matrix, int64_t b, int64_t h) {
+    constexpr double dead = -std::numeric_limits<double>::infinity();
+    for (auto [number, name] : llvm::enumerate(op.getAlsoAttr() ? op.getAlsoAttr().getValue() : ArrayRef<Attribute>()))
+      for (auto [i, row] : llvm::enumerate(matrix)) {
+        Array &more = results[1 + number];
+        int64_t at = (b * query.size[1] + h) * query.size[2] + int64_t(i);
+        if (cast<StringAttr>(name).getValue() == "scores")
+          for (auto [j, key] : llvm::enumerate(row))
+            more.floats[at * allKeys + int64_t(j)] = key.live ? key.score : dead;
+        else
+          more.floats[at] = logSumExp(row, [&](double value) { return round(value); });
+      }
+  }
+
+  llvm::Error scoreKey(const Source &source, int64_t b, int64_t h, int64_t i, int64_t j, WeightedKey &key) {
     for (int64_t d = 0; d < query.size[3]; ++d)
       key.score = round(key.score + round(queries.floats[query.at(b, h, i, d)] *
                                           source.keys.floats[source.key.at(b, h / source.groupSize, j, d)]));
+    int64_t number = source.first + j;
     if (score) {
-      if (llvm::Error error = evaluate(*score, key.score, b, h, i, j))
+      if (llvm::Error error = evaluate(*score, key.score, b, h, i, number))
         return error;
       key.score = score->result().f;
     }
     if (!keep)
       return llvm::Error::success();
-    setIndices(*keep, 0, b, h, i, j);
+    setIndices(*keep, 0, b, h, i, number);
     if (!keep->run())
       return keep->fault();
     key.live = keep->result().i != 0;
     return llvm::Error::success();
   }
 
-  llvm::Error weighKey(int64_t b, int64_t h, int64_t i, int64_t j, Key &key) {
+  llvm::Error weighKey(int64_t b, int64_t h, int64_t i, int64_t j, WeightedKey &key) {
     if (!weight)
       return llvm::Error::success();
     if (llvm::Error error = evaluate(*weight, key.weight, b, h, i, j))
@@ -204,48 +211,11 @@ private:
     return program.run() ? llvm::Error::success() : program.fault();
   }
 
-  static bool hasKeys(const Row &row) {
-    return llvm::any_of(row, [](const std::vector<Key> &keys) { return !keys.empty(); });
-  }
-
-  /// Weights from scores. False for a row without a live key that has no weights at all.
-  bool normalise(Row &row) {
-    size_t live = 0, all = 0;
-    forLive(row, [&](Key &) { ++live; });
-    for (std::vector<Key> &keys : row)
-      all += keys.size();
-    if (live == 0) {
-      if (op.getEmpty() != EmptyRow::Uniform && op.getEmpty() != EmptyRow::IgnoreKeep)
-        return false;
-      for (std::vector<Key> &keys : row)
-        for (Key &key : keys)
-          key = {key.score, round(1.0 / double(all)), true};
-      if (op.getEmpty() == EmptyRow::Uniform)
-        return true;
-    }
-    normaliseLive(row);
-    return true;
-  }
-
-  void normaliseLive(Row &row) {
-    double greatest = -std::numeric_limits<double>::infinity(), sum = 0;
-    bool softmax = op.getNormaliser() == Normaliser::Softmax;
-    forLive(row, [&](Key &key) {
-      greatest = std::isnan(greatest) || std::isnan(key.score) ? std::nan("") : std::max(greatest, key.score);
-    });
-    forLive(row, [&](Key &key) {
-      key.weight = softmax ? round(std::exp(round(key.score - greatest))) : key.score;
-      sum = round(sum + key.weight);
-    });
-    if (op.getNormaliser() != Normaliser::None)
-      forLive(row, [&](Key &key) { key.weight = round(key.weight / sum); });
-  }
-
-  double sumValues(const Row &row, int64_t b, int64_t h, int64_t d) {
+  double sumValues(const std::vector<WeightedKey> &row, int64_t b, int64_t h, int64_t d) {
     double sum = 0;
-    for (auto [source, keys] : llvm::zip(sources, row))
-      for (auto [j, key] : llvm::enumerate(keys))
-        if (key.live)
+    for (const Source &source : sources)
+      for (int64_t j = 0; j < source.key.size[2]; ++j)
+        if (const WeightedKey &key = row[source.first + j]; key.live)
           sum = round(sum + round(key.weight * source.values.floats[source.value.at(b, h / source.groupSize, j, d)]));
     return sum;
   }
@@ -254,24 +224,30 @@ private:
   Operands operands;
   const Evaluation &evaluation;
   const Array &queries;
+  std::vector<Array> &results;
   Array &result;
   Placement query, output;
   std::vector<Source> sources;
+  int64_t allKeys = 0;
   DType type;
   std::optional<RegionProgram> score, keep, weight;
 };
 
 } // namespace
 
-llvm::Expected<Array> evaluateAttention(AttentionOp op, Operands operands, const Evaluation &evaluation) {
-  llvm::Expected<Array> result = makeResult(op.getResult(), evaluation);
-  if (!result)
-    return result.takeError();
-  if (!result->isFloat() || !operands[0]->isFloat())
+llvm::Expected<std::vector<Array>> evaluateAttention(AttentionOp op, Operands operands, const Evaluation &evaluation) {
+  std::vector<Array> results;
+  for (Value each : op->getResults()) {
+    llvm::Expected<Array> result = makeResult(each, evaluation);
+    if (!result)
+      return result.takeError();
+    results.push_back(std::move(*result));
+  }
+  if (!results[0].isFloat() || !operands[0]->isFloat())
     return errorAt(op, "wanted floating-point elements, found " + toString(operands[0]->dtype));
-  if (llvm::Error error = Attention(op, operands, evaluation, *result).run())
+  if (llvm::Error error = Attention(op, operands, evaluation, results).run())
     return error;
-  return result;
+  return results;
 }
 
 } // namespace tenon

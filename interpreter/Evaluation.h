@@ -12,6 +12,8 @@ struct Evaluation {
   const WeightStore &weights;
   Arithmetic arithmetic;
   const DimValues &dims;
+  /// Null within kernels, which see no states.
+  SessionMemory *memory = nullptr;
 
   /// Rounds in plain arithmetic, else leaves the value alone.
   double round(DType dtype, double value) const {
@@ -35,11 +37,18 @@ llvm::Expected<Array> evaluateReduce(ReduceOp op, Operands operands, const Evalu
 llvm::Expected<Array> evaluateScatter(ScatterOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateSoftmax(SoftmaxOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateNorm(NormOp op, Operands operands, const Evaluation &evaluation);
-llvm::Expected<Array> evaluateAttention(AttentionOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<std::vector<Array>> evaluateAttention(AttentionOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAttentionUpdate(AttentionUpdateOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAttentionMerge(AttentionMergeOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAttentionFinish(AttentionFinishOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateWeight(WeightOp op, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateStateGet(StateGetOp op, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateAppend(AppendOp op, Operands operands, const Evaluation &evaluation);
+/// What the run leaves in the states and kept symbols; `value` gives what a state is set to.
+llvm::Error storeStates(mlir::Block &block, llvm::function_ref<const Array &(mlir::Value)> value,
+                        const Evaluation &evaluation);
+/// The kept symbols' values as the session has them.
+DimValues keptSymbols(mlir::ModuleOp module, const SessionMemory &memory);
 
 } // namespace tenon
 #endif

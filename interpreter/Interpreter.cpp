@@ -223,7 +223,12 @@ public:
     for (auto [argument, input] : llvm::zip(block.getArguments(), inputs))
       keep(argument, std::move(input));
     for (Operation &op : block.without_terminator())
-      if (llvm::Error error = evaluate(op))
+      if (!isa<StateSetOp, AdvanceOp>(op))
+        if (llvm::Error error = evaluate(op))
+          return error;
+    auto valueOf = [&](Value value) -> const Array & { return values.lookup(value)->array; };
+    if (evaluation.memory)
+      if (llvm::Error error = storeStates(block, valueOf, evaluation))
         return error;
     std::vector<Array> results;
     for (Value result : block.getTerminator()->getOperands())
@@ -266,6 +271,8 @@ private:
   llvm::Expected<std::vector<Array>> compute(Operation &op, Operands operands) {
     if (auto dispatch = dyn_cast<DispatchOp>(op))
       return runKernel(dispatch, operands);
+    if (auto attention = dyn_cast<AttentionOp>(op))
+      return evaluateAttention(attention, operands, evaluation);
     llvm::Expected<Array> result =
         llvm::TypeSwitch<Operation *, llvm::Expected<Array>>(&op)
             .Case<MapOp>([&](auto op) { return evaluateMap(op, operands, evaluation); })
@@ -274,12 +281,13 @@ private:
             .Case<ScatterOp>([&](auto op) { return evaluateScatter(op, operands, evaluation); })
             .Case<SoftmaxOp>([&](auto op) { return evaluateSoftmax(op, operands, evaluation); })
             .Case<NormOp>([&](auto op) { return evaluateNorm(op, operands, evaluation); })
-            .Case<AttentionOp>([&](auto op) { return evaluateAttention(op, operands, evaluation); })
             .Case<AttentionUpdateOp>([&](auto op) { return evaluateAttentionUpdate(op, operands, evaluation); })
             .Case<AttentionMergeOp>([&](auto op) { return evaluateAttentionMerge(op, operands, evaluation); })
             .Case<AttentionFinishOp>([&](auto op) { return evaluateAttentionFinish(op, operands, evaluation); })
             .Case<ReshapeOp>([&](auto op) { return evaluateReshape(op, *operands[0]); })
             .Case<GetOp>([&](auto op) { return evaluateGet(op); })
+            .Case<StateGetOp>([&](auto op) { return evaluateStateGet(op, evaluation); })
+            .Case<AppendOp>([&](auto op) { return evaluateAppend(op, operands, evaluation); })
             .Default([&](Operation *op) { return errorAt(op, "the interpreter does not know this operation"); });
     if (!result)
       return result.takeError();
@@ -333,18 +341,22 @@ private:
 };
 } // namespace
 
+DimValues Interpreter::kept() const { return keptSymbols(module, memory); }
+
 llvm::Expected<std::vector<Array>> Interpreter::run(StringRef entry, ArrayRef<Array> inputs, DimValues dims) {
   auto function = module.lookupSymbol<FunctionOpInterface>(entry);
   if (!function || function.isExternal())
     return llvm::createStringError(llvm::inconvertibleErrorCode(), "the module has no function @%s with a body",
                                    entry.str().c_str());
+  for (const auto &[name, value] : kept())
+    dims[name] = value;
   if (llvm::Error error = DimBinder(function, inputs, dims).bind())
     return error;
   if (llvm::Error error = checkBounds(module, dims))
     return error;
   if (!function.getFunctionBody().hasOneBlock())
     return errorAt(function, "wanted one block, found control flow");
-  Evaluation evaluation{module, weights, arithmetic, dims};
+  Evaluation evaluation{module, weights, arithmetic, dims, &memory};
   return BlockEvaluator(evaluation, observer).run(function.getFunctionBody().front(), inputs.vec());
 }
 

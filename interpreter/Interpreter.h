@@ -43,6 +43,13 @@ enum class Arithmetic { Float64, Plain };
 /// The values of symbols.
 using DimValues = std::map<std::string, int64_t, std::less<>>;
 
+/// What a session remembers: states by name, as many rows as were ever set or read, and kept symbols.
+struct SessionMemory {
+  std::map<std::string, Array, std::less<>> states;
+  DimValues kept;
+};
+
+/// One session: states and kept symbols live from run to run.
 class Interpreter {
 public:
   /// Both must outlive the interpreter.
@@ -53,6 +60,11 @@ public:
   /// not determine. Errors name the operation, its location, the wanted and the found.
   llvm::Expected<std::vector<Array>> run(llvm::StringRef entry, llvm::ArrayRef<Array> inputs, DimValues dims = {});
 
+  /// States and kept symbols as in a new session.
+  void reset() { memory = SessionMemory(); }
+  /// The kept symbols as the last run left them.
+  DimValues kept() const;
+
   /// Called with every value of the entry function as soon as it is known (not inside kernels).
   using Observer = std::function<void(mlir::Value, const Array &)>;
   void observe(Observer observer) { this->observer = std::move(observer); }
@@ -62,6 +74,7 @@ private:
   const WeightStore &weights;
   Arithmetic arithmetic;
   Observer observer;
+  SessionMemory memory;
 };
 
 } // namespace tenon

@@ -76,6 +76,7 @@ struct SymbolDesc {
   int64_t max = std::numeric_limits<int64_t>::max();
   int64_t divisor = 1;
   bool isCounter = false;
+  bool isKept = false; ///< the session's, from run to run
 };
 
 struct TensorDesc {
@@ -124,6 +125,7 @@ struct EntryDesc {
   std::vector<TensorDesc> outputs;
   std::vector<uint32_t> states; ///< into ProgramDesc::states
   std::vector<CheckDesc> checks;
+  std::vector<std::pair<uint32_t, uint32_t>> advances; ///< a kept symbol, its value after a run
   std::vector<BufferDesc> buffers;
   std::vector<CommandDesc> commands;
 };

@@ -142,6 +142,10 @@ void TableWriter::addEntry(const EntryDesc &desc) {
   record.commands = {next(commands), uint32_t(desc.commands.size())};
   for (const CommandDesc &each : desc.commands)
     commands.push_back(command(each));
+  std::vector<uint32_t> advances;
+  for (auto [symbol, value] : desc.advances)
+    advances.insert(advances.end(), {symbol, value});
+  record.advances = indexList(advances);
   entries.push_back(record);
 }
 
@@ -184,7 +188,7 @@ void TableWriter::addWeights() {
 
 void TableWriter::addProgram() {
   for (const SymbolDesc &symbol : program.symbols)
-    symbols.push_back({string(symbol.name), symbol.min, symbol.max, symbol.divisor, symbol.isCounter, 0});
+    symbols.push_back({string(symbol.name), symbol.min, symbol.max, symbol.divisor, symbol.isCounter, symbol.isKept});
   addDims();
   for (const EntryDesc &entry : program.entries)
     addEntry(entry);

@@ -132,6 +132,7 @@ namespace {
 struct Place {
   format::Space space = format::Space::arena;
   uint32_t index = 0;
+  Dim offset = Dim(0); ///< In bytes.
 };
 
 class ProgramBuilder {
@@ -140,6 +141,8 @@ public:
 
   FailureOr<Program> build() {
     declareSymbols();
+    if (failed(declareStates()))
+      return failure();
     for (KernelOp kernel : module.getOps<KernelOp>())
       declareKernel(kernel);
     for (auto function : module.getOps<func::FuncOp>())
@@ -155,8 +158,22 @@ private:
     for (SymbolOp symbol : module.getOps<SymbolOp>()) {
       std::string name = symbol.getSymName().str();
       symbols[name] = program.tables.addSymbol(
-          {name, int64_t(symbol.getMin()), int64_t(symbol.getMax()), int64_t(symbol.getDivisor())});
+          {name, int64_t(symbol.getMin()), int64_t(symbol.getMax()), int64_t(symbol.getDivisor()), false, symbol.getKept()});
     }
+  }
+
+  LogicalResult declareStates() {
+    for (StateOp state : module.getOps<StateOp>()) {
+      stateIndex[state.getSymName()] = program.tables.states.size();
+      auto tensor = describe(state.getType(), {}, state.getSymName(), std::nullopt, state);
+      if (failed(tensor))
+        return failure();
+      uint32_t initial = format::none;
+      if (FlatSymbolRefAttr name = state.getInitialAttr())
+        initial = indexOfWeight(name.getValue());
+      program.tables.states.push_back({*tensor, initial});
+    }
+    return success();
   }
 
   void declareKernel(KernelOp kernel) {
@@ -169,8 +186,8 @@ private:
   uint32_t dim(const Dim &dim) { return addDim(program.tables, symbols, dim); }
 
   /// An argument or result of an entry; `attributes` give its name and sign.
-  FailureOr<TensorDesc> describe(Type type, DictionaryAttr attributes, StringRef fallback, unsigned number,
-                                 Operation *at) {
+  FailureOr<TensorDesc> describe(Type type, DictionaryAttr attributes, StringRef fallback,
+                                 std::optional<unsigned> number, Operation *at) {
     auto tensor = cast<RankedTensorType>(type);
     std::string name = nameOf(attributes, fallback, number);
     Type element = tensor.getElementType();
@@ -186,16 +203,19 @@ private:
     return description;
   }
 
-  static std::string nameOf(DictionaryAttr attributes, StringRef fallback, unsigned number) {
+  static std::string nameOf(DictionaryAttr attributes, StringRef fallback, std::optional<unsigned> number) {
     if (attributes)
       if (auto name = attributes.getAs<StringAttr>("tenon.name"))
         return name.str();
-    return (fallback + Twine(number)).str();
+    return number ? (fallback + Twine(*number)).str() : fallback.str();
   }
 
-  /// A symbol takes its value from an input's dimension that is the symbol alone.
+  /// A symbol takes its value from an input's dimension that is the symbol alone, or from the session.
   LogicalResult checkSymbolsAreBound(func::FuncOp function) {
     llvm::StringSet<> bound;
+    for (SymbolOp symbol : module.getOps<SymbolOp>())
+      if (symbol.getKept())
+        bound.insert(symbol.getSymName());
     for (Type input : function.getArgumentTypes())
       for (const Dim &size : shapeOf(input))
         if (std::vector<std::string> used = size.symbols(); used.size() == 1 && size == Dim::symbol(used.front()))
@@ -226,6 +246,7 @@ private:
     }
     auto returned = cast<func::ReturnOp>(function.getBody().front().getTerminator());
     claimOutputs(returned);
+    placeAppended(function);
     for (Operation &op : function.getBody().front().without_terminator())
       if (failed(addOp(op)))
         return failure();
@@ -237,6 +258,7 @@ private:
       entry.outputs.push_back(*tensor);
       copyToOutput(operand.get(), number);
     }
+    setStates(function);
     noteIndexRows(function);
     program.tables.entries.push_back(std::move(entry));
     return success();
@@ -268,41 +290,145 @@ private:
   LogicalResult addOp(Operation &op) {
     return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
         .Case([&](GetOp get) { return addWeight(get); })
+        .Case([&](StateGetOp get) { return addStateRows(get); })
+        .Case([&](AppendOp append) { return addAppend(append); })
+        .Case<StateSetOp, AdvanceOp>([](Operation *) { return success(); }) // when the run has ended
         .Case([&](ReshapeOp) { return success(); })
         .Case([&](DispatchOp dispatch) { return addDispatch(dispatch); })
         .Default([](Operation *op) { return op->emitError("is not in a kernel: '") << op->getName() << "'"; });
   }
 
   LogicalResult addWeight(GetOp get) {
-    auto [it, isNew] = weightIndex.try_emplace(get.getWeight(), program.weights.size());
-    if (isNew)
-      program.weights.push_back(module.lookupSymbol<WeightOp>(get.getWeight()));
-    places[get] = {format::Space::weight, it->second};
+    places[get] = {format::Space::weight, indexOfWeight(get.getWeight())};
     return success();
   }
 
-  OperandDesc use(Value value) {
-    Place place = places.lookup(origin(value));
+  uint32_t indexOfWeight(StringRef name) {
+    auto [it, isNew] = weightIndex.try_emplace(name, program.weights.size());
+    if (isNew)
+      program.weights.push_back(module.lookupSymbol<WeightOp>(name));
+    return it->second;
+  }
+
+  //===--------------------------------------------------------------------------===//
+  // States: rows of dim 0, in the session's memory
+  //===--------------------------------------------------------------------------===//
+
+  Dim byteCountOf(Value value) {
+    return countOf(shapeOf(value)) * Dim(format::elementBytes(*dataTypeOf(elementOf(value))));
+  }
+
+  uint32_t useState(StringRef name) {
+    uint32_t index = stateIndex.lookup(name);
+    if (!llvm::is_contained(entry.states, index))
+      entry.states.push_back(index);
+    return index;
+  }
+
+  /// A state has room for the rows of `value`: checked when the symbols are bound.
+  void checkCapacity(Operation *op, StringRef name, Value value) {
+    Dim rows = shapeOf(value)[0], capacity = shapeOf(module.lookupSymbol<StateOp>(name).getType())[0];
+    if (Dim::isKnownLessEqual(rows, capacity, boundsOf(module)) != true)
+      entry.checks.push_back({dim(rows), format::Relation::lessEqual, dim(capacity), ("rows of state " + name).str()});
+  }
+
+  LogicalResult addStateRows(StateGetOp get) {
+    checkCapacity(get, get.getState(), get);
+    places[get] = {format::Space::state, useState(get.getState())};
+    return success();
+  }
+
+  /// What is appended to a state and stored in it is computed behind its rows: of each `tenon.state_set`, from its value
+  /// back to the rows the run began with. Rows that something else has claimed are copied there.
+  void placeAppended(func::FuncOp function) {
+    for (auto set : function.getOps<StateSetOp>()) {
+      SmallVector<AppendOp> chain;
+      Value value = origin(set.getValue());
+      while (auto append = value.getDefiningOp<AppendOp>()) {
+        chain.push_back(append);
+        value = origin(append.getTo());
+      }
+      auto get = value.getDefiningOp<StateGetOp>();
+      if (!get || get.getState() != set.getState() || readsBehind(function, get))
+        continue;
+      for (AppendOp append : chain) {
+        Place place{format::Space::state, useState(set.getState())};
+        places[append] = place;
+        place.offset = byteCountOf(append.getTo());
+        Value rows = origin(append.getRows());
+        if (rows.getDefiningOp<DispatchOp>())
+          places.try_emplace(rows, place);
+      }
+    }
+  }
+
+  /// Some operation reads rows of the state that are not before those of `get`: what the run begins with must stay there.
+  static bool readsBehind(func::FuncOp function, StateGetOp get) {
+    return llvm::any_of(function.getOps<StateGetOp>(), [&](StateGetOp other) {
+      return other.getState() == get.getState() && shapeOf(other)[0] != shapeOf(get)[0];
+    });
+  }
+
+  LogicalResult addAppend(AppendOp append) {
+    Value rows = append.getRows(), to = append.getTo();
+    allocate(append);
+    Place whole = places.lookup(append), first = places.lookup(origin(to));
+    if (whole.space != first.space || whole.index != first.index)
+      copy(to, whole, append.getLoc());
+    whole.offset = byteCountOf(to);
+    copy(rows, whole, append.getLoc());
+    return success();
+  }
+
+  /// The end of a run: states whose rows are not there already, and what kept symbols become. A state that is set to rows
+  /// of another one's memory takes them from a copy, so that the order of setting does not matter.
+  void setStates(func::FuncOp function) {
+    SmallVector<std::pair<Value, Place>> copies;
+    for (auto set : function.getOps<StateSetOp>()) {
+      checkCapacity(set, set.getState(), set.getValue());
+      Place from = places.lookup(origin(set.getValue())), to{format::Space::state, useState(set.getState())};
+      if (from.space == format::Space::state && from.index != to.index) {
+        Place aside{format::Space::arena, newBuffer(set.getValue())};
+        copy(set.getValue(), aside, set.getLoc());
+        places[origin(set.getValue())] = aside;
+      }
+      copies.push_back({set.getValue(), to});
+    }
+    for (auto [value, place] : copies)
+      copy(value, place, value.getLoc());
+    for (auto advance : function.getOps<AdvanceOp>())
+      entry.advances.push_back({symbols.find(advance.getSymbol().str())->second, dim(advance.getValue().getValue())});
+  }
+
+  //===--------------------------------------------------------------------------===//
+  // Operands and buffers
+  //===--------------------------------------------------------------------------===//
+
+  OperandDesc use(Value value) { return use(value, places.lookup(origin(value))); }
+
+  OperandDesc use(Value value, const Place &place) {
     if (place.space == format::Space::arena)
       entry.buffers[place.index].lastLive = entry.commands.size();
     OperandDesc operand;
     operand.space = place.space;
     operand.index = place.index;
+    if (place.offset != Dim(0))
+      operand.offset = dim(place.offset);
     operand.bytes = byteCount(value);
     return operand;
   }
 
-  uint32_t byteCount(Value value) {
-    int64_t size = format::elementBytes(*dataTypeOf(elementOf(value)));
-    return dim(countOf(shapeOf(value)) * Dim(size));
+  uint32_t byteCount(Value value) { return dim(byteCountOf(value)); }
+
+  uint32_t newBuffer(Value value) {
+    uint32_t now = entry.commands.size();
+    entry.buffers.push_back({byteCount(value), now, now});
+    return entry.buffers.size() - 1;
   }
 
   void allocate(Value result) {
-    if (places.count(result))
-      return;
-    uint32_t now = entry.commands.size();
-    places[result] = {format::Space::arena, uint32_t(entry.buffers.size())};
-    entry.buffers.push_back({byteCount(result), now, now});
+    if (!places.count(result))
+      places[result] = {format::Space::arena, newBuffer(result)};
   }
 
   LogicalResult addDispatch(DispatchOp dispatch) {
@@ -327,14 +453,19 @@ private:
   }
 
   void copyToOutput(Value value, unsigned number) {
-    Place place = places.lookup(origin(value));
-    if (place.space == format::Space::output && place.index == number)
+    copy(value, {format::Space::output, number}, value.getLoc());
+  }
+
+  /// To another place; where it is there already, nothing.
+  void copy(Value value, const Place &to, Location loc) {
+    Place from = places.lookup(origin(value));
+    if (from.space == to.space && from.index == to.index && from.offset == to.offset)
       return;
     CommandDesc copy;
     copy.kind = format::CommandKind::copy;
-    copy.operands = {use(value), {format::Space::output, number, 0, format::none, byteCount(value)}};
+    copy.operands = {use(value), use(value, to)};
     copy.expression = byteCount(value);
-    copy.source = sourceOf(value.getLoc());
+    copy.source = sourceOf(loc);
     entry.commands.push_back(std::move(copy));
   }
 
@@ -342,7 +473,7 @@ private:
   Program program;
   EntryDesc entry;
   std::map<std::string, uint32_t, std::less<>> symbols;
-  llvm::StringMap<uint32_t> kernelIndex, weightIndex;
+  llvm::StringMap<uint32_t> kernelIndex, weightIndex, stateIndex;
   llvm::DenseMap<Value, Place> places;
 };
 } // namespace

@@ -16,12 +16,13 @@ namespace {
 // Inputs
 //===----------------------------------------------------------------------------===//
 
-/// Sizes of the entry's symbols: as asked, else the least above 1 that bounds and divisor allow.
+/// Sizes of the entry's symbols: as asked, else the least above 1 that bounds and divisor allow. What a session keeps is
+/// as in a new one.
 std::map<std::string, int64_t> chooseSizes(ModuleOp module, const VerifyOptions &options) {
   std::map<std::string, int64_t> sizes;
   for (SymbolOp symbol : module.getOps<SymbolOp>()) {
     int64_t divisor = symbol.getDivisor();
-    int64_t least = std::max<int64_t>(symbol.getMin(), 7);
+    int64_t least = symbol.getKept() ? int64_t(symbol.getMin()) : std::max<int64_t>(symbol.getMin(), 7);
     sizes[symbol.getSymName().str()] =
         std::min<int64_t>((least + divisor - 1) / divisor * divisor, symbol.getMax() / divisor * divisor);
   }

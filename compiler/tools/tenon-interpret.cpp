@@ -1,7 +1,8 @@
 //===- tenon-interpret.cpp - what textual IR computes, and whether passes keep it ------===//
 //
 //   tenon-interpret file.mlir                    prints the outputs of its one function
-//   tenon-interpret file.mlir --entry=f          of the function f
+//   tenon-interpret file.mlir --entry=f          of the function f; --entry=f,g,g of several in turn
+//                                                All of them share one session's states.
 //     --dim S=7          the value of a symbol; others are small and differ from each other
 //     --input n=v        input n (from 0): "random", "iota", a list "1,2,-inf", or file.npy
 //     --seed n           of the random inputs
@@ -126,7 +127,7 @@ Options parseArguments(ArrayRef<const char *> arguments) {
 //===----------------------------------------------------------------------------===//
 
 /// Small, within bounds, divisible, and where possible different for each symbol.
-DimValues chooseDims(ModuleOp module, const Options &options) {
+DimValues chooseDims(ModuleOp module, const Options &options, const DimValues &kept = {}) {
   DimValues dims;
   int64_t next = 2;
   for (SymbolOp symbol : module.getOps<SymbolOp>()) {
@@ -135,6 +136,8 @@ DimValues chooseDims(ModuleOp module, const Options &options) {
     dims[symbol.getSymName().str()] = value <= high ? value : high / divisor * divisor;
   }
   for (auto &[name, value] : options.dims)
+    dims[name] = value;
+  for (auto &[name, value] : kept)
     dims[name] = value;
   return dims;
 }
@@ -311,23 +314,27 @@ private:
   }
 
   SmallVector<func::FuncOp> chosenFunctions() {
-    return llvm::filter_to_vector(module.getOps<func::FuncOp>(), [&](func::FuncOp function) {
-      return !function.isExternal() && (options.entry.empty() || options.entry == function.getSymName());
-    });
+    SmallVector<func::FuncOp> all = llvm::to_vector(module.getOps<func::FuncOp>()), chosen;
+    llvm::erase_if(all, [](func::FuncOp function) { return function.isExternal(); });
+    if (options.entry.empty())
+      return all;
+    for (StringRef name : llvm::split(options.entry, ','))
+      llvm::copy_if(all, std::back_inserter(chosen), [&](func::FuncOp function) { return function.getSymName() == name; });
+    return chosen;
   }
 
-  llvm::Expected<std::vector<Array>> evaluate(StringRef function, ArrayRef<Array> inputs, const DimValues &dims) {
-    return Interpreter(module, store, options.plain ? Arithmetic::Plain : Arithmetic::Float64)
-        .run(function, inputs, dims);
+  Interpreter newSession() {
+    return Interpreter(module, store, options.plain ? Arithmetic::Plain : Arithmetic::Float64);
   }
 
   LogicalResult print(ArrayRef<func::FuncOp> functions) {
+    Interpreter session = newSession();
     for (func::FuncOp function : functions) {
-      DimValues dims = chooseDims(module, options);
+      DimValues dims = chooseDims(module, options, session.kept());
       llvm::Expected<std::vector<Array>> inputs = makeInputs(function, dims, options);
       if (!inputs)
         return fail(inputs.takeError());
-      llvm::Expected<std::vector<Array>> outputs = evaluate(function.getSymName(), *inputs, dimsToImpose(dims));
+      llvm::Expected<std::vector<Array>> outputs = session.run(function.getSymName(), *inputs, dimsToImpose(dims));
       if (!outputs)
         return fail(outputs.takeError());
       for (const Array &output : *outputs)
@@ -345,14 +352,16 @@ private:
   }
 
   LogicalResult checkPasses(ArrayRef<func::FuncOp> functions) {
-    DimValues dims = chooseDims(module, options);
+    std::vector<DimValues> dims;
     std::vector<std::string> names;
     std::vector<std::vector<Array>> inputs, before;
+    Interpreter first = newSession();
     for (func::FuncOp function : functions) {
-      llvm::Expected<std::vector<Array>> made = makeInputs(function, dims, options);
+      dims.push_back(chooseDims(module, options, first.kept()));
+      llvm::Expected<std::vector<Array>> made = makeInputs(function, dims.back(), options);
       if (!made)
         return fail(made.takeError());
-      llvm::Expected<std::vector<Array>> outputs = evaluate(function.getSymName(), *made, dimsToImpose(dims));
+      llvm::Expected<std::vector<Array>> outputs = first.run(function.getSymName(), *made, dimsToImpose(dims.back()));
       if (!outputs)
         return fail(outputs.takeError());
       names.push_back(function.getSymName().str());
@@ -363,8 +372,9 @@ private:
     if (failed(parsePassPipeline(options.passes, passes, llvm::errs())) || failed(passes.run(module)))
       return fail("the passes failed");
     bool equal = true;
+    Interpreter second = newSession();
     for (size_t n = 0; n < names.size(); ++n) {
-      llvm::Expected<std::vector<Array>> after = evaluate(names[n], inputs[n], dimsToImpose(dims));
+      llvm::Expected<std::vector<Array>> after = second.run(names[n], inputs[n], dimsToImpose(dims[n]));
       if (!after)
         return fail("after the passes: " + llvm::toString(after.takeError()));
       equal &= reportDifferences(names[n], before[n], *after, options.tolerance);

@@ -81,14 +81,50 @@ static ParseResult parseEnum(OpAsmParser &parser, OperationState &result, String
   return success();
 }
 
+/// `softmax`, `topk_softmax 8`, `hard over queries`
+static ParseResult parseNormaliser(OpAsmParser &parser, OperationState &result) {
+  int64_t count;
+  if (parseEnum<NormaliserAttr>(parser, result, "normaliser", [](StringRef word) { return symbolizeNormaliser(word); }))
+    return failure();
+  OptionalParseResult hasCount = parser.parseOptionalInteger(count);
+  if (hasCount.has_value() && failed(*hasCount))
+    return failure();
+  if (hasCount.has_value())
+    result.addAttribute("count", parser.getBuilder().getI64IntegerAttr(count));
+  if (failed(parser.parseOptionalKeyword("over")))
+    return success();
+  result.addAttribute("over_queries", parser.getBuilder().getUnitAttr());
+  return parser.parseKeyword("queries");
+}
+
+/// `also log_sum_exp, scores`
+static ParseResult parseAlso(OpAsmParser &parser, OperationState &result) {
+  if (failed(parser.parseOptionalKeyword("also")))
+    return success();
+  SmallVector<StringRef> names;
+  do {
+    if (parser.parseKeyword(&names.emplace_back()))
+      return failure();
+  } while (succeeded(parser.parseOptionalComma()));
+  result.addAttribute("also", parser.getBuilder().getStrArrayAttr(names));
+  return success();
+}
+
+void AttentionOp::build(OpBuilder &builder, OperationState &state, Type type, Value query, ValueRange keys,
+                        ValueRange values, ValueRange captures, Normaliser normaliser, EmptyRow empty, ArrayAttr layouts) {
+  MLIRContext *context = builder.getContext();
+  build(builder, state, type, TypeRange(), query, keys, values, captures, NormaliserAttr::get(context, normaliser),
+        IntegerAttr(), UnitAttr(), EmptyRowAttr::get(context, empty), layouts, AttentionAlgorithmAttr(), ArrayAttr());
+}
+
 ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
   Operands operands;
   ArrayAttr layouts;
   FunctionType type;
   if (parseOperands(parser, operands) || parser.parseKeyword("normalise") ||
-      parseEnum<NormaliserAttr>(parser, result, "normaliser", [](StringRef word) { return symbolizeNormaliser(word); }) || parser.parseKeyword("empty") ||
+      parseNormaliser(parser, result) || parser.parseKeyword("empty") ||
       parseEnum<EmptyRowAttr>(parser, result, "empty", [](StringRef word) { return symbolizeEmptyRow(word); }) || parser.parseKeyword("layout") ||
-      parser.parseAttribute(layouts, "layouts", result.attributes))
+      parser.parseAttribute(layouts, "layouts", result.attributes) || parseAlso(parser, result))
     return failure();
   if (succeeded(parser.parseOptionalKeyword("algorithm")) &&
       parseEnum<AttentionAlgorithmAttr>(parser, result, "algorithm", [](StringRef word) { return symbolizeAttentionAlgorithm(word); }))
@@ -99,8 +135,8 @@ ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
   SmallVector<OpAsmParser::UnresolvedOperand> all;
   for (auto *group : {&operands.query, &operands.keys, &operands.values, &operands.captures})
     llvm::append_range(all, *group);
-  if (type.getNumInputs() != all.size() || type.getNumResults() != 1)
-    return parser.emitError(loc, "wants ") << all.size() << " operand types and one result type";
+  if (type.getNumInputs() != all.size() || type.getNumResults() == 0)
+    return parser.emitError(loc, "wants ") << all.size() << " operand types and a result type";
   if (parser.resolveOperands(all, type.getInputs(), loc, result.operands))
     return failure();
   Builder &builder = parser.getBuilder();
@@ -124,12 +160,21 @@ void AttentionOp::print(OpAsmPrinter &printer) {
   printer << " " << getQuery() << ", (" << getKeys() << "), (" << getValues() << ")";
   if (!getCaptures().empty())
     printer << " captures (" << getCaptures() << ")";
-  printer << " normalise " << stringifyNormaliser(getNormaliser()) << " empty " << stringifyEmptyRow(getEmpty())
-          << " layout " << getLayouts();
+  printer << " normalise " << stringifyNormaliser(getNormaliser());
+  if (std::optional<int64_t> count = getCount())
+    printer << " " << *count;
+  if (getOverQueries())
+    printer << " over queries";
+  printer << " empty " << stringifyEmptyRow(getEmpty()) << " layout " << getLayouts();
+  if (ArrayAttr also = getAlsoAttr()) {
+    printer << " also ";
+    llvm::interleaveComma(also.getAsValueRange<StringAttr>(), printer);
+  }
   if (auto algorithm = getAlgorithm())
     printer << " algorithm " << stringifyAttentionAlgorithm(*algorithm);
   printer.printOptionalAttrDict((*this)->getAttrs(),
-                                {"normaliser", "empty", "layouts", "algorithm", getOperandSegmentSizesAttrName()});
+                                {"normaliser", "count", "over_queries", "empty", "layouts", "algorithm", "also",
+                                 getOperandSegmentSizesAttrName()});
   printer << " : ";
   printer.printFunctionalType(*this);
   printOptionalRegion(printer, "score", getScore());
@@ -155,6 +200,25 @@ AttentionOp::Sizes AttentionOp::getSizes() {
           k.sizeOf('n', key),   q.sizeOf('d', query), v.sizeOf('d', value)};
 }
 
+Dim AttentionOp::getKeysOf(unsigned source) {
+  return layoutOf(*this, 1 + source).sizeOf('n', shapeOf(getKeys()[source]));
+}
+
+Dim AttentionOp::getAllKeys() {
+  Dim keys(0);
+  for (unsigned source = 0; source < getKeys().size(); ++source)
+    keys += getKeysOf(source);
+  return keys;
+}
+
+Value AttentionOp::getAlso(StringRef name) {
+  if (ArrayAttr also = getAlsoAttr())
+    for (auto [asked, result] : llvm::zip(also.getAsValueRange<StringAttr>(), getMore()))
+      if (asked == name)
+        return result;
+  return {};
+}
+
 static LogicalResult verifySizes(AttentionOp op) {
   AttentionOp::Sizes sizes = op.getSizes();
   Shape result = shapeOf(op.getResult());
@@ -173,6 +237,45 @@ static LogicalResult verifySizes(AttentionOp op) {
   return verifyHeads(op, sizes);
 }
 
+/// The number behind the normaliser, the axis, and the rule for what is empty along it.
+static LogicalResult verifyNormaliser(AttentionOp op) {
+  StringRef name = stringifyNormaliser(op.getNormaliser());
+  bool counts = llvm::is_contained({Normaliser::TopKSoftmax, Normaliser::Sinkhorn}, op.getNormaliser());
+  std::optional<uint64_t> count = op.getCount();
+  if (counts != count.has_value() || (counts && int64_t(*count) < 1))
+    return op.emitOpError("wants ") << (counts ? "a positive number" : "no number") << " behind " << name << ", found "
+                                    << (count ? std::to_string(int64_t(*count)) : "none");
+  if (!op.getOverQueries())
+    return success();
+  if (!llvm::is_contained({Normaliser::Softmax, Normaliser::Sum, Normaliser::Hard}, op.getNormaliser()))
+    return op.emitOpError("normalises by softmax, sum or hard over queries, found ") << name;
+  if (op.getEmpty() != EmptyRow::Zero)
+    return op.emitOpError("gives zero for keys without live queries, found empty ") << stringifyEmptyRow(op.getEmpty());
+  return success();
+}
+
+static LogicalResult verifyAlso(AttentionOp op) {
+  ArrayAttr also = op.getAlsoAttr();
+  size_t count = also ? also.size() : 0;
+  if (count != op.getMore().size())
+    return op.emitOpError("has ") << 1 + op.getMore().size() << " results, wanted one and " << count << " by also";
+  AttentionOp::Sizes sizes = op.getSizes();
+  for (auto [number, name] : llvm::enumerate(also ? also.getValue() : ArrayRef<Attribute>())) {
+    StringRef text = cast<StringAttr>(name).getValue();
+    Shape wanted{sizes.batch, sizes.heads, sizes.queries};
+    if (text == "scores")
+      wanted.push_back(op.getAllKeys());
+    else if (text != "log_sum_exp")
+      return op.emitOpError("wants log_sum_exp or scores behind also, found ") << text;
+    else if (op.getNormaliser() != Normaliser::Softmax || op.getOverQueries())
+      return op.emitOpError("has a log_sum_exp only with softmax over keys");
+    if (op.getMore()[number].getType() != tensorOf(op.getScoreType(), wanted))
+      return op.emitOpError("wants ") << text << " as " << tensorOf(op.getScoreType(), wanted) << ", found "
+                                      << op.getMore()[number].getType();
+  }
+  return success();
+}
+
 LogicalResult AttentionOp::verify() {
   unsigned sources = getKeys().size();
   if (sources == 0 || getValues().size() != sources)
@@ -188,7 +291,7 @@ LogicalResult AttentionOp::verify() {
     if (failed(verifyLayout(*this, getLayout(1 + s), "keys", getKeys()[s])) ||
         failed(verifyLayout(*this, getLayout(1 + sources + s), "values", getValues()[s])))
       return failure();
-  if (failed(verifySizes(*this)))
+  if (failed(verifySizes(*this)) || failed(verifyNormaliser(*this)) || failed(verifyAlso(*this)))
     return failure();
   SmallVector<Type> arguments = regionArguments(getContext(), getScoreType(), getCaptures().getTypes());
   if (failed(verifyRegion(*this, "score", getScore(), arguments, getScoreType())) ||

@@ -37,6 +37,15 @@ def Tenon_AttentionOp : Tenon_Op<"attention", [Pure, IsolatedFromAbove, AttrSize
     | `softmax` | exp(y) / Σ exp(y) | (m, l, acc): running maximum, Σ exp(y - m), Σ exp(y - m) v |
     | `sum` | y / Σ y | (l, acc) |
     | `none` | y | (acc) |
+    | `hard` | 1 for the first key of the greatest score, else 0 | none here: materialised |
+    | `topk_softmax k` | softmax over the keys whose score is at least the k-th greatest; equal ones all stay | none here |
+    | `sinkhorn n` | softmax, then columns and rows in turn divided by their sums, n half-steps in all | none here |
+
+    `sinkhorn 1` is softmax. Of N queries and M keys, a column is divided by its sum times M / N, so that rows sum to one
+    exactly after an odd n and nearly after an even one; a column of zeros stays. `topk_softmax` of k keys or fewer is softmax.
+
+    `over queries` normalises y over i instead of j, each key by itself: slot attention with `softmax`, kMaX-DeepLab
+    with `hard`. A key without live queries then gives nothing.
 
     Why softmax can stream: for two key ranges with states (m1, l1, a1) and (m2, l2, a2), with
     m = max(m1, m2), l = l1 e^(m1-m) + l2 e^(m2-m) and a likewise, the pair (l, a) is what one
@@ -51,6 +60,15 @@ def Tenon_AttentionOp : Tenon_Op<"attention", [Pure, IsolatedFromAbove, AttrSize
     letters b, h, n, d, or a number, which selects one slice of a larger tensor (`"b n 1 h d"`: the
     keys of a merged `[B, N, 3, H, D]` product). So no transpose or slice is ever needed.
 
+    Several sources of keys stand under one normaliser: `(%local, %summary), (%vl, %vs)`. Their keys are numbered through,
+    source after source, so that a region tells them apart by j: a learned sink is a second source of one key, whose score is
+    `… if j == size(N)` and whose value is zero; several keys for each position (MGK) are several sources with the
+    same values.
+
+    `also log_sum_exp` gives log Σ exp(y) of each row, `[batch, heads, queries]`, from softmax alone, -inf without live keys:
+    what merges attentions computed apart. `also scores` gives y, `[batch, heads, queries, keys]`, -inf where
+    dead; it makes the whole N x N tensor.
+
     Regions are isolated: the tensors they load are `captures`, block arguments after
     the scalars of each region, written `captures (%t, %u)` after the values. In `score` the first
     argument is x, in `weight` it is p, of the accumulation type (f64 for f64, else f32).
@@ -59,16 +77,25 @@ def Tenon_AttentionOp : Tenon_Op<"attention", [Pure, IsolatedFromAbove, AttrSize
   }];
   let arguments = (ins AnyRankedTensor:$query, Variadic<AnyRankedTensor>:$keys, Variadic<AnyRankedTensor>:$values,
                        Variadic<AnyRankedTensor>:$captures,
-                       Tenon_NormaliserAttr:$normaliser, Tenon_EmptyRowAttr:$empty, StrArrayAttr:$layouts,
-                       OptionalAttr<Tenon_AttentionAlgorithmAttr>:$algorithm);
-  let results = (outs AnyRankedTensor:$result);
+                       Tenon_NormaliserAttr:$normaliser, OptionalAttr<I64Attr>:$count, UnitAttr:$over_queries,
+                       Tenon_EmptyRowAttr:$empty, StrArrayAttr:$layouts,
+                       OptionalAttr<Tenon_AttentionAlgorithmAttr>:$algorithm, OptionalAttr<StrArrayAttr>:$also);
+  let results = (outs AnyRankedTensor:$result, Variadic<AnyRankedTensor>:$more);
   let regions = (region AnyRegion:$score, AnyRegion:$keep, AnyRegion:$weight);
+  let builders = [OpBuilder<(ins "::mlir::Type":$type, "::mlir::Value":$query, "::mlir::ValueRange":$keys,
+                                 "::mlir::ValueRange":$values, "::mlir::ValueRange":$captures,
+                                 "Normaliser":$normaliser, "EmptyRow":$empty, "::mlir::ArrayAttr":$layouts)>];
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
   let extraClassDeclaration = [{
-    /// Sizes as dim expressions, read through the layouts.
+    /// Sizes as dim expressions, read through the layouts; `keys` of the first source.
     struct Sizes { ::tenon::Dim batch, heads, keyHeads, queries, keys, depth, valueDepth; };
     Sizes getSizes();
+    /// The number of keys of one source, and of all.
+    ::tenon::Dim getKeysOf(unsigned source);
+    ::tenon::Dim getAllKeys();
+    /// The result asked for by `also`, or null.
+    ::mlir::Value getAlso(::llvm::StringRef name);
     /// The type of x, y, p and w in the regions.
     ::mlir::Type getScoreType();
     /// The region that is not there means identity (score, weight) or all live (keep).

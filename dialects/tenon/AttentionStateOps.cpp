@@ -91,10 +91,18 @@ Dim AttentionUpdateOp::getParts() {
   return keys ? getSizes().keys.ceilDiv(Dim(*keys)) : Dim(1);
 }
 
+/// Others need all scores of a row at once, which no state holds.
+static LogicalResult verifyStreams(Operation *op, Normaliser normaliser) {
+  if (llvm::is_contained({Normaliser::Softmax, Normaliser::Sum, Normaliser::None}, normaliser))
+    return success();
+  return op->emitOpError("has a state for softmax, sum and none, found ") << stringifyNormaliser(normaliser);
+}
+
 LogicalResult AttentionUpdateOp::verify() {
   if (getLayouts().size() != 3)
     return emitOpError("wants 3 layouts (query, keys, values), found ") << getLayouts().size();
-  if (failed(verifyLayout(*this, getLayout(0), "query", getQuery())) ||
+  if (failed(verifyStreams(*this, getNormaliser())) ||
+      failed(verifyLayout(*this, getLayout(0), "query", getQuery())) ||
       failed(verifyLayout(*this, getLayout(1), "keys", getKey())) ||
       failed(verifyLayout(*this, getLayout(2), "values", getValue())))
     return failure();
@@ -127,6 +135,8 @@ LogicalResult AttentionUpdateOp::verify() {
 LogicalResult AttentionMergeOp::verify() {
   if (getStates().empty())
     return emitOpError("wants at least one state");
+  if (failed(verifyStreams(*this, getNormaliser())))
+    return failure();
   Shape result = shapeOf(getState());
   if (result.size() != 5 || result[0] != Dim(1))
     return emitOpError("wants a state of one part, [1, batch, heads, queries, value depth + 2], found ")
@@ -144,6 +154,8 @@ LogicalResult AttentionMergeOp::verify() {
 }
 
 LogicalResult AttentionFinishOp::verify() {
+  if (failed(verifyStreams(*this, getNormaliser())))
+    return failure();
   Shape state = shapeOf(getState()), result = shapeOf(getResult());
   if (state.size() != 5 || state[0] != Dim(1))
     return emitOpError("wants a state of one part, [1, batch, heads, queries, value depth + 2], found ")

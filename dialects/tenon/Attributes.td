@@ -124,7 +124,9 @@ def Tenon_NormKind : Tenon_Enum<"NormKind", "what a normalisation subtracts and 
 def Tenon_NormKindAttr : Tenon_EnumAttr<Tenon_NormKind, "norm_kind">;
 
 def Tenon_Normaliser : Tenon_Enum<"Normaliser", "how attention scores become weights", [
-  I32EnumAttrCase<"None", 0, "none">, I32EnumAttrCase<"Sum", 1, "sum">, I32EnumAttrCase<"Softmax", 2, "softmax">]>;
+  I32EnumAttrCase<"None", 0, "none">, I32EnumAttrCase<"Sum", 1, "sum">, I32EnumAttrCase<"Softmax", 2, "softmax">,
+  I32EnumAttrCase<"Hard", 3, "hard">, I32EnumAttrCase<"TopKSoftmax", 4, "topk_softmax">,
+  I32EnumAttrCase<"Sinkhorn", 5, "sinkhorn">]>;
 def Tenon_NormaliserAttr : Tenon_EnumAttr<Tenon_Normaliser, "normaliser">;
 
 def Tenon_EmptyRow : Tenon_Enum<"EmptyRow", "what a row with no live key gives", [

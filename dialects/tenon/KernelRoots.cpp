@@ -83,17 +83,17 @@ Dim AttentionOp::countOperations() {
   Sizes sizes = getSizes();
   int64_t normalising = getNormaliser() == Normaliser::Softmax ? 4 : getNormaliser() == Normaliser::Sum ? 1 : 0;
   Dim perPair = Dim(2) * (sizes.depth + sizes.valueDepth) + Dim(normalising);
-  return sizes.batch * sizes.heads * sizes.queries * sizes.keys * perPair;
+  return sizes.batch * sizes.heads * sizes.queries * getAllKeys() * perPair;
 }
 
 Reads AttentionOp::countReads() {
   Sizes sizes = getSizes();
-  Dim keyRows = sizes.batch * sizes.keyHeads * sizes.keys;
   Reads reads{{getQuery(), sizes.batch * sizes.heads * sizes.queries * sizes.depth}};
-  for (Value keys : getKeys())
-    reads.push_back({keys, keyRows * sizes.depth});
-  for (Value values : getValues())
-    reads.push_back({values, keyRows * sizes.valueDepth});
+  for (auto [source, key, value] : llvm::enumerate(getKeys(), getValues())) {
+    Dim rows = sizes.batch * sizes.keyHeads * getKeysOf(source);
+    reads.push_back({key, rows * sizes.depth});
+    reads.push_back({value, rows * sizes.valueDepth});
+  }
   return reads;
 }
 
@@ -101,7 +101,10 @@ std::string AttentionOp::describe() {
   std::string text = "attention ";
   if (std::optional<AttentionAlgorithm> algorithm = getAlgorithm())
     text += stringifyAttentionAlgorithm(*algorithm).str() + ", ";
-  return text + stringifyNormaliser(getNormaliser()).str() + ", empty rows " + stringifyEmptyRow(getEmpty()).str();
+  text += stringifyNormaliser(getNormaliser()).str();
+  if (std::optional<int64_t> count = getCount())
+    text += " " + std::to_string(*count);
+  return text + (getOverQueries() ? " over queries" : "") + ", empty rows " + stringifyEmptyRow(getEmpty()).str();
 }
 
 /// Arguments are x or p, where there is one, then b, h, i, j, then the captures.
@@ -125,7 +128,9 @@ static llvm::SmallVector<ElementRegion> describeRegions(AttentionOp::Sizes sizes
 }
 
 llvm::SmallVector<ElementRegion> AttentionOp::getElementRegions() {
-  return describeRegions(getSizes(), getCaptures(),
+  Sizes sizes = getSizes();
+  sizes.keys = getAllKeys(); // regions number them through
+  return describeRegions(sizes, getCaptures(),
                          {{"score", &getScore()}, {"keep", &getKeep()}, {"weight", &getWeight()}});
 }
 

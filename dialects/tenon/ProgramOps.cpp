@@ -7,7 +7,7 @@ using namespace mlir;
 using namespace tenon;
 
 //===----------------------------------------------------------------------------===//
-// tenon.symbol @S in [min, max] divisible by n
+// tenon.symbol @S in [min, max] divisible by n kept
 //===----------------------------------------------------------------------------===//
 
 ParseResult SymbolOp::parse(OpAsmParser &parser, OperationState &result) {
@@ -24,6 +24,8 @@ ParseResult SymbolOp::parse(OpAsmParser &parser, OperationState &result) {
   result.addAttribute("min", builder.getI64IntegerAttr(min));
   result.addAttribute("max", builder.getI64IntegerAttr(max));
   result.addAttribute("divisor", builder.getI64IntegerAttr(divisor));
+  if (succeeded(parser.parseOptionalKeyword("kept")))
+    result.addAttribute("kept", builder.getUnitAttr());
   return parser.parseOptionalAttrDict(result.attributes);
 }
 
@@ -33,7 +35,9 @@ void SymbolOp::print(OpAsmPrinter &printer) {
   printer << " in [" << getMin() << ", " << getMax() << "]";
   if (getDivisor() != 1)
     printer << " divisible by " << getDivisor();
-  printer.printOptionalAttrDict((*this)->getAttrs(), {"sym_name", "min", "max", "divisor"});
+  if (getKept())
+    printer << " kept";
+  printer.printOptionalAttrDict((*this)->getAttrs(), {"sym_name", "min", "max", "divisor", "kept"});
 }
 
 LogicalResult SymbolOp::verify() {
@@ -43,6 +47,8 @@ LogicalResult SymbolOp::verify() {
     return emitOpError("wants bounds 0 <= min <= max, found [") << min << ", " << max << "]";
   if (divisor < 1)
     return emitOpError("wants a positive divisor, found ") << divisor;
+  if (getKept() && min % divisor != 0)
+    return emitOpError("is kept and starts at ") << min << ", which is not divisible by " << divisor;
   return success();
 }
 

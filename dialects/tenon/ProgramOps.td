@@ -14,13 +14,15 @@ def Tenon_SymbolOp : Tenon_Op<"symbol", [Symbol, HasParent<"::mlir::ModuleOp">]>
     ```mlir
     tenon.symbol @S in [0, 8192]
     tenon.symbol @C in [16, 4096] divisible by 16
+    tenon.symbol @P in [0, 2048] kept
     ```
 
     Every name in a dim expression is declared once. The bounds are inclusive and
-    are checked when a program runs; passes may rely on them.
+    are checked when a program runs; passes may rely on them. Its value comes from the
+    shapes of the inputs; that of a `kept` one is the session's (see `tenon.state`).
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$min, I64Attr:$max,
-                       DefaultValuedAttr<I64Attr, "1">:$divisor);
+                       DefaultValuedAttr<I64Attr, "1">:$divisor, UnitAttr:$kept);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
 }

@@ -4,6 +4,7 @@
 include "dialects/tenon/Attributes.td"
 include "dialects/tenon/Interfaces.td"
 include "dialects/tenon/ProgramOps.td"
+include "dialects/tenon/StateOps.td"
 include "dialects/tenon/TensorOps.td"
 include "dialects/tenon/AttentionOps.td"
 #endif

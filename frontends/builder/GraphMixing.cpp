@@ -232,11 +232,9 @@ Value GraphBuilder::attention(Value query, Value key, Value value, ValueRange ca
   std::optional<RankedTensorType> type = typeOf(elementOf(query), shape);
   if (!type)
     return {};
-  MLIRContext *context = builder.getContext();
   auto op = AttentionOp::create(builder, loc, *type, query, key, value, captures,
-                                NormaliserAttr::get(context, what.normaliser), EmptyRowAttr::get(context, what.empty),
-                                builder.getStrArrayAttr({what.query, what.key, what.value, what.result}),
-                                AttentionAlgorithmAttr());
+                                what.normaliser, what.empty,
+                                builder.getStrArrayAttr({what.query, what.key, what.value, what.result}));
   OpBuilder::InsertionGuard guard(builder);
   ScalarBuilder scalars(builder, loc);
   Type score = op.getScoreType();

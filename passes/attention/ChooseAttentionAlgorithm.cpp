@@ -24,13 +24,16 @@ bool hasConstantRows(AttentionOp op, unsigned operand, Value tensor) {
 
 /// Weights exist only after the last key: scores are computed twice, first for their sum.
 bool needsNormalisedWeights(AttentionOp op) {
-  return op.hasWeight() && op.getNormaliser() != Normaliser::None && !isNaNGuard(op.getWeight());
+  return op.hasWeight() && op.getNormaliser() != Normaliser::None && !isNaNGuard(op.getWeight()) &&
+         !isProportional(op.getWeight());
 }
 
 std::string describeFlash(AttentionOp op) {
   std::string text = "flash: keys are taken in tile by tile, no N x N scores";
   if (needsNormalisedWeights(op))
     text += "; two passes, for the weight region needs normalised weights";
+  else if (op.hasWeight() && isProportional(op.getWeight()))
+    text += "; one pass, for the weight region is a factor, taken in with the values";
   if (!op.hasKeep())
     return text;
   KeepAnalysis keep(op);
@@ -46,8 +49,20 @@ bool hasFewQueries(AttentionOp op) {
   return queries && group && *queries <= mostQueries && *queries * *group <= mostRows;
 }
 
+/// Why no tile of keys can be taken in before the others are known, or empty.
+StringRef whyNotStreamed(AttentionOp op) {
+  if (op.getOverQueries())
+    return "it is normalised over the queries";
+  if (op.getNormaliser() == Normaliser::Hard || op.getNormaliser() == Normaliser::TopKSoftmax ||
+      op.getNormaliser() == Normaliser::Sinkhorn)
+    return "the normaliser needs all scores at once";
+  return op.getAlso("scores") ? "the scores themselves are asked for" : "";
+}
+
 /// Empty where states of parts of the keys compute the op.
 StringRef whyNotSplit(AttentionOp op) {
+  if (StringRef reason = whyNotStreamed(op); !reason.empty())
+    return reason;
   if (!elementOf(op.getQuery()).isF32() || !elementOf(op.getResult()).isF32())
     return "elements are not f32";
   if (op.hasWeight())
@@ -67,6 +82,10 @@ StringRef whyNotSplit(AttentionOp op) {
 
 /// Empty where online softmax, a tile of keys at a time, computes the op.
 StringRef whyNotFlash(AttentionOp op) {
+  if (StringRef reason = whyNotStreamed(op); !reason.empty())
+    return reason;
+  if (!op.getMore().empty())
+    return "flash gives the result alone";
   if (!elementOf(op.getQuery()).isF32())
     return "elements are not f32";
   if (op.getKeys().size() != 1)
@@ -104,7 +123,8 @@ private:
     if (wanted == AttentionAlgorithm::Split && !notSplit.empty())
       return op.emitOpError("cannot be split: ") << notSplit;
     AttentionAlgorithm chosen = wanted.value_or(AttentionAlgorithm::Materialised);
-    if (!wanted && notSplit.empty() && (hasFewQueries(op) || op.getKeys().size() > 1))
+    bool needsStates = op.getKeys().size() > 1 || !op.getMore().empty();
+    if (!wanted && notSplit.empty() && (hasFewQueries(op) || needsStates))
       chosen = AttentionAlgorithm::Split;
     else if (!wanted && notFlash.empty())
       chosen = AttentionAlgorithm::Flash;
@@ -115,7 +135,9 @@ private:
     else if (chosen == AttentionAlgorithm::Split)
       remark::passed(op.getLoc(), options)
           << remark::add("split: {0}, so states of parts of the keys are merged",
-                         op.getKeys().size() > 1 ? "several sources of keys" : "few queries");
+                         op.getKeys().size() > 1  ? "several sources of keys"
+                         : op.getMore().empty() ? "few queries"
+                                                : "the logarithm of the sum is asked for");
     else
       remark::missed(op.getLoc(), options)
           << remark::reason("materialised: {0}", wanted ? std::string("asked for") : notFlash.str());

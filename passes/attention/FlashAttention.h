@@ -27,7 +27,7 @@
 //
 // Costs for a live pair (query, key): 2 d multiply-adds for the two products, one exponential, and the regions.
 // Memory: a few tiles of scratch, independent of N. Limits: f32, constant depth and row strides, softmax,
-// sum or none. A weight region other than the guard select(isnan(p), 0, p) needs normalised weights:
+// sum or none. A weight region other than the guard select(isnan(p), 0, p) or a factor needs normalised weights:
 // then l is summed in a first pass over the keys, and scores are computed once more in a second.
 //
 #ifndef TENON_PASSES_ATTENTION_FLASHATTENTION_H
@@ -118,6 +118,7 @@ private:
   Score scoreOf(Value j, const FlashKeys &keys, Value column, Masking masking);
   void limitToQueries(RegionEmitter &emitter, Value column);
   Value weightOf(Value p, Value j, const FlashKeys &keys, Value column);
+  void storeWeight(Value weight, Value j, const FlashKeys &keys, Value column);
   void updateSoftmax(const FlashKeys &keys, Value column, Masking masking, bool keepsWeights);
   Value emitMaximum(const FlashKeys &keys, Value column, Masking masking);
   void followMaximum(Value maximum, Value column);
@@ -175,6 +176,7 @@ private:
   ScoreForm form;
   std::optional<KeepIntervals> intervals; ///< Where the keep region can be decided for tiles.
   bool twoPhases = false, revives = false;
+  bool guarded = false, factored = false; ///< What the weight region is, where it does not need two phases.
   int64_t depth = 0, valueDepth = 0, width = 0, scratchFloats = 0, stateFloats = 0, groupsPerTile = 1;
   int64_t keyRow = 0, valueRow = 0;
   int64_t keysAt = 0, valuesAt = 0, queriesAt = 0, scoresAt = 0, outputAt = 0, maximumAt = 0, sumAt = 0, liveAt = 0;

@@ -263,6 +263,15 @@ Value FlashLowering::weightOf(Value p, Value j, const FlashKeys &keys, Value col
       captures));
 }
 
+/// The weight the product with the values reads, its factor taken in; a dead key's is zero whatever the factor.
+void FlashLowering::storeWeight(Value weight, Value j, const FlashKeys &keys, Value column) {
+  if (factored) {
+    Value isDead = compare(arith::CmpFPredicate::OEQ, weight, constant(0));
+    weight = select(isDead, constant(0), weightOf(weight, j, keys, column));
+  }
+  store(weight, scoreOffset(j, column));
+}
+
 /// exp(score - shift), as a power of two. A factor is applied by the one fused multiply-add that measures the
 /// score; differences of a general score come first, so that mask values near the largest float do not overflow.
 Value FlashLowering::exponentialOf(Value score, Value shift) {
@@ -370,7 +379,7 @@ void FlashLowering::updateSoftmax(const FlashKeys &keys, Value column, Masking m
       score = scoreOf(j, keys, column, masking);
     Value weight = exponentialOf(score.score, shift);
     if (keepsWeights)
-      store(weight, scoreOffset(j, column));
+      storeWeight(weight, j, keys, column);
     SmallVector<Value> next{add(carried[0], weight)};
     if (notes)
       next.push_back(select(score.live, constant(1), carried[1]));
@@ -399,7 +408,7 @@ void FlashLowering::updateSum(const FlashKeys &keys, Value column, Masking maski
         weight = select(score.live, weight, constant(0));
     }
     if (keepsWeights)
-      store(weight, scoreOffset(j, column));
+      storeWeight(weight, j, keys, column);
     SmallVector<Value> next{add(carried[0], score.score)};
     if (notes)
       next.push_back(select(score.live, constant(1), carried[1]));

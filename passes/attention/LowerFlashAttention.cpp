@@ -45,8 +45,9 @@ LogicalResult FlashLowering::readShapes() {
     return op.emitOpError("flash wants one source and a constant depth");
   keyRow = depth = *sizes.depth.constant();
   valueRow = valueDepth = *sizes.valueDepth.constant();
-  bool guarded = op.hasWeight() && isNaNGuard(op.getWeight());
-  twoPhases = op.hasWeight() && !guarded && op.getNormaliser() != Normaliser::None;
+  guarded = op.hasWeight() && isNaNGuard(op.getWeight());
+  factored = op.hasWeight() && op.getNormaliser() != Normaliser::None && isProportional(op.getWeight());
+  twoPhases = op.hasWeight() && !guarded && !factored && op.getNormaliser() != Normaliser::None;
   revives = op.hasKeep() && (op.getEmpty() == EmptyRow::Uniform || op.getEmpty() == EmptyRow::IgnoreKeep);
   if (revives && (twoPhases || op.getNormaliser() == Normaliser::None))
     return op.emitOpError("flash gives rows without live keys no weights but those of a softmax or sum");
@@ -382,7 +383,7 @@ std::pair<Value, Value> FlashLowering::normaliser(Value column) {
     return {Value(), Value()};
   Value sum = load(ofGroup(sumAt, column));
   Value factor = arith::DivFOp::create(builder, loc, constant(1), sum);
-  return {factor, op.hasWeight() ? compare(arith::CmpFPredicate::UEQ, sum, constant(0)) : Value()};
+  return {factor, guarded ? compare(arith::CmpFPredicate::UEQ, sum, constant(0)) : Value()};
 }
 
 void FlashLowering::finish() {

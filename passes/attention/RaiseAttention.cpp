@@ -484,7 +484,7 @@ private:
     auto op = AttentionOp::create(
         builder, loc, tensorOf(elementOf(product.getResult()), shape), reshaped(query), ValueRange(reshaped(key)),
         ValueRange(reshaped(value)), captures.getArrayRef(), Normaliser::Softmax, EmptyRow::Zero,
-        attributes.getStrArrayAttr({query.layout, key.layout, value.layout, layout}), AttentionAlgorithmAttr());
+        attributes.getStrArrayAttr({query.layout, key.layout, value.layout, layout}));
     if (!ElementTrace::isIdentity(score))
       op.getScore().takeBody(score);
     if (!ElementTrace::isIdentity(weight))

@@ -74,4 +74,16 @@ bool isNaNGuard(Region &weight) {
          compare.getRhs() == p;
 }
 
+bool isProportional(Region &weight) {
+  RegionAnalysis analysis(weight, /*hasScore=*/true);
+  Value value = weight.front().getTerminator()->getOperand(0);
+  while (auto product = value.getDefiningOp<arith::MulFOp>()) {
+    bool left = analysis.dependenceOf(product.getLhs()).score, right = analysis.dependenceOf(product.getRhs()).score;
+    if (left == right)
+      return false;
+    value = left ? product.getLhs() : product.getRhs();
+  }
+  return value == weight.getArgument(0);
+}
+
 } // namespace tenon

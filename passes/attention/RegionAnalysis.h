@@ -53,5 +53,9 @@ private:
 /// `select(p is NaN, 0, p)`: replaces NaN weights, which under softmax fill a row or do not occur in it.
 bool isNaNGuard(mlir::Region &weight);
 
+/// p times factors that do not depend on p, such as a table of j - i: Σ w V is then a sum of exp(y) factor V, divided at the end
+/// by the Σ exp(y) that knows nothing of the factor.
+bool isProportional(mlir::Region &weight);
+
 } // namespace tenon
 #endif

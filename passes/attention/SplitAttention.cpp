@@ -18,14 +18,29 @@ int64_t keysOfPart(const Dim &queries) {
   return constant && *constant <= 16 ? 512 : 4096;
 }
 
+/// The region, its keys numbered from zero where the attention numbers them from `first` on.
+void cloneFrom(Region &region, Region &into, const Dim &first) {
+  IRMapping mapping;
+  region.cloneInto(&into, mapping);
+  if (into.empty() || first == Dim(0))
+    return;
+  Block &block = into.front();
+  unsigned numbered = llvm::count_if(block.getArgumentTypes(), [](Type type) { return !isa<TensorType>(type); });
+  Value key = block.getArgument(numbered - 1);
+  OpBuilder builder = OpBuilder::atBlockBegin(&block);
+  Location loc = key.getLoc();
+  Value start = SizeOp::create(builder, loc, builder.getIndexType(), DimAttr::get(builder.getContext(), first));
+  Operation *sum = arith::AddIOp::create(builder, loc, key, start);
+  key.replaceAllUsesExcept(sum->getResult(0), sum);
+}
+
 /// One source's state.
 Value update(OpBuilder &builder, AttentionOp op, unsigned source) {
   unsigned sources = op.getKeys().size();
   SmallVector<StringRef> layouts{op.getLayout(0), op.getLayout(1 + source), op.getLayout(1 + sources + source)};
   Value key = op.getKeys()[source], value = op.getValues()[source];
-  std::string error;
   AttentionOp::Sizes sizes = op.getSizes();
-  Dim keys = AttentionLayout::parse(layouts[1], error)->sizeOf('n', shapeOf(key));
+  Dim keys = op.getKeysOf(source);
   std::optional<int64_t> constant = keys.constant();
   int64_t ofPart = keysOfPart(sizes.queries);
   bool isSplit = !constant || *constant > ofPart;
@@ -35,25 +50,17 @@ Value update(OpBuilder &builder, AttentionOp op, unsigned source) {
                                          value, op.getCaptures(), op.getNormaliser(),
                                          builder.getStrArrayAttr(layouts),
                                          isSplit ? builder.getI64IntegerAttr(ofPart) : IntegerAttr());
-  IRMapping mapping;
-  op.getScore().cloneInto(&state.getScore(), mapping);
-  op.getKeep().cloneInto(&state.getKeep(), mapping);
+  Dim first(0);
+  for (unsigned before = 0; before < source; ++before)
+    first += op.getKeysOf(before);
+  cloneFrom(op.getScore(), state.getScore(), first);
+  cloneFrom(op.getKeep(), state.getKeep(), first);
   return state;
-}
-
-/// All keys of all sources.
-Dim allKeys(AttentionOp op) {
-  Dim keys(0);
-  for (auto [source, key] : llvm::enumerate(op.getKeys())) {
-    std::string error;
-    keys = keys + AttentionLayout::parse(op.getLayout(1 + source), error)->sizeOf('n', shapeOf(key));
-  }
-  return keys;
 }
 
 /// Without any key an attention is zero whatever its rule for empty rows; a state cannot tell why it is empty.
 Value zeroWithoutKeys(OpBuilder &builder, AttentionOp op, Value result) {
-  Dim keys = allKeys(op);
+  Dim keys = op.getAllKeys();
   if (keys.constant())
     return result;
   return MapOp::create(builder, op.getLoc(), cast<RankedTensorType>(result.getType()), result,
@@ -67,7 +74,28 @@ Value zeroWithoutKeys(OpBuilder &builder, AttentionOp op, Value result) {
                        });
 }
 
-Value split(AttentionOp op) {
+/// m + log l of the one part of a state, as `also log_sum_exp` has it.
+Value logSumExp(OpBuilder &builder, AttentionOp op, Value state) {
+  auto type = cast<RankedTensorType>(op.getAlso("log_sum_exp").getType());
+  Dim depth = op.getSizes().valueDepth;
+  return MapOp::create(builder, op.getLoc(), type, state,
+                       [&](OpBuilder &b, Location loc, ValueRange tensors, ValueRange at) -> Value {
+                         Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+                         SmallVector<Value> indices{zero};
+                         llvm::append_range(indices, at);
+                         auto part = [&](const Dim &place) -> Value {
+                           DimAttr dim = DimAttr::get(b.getContext(), place);
+                           indices.push_back(SizeOp::create(b, loc, b.getIndexType(), dim));
+                           Value element = LoadOp::create(b, loc, tensors[0], indices);
+                           indices.pop_back();
+                           return element;
+                         };
+                         Value m = part(depth), l = part(depth + Dim(1));
+                         return arith::AddFOp::create(b, loc, m, math::LogOp::create(b, loc, l));
+                       });
+}
+
+void split(AttentionOp op) {
   OpBuilder builder(op);
   unsigned sources = op.getKeys().size();
   SmallVector<Value> states;
@@ -80,9 +108,11 @@ Value split(AttentionOp op) {
                                      op.getNormaliser());
   }
   EmptyRow empty = op.hasKeep() ? op.getEmpty() : EmptyRow::Zero;
-  Value result = AttentionFinishOp::create(builder, op.getLoc(), op.getType(), state, op.getNormaliser(), empty,
+  if (Value asked = op.getAlso("log_sum_exp"))
+    asked.replaceAllUsesWith(logSumExp(builder, op, state));
+  Value result = AttentionFinishOp::create(builder, op.getLoc(), op.getResult().getType(), state, op.getNormaliser(), empty,
                                            op.getLayout(1 + 2 * sources));
-  return empty == EmptyRow::NaN ? zeroWithoutKeys(builder, op, result) : result;
+  op.getResult().replaceAllUsesWith(empty == EmptyRow::NaN ? zeroWithoutKeys(builder, op, result) : result);
 }
 
 struct SplitAttention : impl::SplitAttentionBase<SplitAttention> {
@@ -93,7 +123,7 @@ struct SplitAttention : impl::SplitAttentionBase<SplitAttention> {
         found.push_back(op);
     });
     for (AttentionOp op : found) {
-      op.getResult().replaceAllUsesWith(split(op));
+      split(op);
       op.erase();
     }
   }

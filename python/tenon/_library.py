@@ -121,6 +121,8 @@ FALLIBLE = {
     "tenon_session_run": [_pointer, _pointer],
     "tenon_session_get_output": [_pointer, _pointer, _size, _pointer],
     "tenon_session_reset_states": [_pointer],
+    "tenon_session_get_kept": [_pointer, _text, _pointer],
+    "tenon_session_set_kept": [_pointer, _text, ctypes.c_int64],
 }
 # The others: result, arguments.
 PLAIN = {

@@ -1,5 +1,6 @@
 """InferenceSession: one entry of an artifact on NumPy arrays."""
 
+import copy
 import ctypes
 import os
 import threading
@@ -145,6 +146,28 @@ class InferenceSession:
     def cancel(self):
         """From another thread: the run in progress ends with an Error of Code.CANCELLED."""
         LIB.tenon_session_cancel(self._session)
+
+    def entry(self, name):
+        """Another entry point on this session: it shares the states with this one, and its thread."""
+        other = copy.copy(self)
+        other._owner = self  # whose end releases the session
+        other._entry = self._choose(name)
+        other._inputs = other._describe(LIB.tenon_entry_input_count, LIB.tenon_entry_input)
+        other._outputs = other._describe(LIB.tenon_entry_output_count, LIB.tenon_entry_output)
+        other._bound = {}
+        return other
+
+    def get_kept(self, name):
+        """A size the session keeps from run to run: how much of a cache is filled."""
+        value = ctypes.c_int64()
+        with self._lock:
+            check(LIB.tenon_session_get_kept(self._session, name.encode(), ctypes.byref(value)))
+        return value.value
+
+    def set_kept(self, name, value):
+        """Restores such a size, or takes back the last rows of a cache."""
+        with self._lock:
+            check(LIB.tenon_session_set_kept(self._session, name.encode(), value))
 
     def reset_states(self):
         """States (key/value caches, recurrences) as in a new session."""

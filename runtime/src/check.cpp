@@ -125,6 +125,9 @@ bool Checker::checkSymbols() {
     if (symbol.min < 0 || symbol.min > symbol.max || symbol.divisor < 1)
       return wrong("symbol %s: no value is in %" PRId64 "..%" PRId64 " in steps of %" PRId64, t.string(symbol.name),
                    symbol.min, symbol.max, symbol.divisor);
+    if (symbol.isKept && (symbol.isCounter || symbol.max == INT64_MAX || symbol.min % symbol.divisor != 0))
+      return wrong("symbol %s: is kept, and a loop counter, unbounded, or not of its divisor at first",
+                   t.string(symbol.name));
   }
   return true;
 }
@@ -329,7 +332,7 @@ bool Checker::checkNames(Range tensors, const char *what) {
 /// single possible value.
 bool Checker::bindSymbols(const EntryRecord &entry) {
   for (size_t i = 0; i < t.symbols.size(); ++i)
-    bound[i] = !t.symbols[i].isCounter && t.symbols[i].min == t.symbols[i].max;
+    bound[i] = t.symbols[i].isKept || (!t.symbols[i].isCounter && t.symbols[i].min == t.symbols[i].max);
   for (uint32_t i = 0; i < entry.inputs.count; ++i) {
     Range dims = t.tensors[entry.inputs.first + i].dims;
     for (uint32_t d = 0; d < dims.count; ++d) {
@@ -366,6 +369,15 @@ bool Checker::checkTensorsOf(const EntryRecord &entry) {
       return false;
     if (check.relation != uint32_t(Relation::equal) && check.relation != uint32_t(Relation::lessEqual))
       return wrong("%scheck %u: unknown relation %u", entryName.c_str(), i, check.relation);
+  }
+  if (entry.advances.count % 2)
+    return wrong("%sits advances are not pairs", entryName.c_str());
+  for (uint32_t i = 0; i < entry.advances.count; i += 2) {
+    uint32_t symbol = t.indices[entry.advances.first + i];
+    if (symbol >= t.symbols.size() || !t.symbols[symbol].isKept)
+      return wrong("%sadvance %u: names symbol %u, which no session keeps", entryName.c_str(), i / 2, symbol);
+    if (!checkDimUse(t.indices[entry.advances.first + i + 1], "advance", i / 2))
+      return false;
   }
   return true;
 }
@@ -502,6 +514,7 @@ bool Checker::checkEntry(const EntryRecord &entry, uint32_t index) {
       !checkRange(entry.inputs, t.tensors.size(), "inputs", "entry", index) ||
       !checkRange(entry.outputs, t.tensors.size(), "outputs", "entry", index) ||
       !checkRange(entry.states, t.indices.size(), "states", "entry", index) ||
+      !checkRange(entry.advances, t.indices.size(), "advances", "entry", index) ||
       !checkRange(entry.checks, t.checks.size(), "checks", "entry", index) ||
       !checkRange(entry.buffers, t.buffers.size(), "buffers", "entry", index) ||
       !checkRange(entry.commands, t.commands.size(), "commands", "entry", index))

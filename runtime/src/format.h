@@ -53,7 +53,7 @@ namespace tenon::format {
 /// CR LF and 0x1A catch a transfer in text mode, as PNG's signature does.
 inline constexpr char magic[8] = {'T', 'E', 'N', 'O', 'N', '\r', '\n', 0x1a};
 inline constexpr uint16_t majorVersion = 1;
-inline constexpr uint16_t minorVersion = 0;
+inline constexpr uint16_t minorVersion = 1; ///< 1: kept symbols
 
 /// "No such index", wherever an index is optional.
 inline constexpr uint32_t none = 0xffffffffu;
@@ -156,15 +156,16 @@ struct Range {
   uint32_t count;
 };
 
-/// A size known only at run time. Its value comes from the inputs' shapes or,
-/// for a loop counter, from the loop.
+/// A size known only at run time. Its value comes from the inputs' shapes; for a
+/// loop counter from the loop; a kept one is the session's, which starts at `min`
+/// and takes a new value after each run of an entry that advances it.
 struct SymbolRecord {
   StringRef name;
   int64_t min;
   int64_t max;        ///< INT64_MAX: no bound
   int64_t divisor;    ///< value is a multiple of this; 1: any
   uint32_t isCounter; ///< 1: set by a loop command, from 0 up
-  uint32_t reserved;
+  uint32_t isKept;    ///< 1: kept by the session from run to run
 };
 static_assert(sizeof(SymbolRecord) == 40);
 
@@ -227,8 +228,9 @@ struct EntryRecord {
   Range checks;   ///< checks
   Range buffers;  ///< buffers
   Range commands; ///< commands
+  Range advances; ///< indices: a kept symbol, then the dimension that is its value after a run; pair by pair
 };
-static_assert(sizeof(EntryRecord) == 56);
+static_assert(sizeof(EntryRecord) == 64);
 
 /// Lives in the session, zero or a weight's bytes at first, updated in place by
 /// any entry. Its memory is for its dims at the symbols' largest values, which

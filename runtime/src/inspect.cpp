@@ -98,7 +98,7 @@ std::string Description::bound(const SymbolRecord &symbol) const {
     line += text("%" PRId64, symbol.max);
   if (symbol.divisor != 1)
     line += text(", a multiple of %" PRId64, symbol.divisor);
-  return line + (symbol.isCounter ? ", a loop counter" : "");
+  return line + (symbol.isCounter ? ", a loop counter" : symbol.isKept ? ", kept by the session" : "");
 }
 
 std::string Description::operand(const EntryRecord &entry, const OperandRecord &operand) const {
@@ -195,6 +195,9 @@ void Description::plainEntry(std::string &out, const EntryRecord &entry) const {
     out += "  checks " + print(t, check.left) + " " + relation + " " + print(t, check.right) + ", for " +
            t.string(check.source) + "\n";
   }
+  for (uint32_t i = 0; i < entry.advances.count; i += 2)
+    out += text("  then   %s = ", t.string(t.symbols[t.indices[entry.advances.first + i]].name)) +
+           print(t, t.indices[entry.advances.first + i + 1]) + "\n";
   out += text("  %u commands, %u arena buffers\n", entry.commands.count, entry.buffers.count);
   uint32_t number = 0;
   forEachCommand(entry, [&](const CommandRecord &each, size_t nesting) {

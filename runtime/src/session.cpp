@@ -68,6 +68,7 @@ void tenon_session::log(tenon_log_level level, const std::string &message) const
 
 Status tenon_session::resetStates() {
   const Tables &t = model.tables();
+  kept = keptAtFirst(t);
   for (size_t i = 0; i < states.size(); ++i) {
     uint32_t initial = t.states[i].initial;
     uint64_t copied = 0;
@@ -94,6 +95,23 @@ Status tenon_session::getState(const char *name, void **data, size_t *bytes) {
     names += (names.empty() ? "" : ", ") + std::string(each);
   }
   return failure(TENON_NOT_FOUND, "no state '%s'; there are: %s", name, names.empty() ? "none" : names.c_str());
+}
+
+Status tenon_session::findKept(const char *name, int64_t *&value, const SymbolRecord *&symbol) {
+  const Tables &t = model.tables();
+  std::string names;
+  for (size_t i = 0; i < t.symbols.size(); ++i) {
+    if (!t.symbols[i].isKept)
+      continue;
+    const char *each = t.string(t.symbols[i].name);
+    if (std::strcmp(each, name) == 0) {
+      value = &kept[i];
+      symbol = &t.symbols[i];
+      return nullptr;
+    }
+    names += (names.empty() ? "" : ", ") + std::string(each);
+  }
+  return failure(TENON_NOT_FOUND, "no kept symbol '%s'; there are: %s", name, names.empty() ? "none" : names.c_str());
 }
 
 //===- Binding ------------------------------------------------------------===//
@@ -180,7 +198,7 @@ Status tenon_session::takeMemory(const tenon_entry &entry, EntryState &state, co
 Status tenon_session::reserve(const tenon_entry &entry, const int64_t *const *dims) {
   EntryState &state = entries[entry.index];
   std::vector<int64_t> symbols;
-  if (Status failed = bindSymbols(entry, dims, symbols))
+  if (Status failed = bindSymbols(entry, kept, dims, symbols))
     return failed;
   auto plan = std::make_unique<Plan>();
   if (Status failed = makePlan(entry, std::move(symbols), nullptr, *plan))
@@ -221,7 +239,7 @@ Status tenon_session::run(const tenon_entry &entry) {
                      entry.inputs[i].info.name, tenon_entry_name(&entry));
     state.inputDims[i] = state.inputs[i].dims.data();
   }
-  if (Status failed = bindSymbols(entry, state.inputDims.data(), state.symbols))
+  if (Status failed = bindSymbols(entry, kept, state.inputDims.data(), state.symbols))
     return failed;
   Plan *plan = nullptr;
   if (Status failed = findPlan(entry, state, plan))
@@ -245,6 +263,8 @@ Status tenon_session::run(const tenon_entry &entry) {
                         options.trace,
                         options.trace_user};
   if (Status failed = runCommands(context))
+    return failed;
+  if (Status failed = advanceKept(entry, state.symbols, kept))
     return failed;
   state.finished = plan;
   return nullptr;

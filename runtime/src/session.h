@@ -62,6 +62,8 @@ struct tenon_session {
   tenon::Status reserve(const tenon_entry &entry, const int64_t *const *dims);
   tenon::Status resetStates();
   tenon::Status getState(const char *name, void **data, size_t *bytes);
+  /// The kept symbol's value, to read or to set.
+  tenon::Status findKept(const char *name, int64_t *&value, const tenon::format::SymbolRecord *&symbol);
 
   uint32_t threads() const { return pool ? pool->threads() : hasExecutor ? executor.threads : 1; }
   uint64_t memoryBytes() const { return arena.size() + scratch.size(); }
@@ -85,6 +87,7 @@ private:
   std::unique_ptr<tenon::Pool> pool; ///< none with an executor or a single thread
   std::vector<tenon::EntryState> entries;
   std::vector<tenon::Block> states;
+  std::vector<int64_t> kept; ///< of each symbol, 0 for those a session does not keep
   tenon::Block arena;
   tenon::Block scratch;
   std::vector<uint8_t *> bases;            ///< as BaseLayout

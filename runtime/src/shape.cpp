@@ -23,8 +23,9 @@ struct Origin {
 
 class Binder {
 public:
-  Binder(const tenon_entry &entry, const int64_t *const *dims, std::vector<int64_t> &symbols)
-      : entry(entry), t(entry.model->tables()), dims(dims), symbols(symbols), origins(t.symbols.size()) {}
+  Binder(const tenon_entry &entry, const std::vector<int64_t> &kept, const int64_t *const *dims,
+         std::vector<int64_t> &symbols)
+      : entry(entry), t(entry.model->tables()), kept(kept), dims(dims), symbols(symbols), origins(t.symbols.size()) {}
 
   Status run();
 
@@ -47,6 +48,7 @@ private:
 
   const tenon_entry &entry;
   const Tables &t;
+  const std::vector<int64_t> &kept;
   const int64_t *const *dims;
   std::vector<int64_t> &symbols;
   std::vector<Origin> origins;
@@ -60,7 +62,7 @@ Status Binder::bindDim(uint32_t input, uint32_t dim) {
     return failure(TENON_BAD_SHAPE, "input '%s' dimension %u: wanted a size, found %" PRId64, inputName(input), dim,
                    found);
   uint32_t index = asSymbol(t, dimension(input, dim));
-  if (index == none || origins[index].input != none)
+  if (index == none || origins[index].input != none || t.symbols[index].isKept)
     return nullptr; // checked when all symbols are bound
   const SymbolRecord &symbol = t.symbols[index];
   const char *name = t.string(symbol.name);
@@ -113,11 +115,16 @@ Status Binder::check(const CheckRecord &check) {
 Status Binder::run() {
   symbols.assign(t.symbols.size(), 0);
   for (size_t i = 0; i < t.symbols.size(); ++i)
-    if (t.symbols[i].min == t.symbols[i].max)
+    if (t.symbols[i].isKept)
+      symbols[i] = kept[i];
+    else if (t.symbols[i].min == t.symbols[i].max)
       symbols[i] = t.symbols[i].min;
   if (Status failed = forEachDim([&](uint32_t input, uint32_t dim) { return bindDim(input, dim); }))
     return failed;
   if (Status failed = forEachDim([&](uint32_t input, uint32_t dim) { return checkDim(input, dim); }))
+    return failed;
+  std::vector<int64_t> after = kept;
+  if (Status failed = advanceKept(entry, symbols, after))
     return failed;
   for (uint32_t i = 0; i < entry.record.checks.count; ++i)
     if (Status failed = check(t.checks[entry.record.checks.first + i]))
@@ -125,8 +132,36 @@ Status Binder::run() {
   return nullptr;
 }
 
-Status bindSymbols(const tenon_entry &entry, const int64_t *const *dims, std::vector<int64_t> &symbols) {
-  return Binder(entry, dims, symbols).run();
+std::vector<int64_t> keptAtFirst(const Tables &t) {
+  std::vector<int64_t> kept;
+  for (const SymbolRecord &symbol : t.symbols)
+    kept.push_back(symbol.isKept ? symbol.min : 0);
+  return kept;
+}
+
+Status bindSymbols(const tenon_entry &entry, const std::vector<int64_t> &kept, const int64_t *const *dims,
+                   std::vector<int64_t> &symbols) {
+  return Binder(entry, kept, dims, symbols).run();
+}
+
+Status advanceKept(const tenon_entry &entry, const std::vector<int64_t> &symbols, std::vector<int64_t> &kept) {
+  const Tables &t = entry.model->tables();
+  for (uint32_t i = 0; i < entry.record.advances.count; i += 2) {
+    uint32_t index = t.indices[entry.record.advances.first + i], dimension = t.indices[entry.record.advances.first + i + 1];
+    const SymbolRecord &symbol = t.symbols[index];
+    int64_t value;
+    if (!evaluate(t, dimension, symbols.data(), nullptr, value))
+      return failure(TENON_BAD_SHAPE, "entry %s: %s, the next %s, has no value for these shapes", tenon_entry_name(&entry),
+                     print(t, dimension).c_str(), t.string(symbol.name));
+    if (value < symbol.min || value > symbol.max || value % symbol.divisor != 0)
+      return failure(TENON_BAD_SHAPE,
+                     "entry %s: wanted %s, the next %s, in %" PRId64 "..%" PRId64 ", found %" PRId64
+                     ": the session's states are full, and nothing was run",
+                     tenon_entry_name(&entry), print(t, dimension).c_str(), t.string(symbol.name), symbol.min,
+                     symbol.max, value);
+    kept[index] = value;
+  }
+  return nullptr;
 }
 
 Status sizeOf(const tenon_entry &entry, uint32_t dimension, const std::vector<int64_t> &symbols, const char *what,

@@ -17,9 +17,17 @@
 
 namespace tenon {
 
+/// Values of the kept symbols in a new session; others are 0.
+std::vector<int64_t> keptAtFirst(const Tables &tables);
+
 /// Fills `symbols` (one value per symbol of the artifact; those this entry does
-/// not bind stay 0) from the dims of each input. `dims[i]` has input i's rank.
-Status bindSymbols(const tenon_entry &entry, const int64_t *const *dims, std::vector<int64_t> &symbols);
+/// not bind stay 0) from `kept`, one value per symbol as well, and from the dims of each input. `dims[i]` has input
+/// i's rank. An error, too, if a kept symbol would leave its bounds by this run.
+Status bindSymbols(const tenon_entry &entry, const std::vector<int64_t> &kept, const int64_t *const *dims,
+                   std::vector<int64_t> &symbols);
+
+/// `kept` as a run with these symbols leaves it.
+Status advanceKept(const tenon_entry &entry, const std::vector<int64_t> &symbols, std::vector<int64_t> &kept);
 
 /// The value of a dimension that `what` needs, at least 0.
 Status sizeOf(const tenon_entry &entry, uint32_t dimension, const std::vector<int64_t> &symbols, const char *what,

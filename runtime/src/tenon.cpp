@@ -13,6 +13,7 @@
 #include "runtime/src/shape.h"
 
 #include <algorithm>
+#include <cinttypes>
 #include <cstring>
 
 #ifndef TENON_VERSION
@@ -182,7 +183,7 @@ tenon_status *tenon_entry_output_dims(const tenon_entry *entry, const int64_t *c
   if (index >= entry->outputs.size())
     return indexTooLarge("output", index, entry->outputs.size(), tenon_entry_name(entry)).release();
   std::vector<int64_t> symbols;
-  if (Status failed = bindSymbols(*entry, input_dims, symbols))
+  if (Status failed = bindSymbols(*entry, keptAtFirst(entry->model->tables()), input_dims, symbols))
     return failed.release();
   uint64_t bytes;
   return tensorDims(*entry, entry->record.outputs.first + uint32_t(index), symbols, dims, bytes).release();
@@ -290,6 +291,39 @@ tenon_status *tenon_session_get_state(tenon_session *session, const char *name, 
   if (Status failed = admit(session, claim, nullptr))
     return failed.release();
   return session->getState(name, data, bytes).release();
+}
+
+tenon_status *tenon_session_get_kept(tenon_session *session, const char *name, int64_t *value) {
+  if (!session || !name || !value)
+    return nullArgument(__func__).release();
+  Claim claim(*session);
+  if (Status failed = admit(session, claim, nullptr))
+    return failed.release();
+  int64_t *place;
+  const format::SymbolRecord *symbol;
+  if (Status failed = session->findKept(name, place, symbol))
+    return failed.release();
+  *value = *place;
+  return nullptr;
+}
+
+tenon_status *tenon_session_set_kept(tenon_session *session, const char *name, int64_t value) {
+  if (!session || !name)
+    return nullArgument(__func__).release();
+  Claim claim(*session);
+  if (Status failed = admit(session, claim, nullptr))
+    return failed.release();
+  int64_t *place;
+  const format::SymbolRecord *symbol;
+  if (Status failed = session->findKept(name, place, symbol))
+    return failed.release();
+  if (value < symbol->min || value > symbol->max || value % symbol->divisor != 0)
+    return failure(TENON_INVALID_ARGUMENT,
+                   "kept symbol '%s': wanted a multiple of %" PRId64 " in %" PRId64 "..%" PRId64 ", found %" PRId64, name,
+                   symbol->divisor, symbol->min, symbol->max, value)
+        .release();
+  *place = value;
+  return nullptr;
 }
 
 void tenon_session_cancel(tenon_session *session) {

@@ -92,7 +92,7 @@ TEST(Damage, newerVersion) {
     AlignedCopy copy(bytes);
     return code(tenon_model_load_memory(copy.data(), copy.size(), nullptr, &model));
   }());
-  EXPECT_THAT(loadMessage(bytes), HasSubstr("artifact format 1.1, this runtime (0.1.0) reads 1.0 to 1.0; use a newer"));
+  EXPECT_THAT(loadMessage(bytes), HasSubstr("artifact format 1.2, this runtime (0.1.0) reads 1.0 to 1.1; use a newer"));
   header->major = 0;
   EXPECT_THAT(loadMessage(bytes), HasSubstr("compile the model again"));
 }

@@ -293,6 +293,57 @@ TEST(Run, keepsStatesBetweenRunsAndEntries) {
   EXPECT_EQ((std::vector<float>{110, 210, 310, 410}), output(session, leap));
 }
 
+/// Each run raises the counter by 1 and moves P, which the session keeps, on by the input's size.
+TestProgram keptProgram() {
+  TestProgram program = counterProgram();
+  uint32_t n = program.symbolDim(program.addSymbol({"N", 1, 8}));
+  uint32_t kept = program.addSymbol({"P", 2, 9, 1, false, true}), p = program.symbolDim(kept);
+  for (EntryDesc &entry : program.entries) {
+    entry.inputs = {{"x", DataType::f32, {n}}};
+    entry.advances = {{kept, program.addDim(DimExpr::symbol(kept) + DimExpr::symbol(kept - 1))}};
+  }
+  program.entries[0].checks = {{p, Relation::lessEqual, program.constant(6), "rows of state counter"}};
+  return program;
+}
+
+TEST(Run, keepsSymbolsBetweenRunsAndEntries) {
+  Model model = load(keptProgram().bytes());
+  Session session = makeSession(model), other = makeSession(model);
+  const tenon_entry *step = entryOf(model, "step"), *leap = entryOf(model, "leap");
+  std::vector<float> x(8);
+  int64_t n = 3, value = 0;
+  auto take = [&](Session &session, const tenon_entry *entry, int64_t count) {
+    tenon_tensor tensor = {TENON_F32, 1, &n, x.data()};
+    n = count;
+    EXPECT_EQ("ok", message(tenon_session_bind_input(session.get(), entry, 0, &tensor)));
+    return run(session, entry);
+  };
+  auto kept = [&](Session &session) {
+    EXPECT_EQ("ok", message(tenon_session_get_kept(session.get(), "P", &value)));
+    return value;
+  };
+  EXPECT_EQ(2, kept(session)); // its least value
+  ASSERT_EQ("ok", take(session, step, 3));
+  ASSERT_EQ("ok", take(session, leap, 2));
+  EXPECT_EQ(7, kept(session));
+  EXPECT_EQ(2, kept(other));
+  // What does not fit is refused, and the state is as it was.
+  EXPECT_EQ("entry leap: wanted P + N, the next P, in 2..9, found 10: the session's states are full, and nothing was run",
+            take(session, leap, 3));
+  EXPECT_EQ("rows of state counter: wanted P <= 6, found 7 and 6", take(session, step, 1));
+  ASSERT_EQ("ok", take(session, leap, 2));
+  EXPECT_EQ((std::vector<float>{121, 221, 321, 421}), output(session, leap));
+  // Restored, and as in a new session.
+  EXPECT_EQ("kept symbol 'P': wanted a multiple of 1 in 2..9, found 10",
+            message(tenon_session_set_kept(session.get(), "P", 10)));
+  ASSERT_EQ("ok", message(tenon_session_set_kept(session.get(), "P", 5)));
+  ASSERT_EQ("ok", take(session, step, 1));
+  EXPECT_EQ(6, kept(session));
+  ASSERT_EQ("ok", message(tenon_session_reset_states(session.get())));
+  EXPECT_EQ(2, kept(session));
+  EXPECT_EQ("no kept symbol 'N'; there are: P", message(tenon_session_get_kept(session.get(), "N", &value)));
+}
+
 TEST(Run, reservesMemoryOnce) {
   Model model = load(chainProgram().bytes());
   const tenon_entry *entry = entryOf(model);

@@ -10,15 +10,15 @@ def tensor(*dims, of="f32"):
     return f"tensor<{body}, #tenon.dims<[{', '.join(map(str, dims))}]>>"
 
 
-def entry(inputs, outputs, body, symbols):
+def entry(inputs, outputs, body, symbols, values=None):
     """A module with one entry point.
 
-    inputs: NAME -> type; outputs: NAME -> type, returned as %NAME by `body`;
+    inputs: NAME -> type; outputs: NAME -> type, which `body` computes as `values`, or as %NAME each;
     symbols: NAME -> (low, high).
     """
     lines = [f"tenon.symbol @{name} in [{low}, {high}]" for name, (low, high) in symbols.items()]
     arguments = ", ".join(f'%{n}: {t} {{tenon.name = "{n}"}}' for n, t in inputs.items())
     results = ", ".join(f'{t} {{tenon.name = "{n}"}}' for n, t in outputs.items())
-    values, types = ", ".join(f"%{n}" for n in outputs), ", ".join(outputs.values())
+    returned, types = ", ".join(values or [f"%{n}" for n in outputs]), ", ".join(outputs.values())
     return "\n".join(lines + [f"func.func @main({arguments}) -> ({results}) attributes {{tenon.entry}} {{", body,
-                              f"  return {values} : {types}", "}", ""])
+                              f"  return {returned} : {types}", "}", ""])

@@ -221,7 +221,8 @@ TENON_API tenon_status *tenon_entry_find_input(const tenon_entry *entry, const c
 TENON_API tenon_status *tenon_entry_find_output(const tenon_entry *entry, const char *name, size_t *index);
 
 /** The dims of an output for given inputs, without running. `input_dims[i]` has as many dims as input i has rank;
-    `dims` has room for the output's rank. */
+    `dims` has room for the output's rank. Sizes that a session keeps (the filled part of a cache) are those of a new
+    session. */
 TENON_API tenon_status *tenon_entry_output_dims(const tenon_entry *entry, const int64_t *const *input_dims,
                                                 size_t index, int64_t *dims);
 
@@ -269,10 +270,16 @@ TENON_API tenon_status *tenon_session_get_output(tenon_session *session, const t
 TENON_API tenon_status *tenon_session_reserve(tenon_session *session, const tenon_entry *entry,
                                               const int64_t *const *input_dims);
 
-/** All states (key/value caches, recurrences) back to what they are in a new session. */
+/** All states (key/value caches, recurrences) and kept sizes back to what they are in a new session. */
 TENON_API tenon_status *tenon_session_reset_states(tenon_session *session);
 /** The bytes of a state, to save or restore; they live as long as the session. */
 TENON_API tenon_status *tenon_session_get_state(tenon_session *session, const char *name, void **data, size_t *bytes);
+
+/** A size the session keeps from run to run, such as how much of a cache is filled; with the states' bytes it is what
+    there is to save. An entry that would take it out of its bounds fails before it has run anything. */
+TENON_API tenon_status *tenon_session_get_kept(tenon_session *session, const char *name, int64_t *value);
+/** To restore what was saved, or to take back the last rows of a cache. The value must be in the symbol's bounds. */
+TENON_API tenon_status *tenon_session_set_kept(tenon_session *session, const char *name, int64_t value);
 
 /** From any thread: the run in progress ends with TENON_CANCELLED before its next command. No run: no effect. */
 TENON_API void tenon_session_cancel(tenon_session *session);

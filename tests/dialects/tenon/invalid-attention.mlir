@@ -19,7 +19,7 @@ func.func @f(%x: tensor<4x8xf32>) {
 // -----
 // Two types for three operands.
 func.func @f(%x: tensor<4x8xf32>) {
-  // expected-error @+1 {{wants 3 operand types and one result type}}
+  // expected-error @+1 {{wants 3 operand types and a result type}}
   %o = tenon.attention %x, (%x), (%x) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"] : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return
 }
@@ -238,4 +238,60 @@ func.func @forgotten_keys(%a: tensor<1x1x1x1x6xf32>) -> tensor<1x4xf32> {
   // expected-error @+1 {{wants the rule zero or nan for rows without live keys, found uniform: a state has forgotten the dead keys}}
   %o = tenon.attention_finish %a normalise softmax empty uniform layout "n d" : tensor<1x1x1x1x6xf32> -> tensor<1x4xf32>
   return %o : tensor<1x4xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  // expected-error @+1 {{wants a positive number behind topk_softmax, found none}}
+  %o = tenon.attention %x, (%x), (%x) normalise topk_softmax empty zero layout ["n d", "n d", "n d", "n d"] : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  return %o : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  // expected-error @+1 {{wants no number behind softmax, found 3}}
+  %o = tenon.attention %x, (%x), (%x) normalise softmax 3 empty zero layout ["n d", "n d", "n d", "n d"] : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  return %o : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  // expected-error @+1 {{normalises by softmax, sum or hard over queries, found sinkhorn}}
+  %o = tenon.attention %x, (%x), (%x) normalise sinkhorn 3 over queries empty zero layout ["n d", "n d", "n d", "n d"] : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  return %o : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  // expected-error @+1 {{gives zero for keys without live queries, found empty nan}}
+  %o = tenon.attention %x, (%x), (%x) normalise hard over queries empty nan layout ["n d", "n d", "n d", "n d"] : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  return %o : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  // expected-error @+1 {{has a log_sum_exp only with softmax over keys}}
+  %o, %l = tenon.attention %x, (%x), (%x) normalise sum empty zero layout ["n d", "n d", "n d", "n d"] also log_sum_exp : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<1x1x4xf32>)
+  return %o : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  // expected-error @+1 {{wants scores as 'tensor<1x1x4x4xf32>', found 'tensor<4x4xf32>'}}
+  %o, %s = tenon.attention %x, (%x), (%x) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"] also scores : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<4x4xf32>)
+  return %o : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @f(%q: tensor<1x2xf32>, %k: tensor<3x2xf32>) -> tensor<1x1x1x1x4xf32> {
+  // expected-error @+1 {{has a state for softmax, sum and none, found hard}}
+  %s = tenon.attention_update %q, %k, %k normalise hard layout ["n d", "n d", "n d"] : (tensor<1x2xf32>, tensor<3x2xf32>, tensor<3x2xf32>) -> tensor<1x1x1x1x4xf32>
+  return %s : tensor<1x1x1x1x4xf32>
 }

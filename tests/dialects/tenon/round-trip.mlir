@@ -103,3 +103,14 @@ func.func @attention_states(%q: tensor<1x4xf32>, %k: tensor<?x4xf32, #tenon.dims
   %o = tenon.attention_finish %m normalise softmax empty nan layout "n d" : tensor<1x1x1x1x6xf32> -> tensor<1x4xf32>
   return %o : tensor<1x4xf32>
 }
+
+// CHECK-LABEL: func.func @normalisers
+func.func @normalisers(%x: tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<1x1x4xf32>, tensor<1x1x4x4xf32>) {
+  // CHECK: normalise topk_softmax 2 empty zero
+  %a = tenon.attention %x, (%x), (%x) normalise topk_softmax 2 empty zero layout ["n d", "n d", "n d", "n d"] : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  // CHECK: normalise hard over queries empty zero
+  %b = tenon.attention %a, (%x), (%x) normalise hard over queries empty zero layout ["n d", "n d", "n d", "n d"] : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  // CHECK: also log_sum_exp, scores
+  %c, %l, %s = tenon.attention %b, (%x), (%x) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"] also log_sum_exp, scores : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<1x1x4xf32>, tensor<1x1x4x4xf32>)
+  return %c, %l, %s : tensor<4x8xf32>, tensor<1x1x4xf32>, tensor<1x1x4x4xf32>
+}

@@ -97,6 +97,24 @@ TEST_F(RegionAnalysisTest, WhatHidesAPositionIsNot) {
   EXPECT_FALSE(analysis->isShiftInvariant(operand(1)));
 }
 
+TEST_F(RegionAnalysisTest, ProductsAreProportional) {
+  parse(R"(
+    %difference = arith.subi %i, %j : index
+    %factor = tenon.load %t[%difference] : tensor<16xf32>
+    %twice = arith.addf %factor, %factor : f32
+    %w = arith.mulf %twice, %x : f32
+    %y = arith.mulf %w, %factor : f32
+    tenon.yield %y : f32)");
+  EXPECT_TRUE(isProportional(*region));
+}
+
+TEST_F(RegionAnalysisTest, SquaresAndSumsAreNot) {
+  for (const char *what : {"arith.mulf %x, %x", "arith.addf %x, %bias", "arith.addf %bias, %bias"}) {
+    parse(std::string("%bias = tenon.load %t[%h] : tensor<16xf32>\n%y = ") + what + " : f32\ntenon.yield %y : f32");
+    EXPECT_FALSE(isProportional(*region)) << what;
+  }
+}
+
 TEST_F(RegionAnalysisTest, HeadAndBatchAloneAre) {
   parse(R"(
     %bias = tenon.load %t[%h] : tensor<16xf32>

@@ -95,3 +95,25 @@ func.func @revived_and_weighted(%q: tensor<5x4xf32>) -> tensor<5x4xf32> {
     }
   return %o : tensor<5x4xf32>
 }
+
+// A factor behind the softmax is taken in with the values: one pass over the keys.
+// CHECK-LABEL: func.func @factored
+// CHECK: algorithm flash
+// REMARK: flash: keys are taken in tile by tile, no N x N scores; one pass, for the weight region is a factor
+func.func @factored(%q: tensor<5x4xf32>, %t: tensor<9xf32>) -> tensor<5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%t) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"]
+      : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>, tensor<9xf32>) -> tensor<5x4xf32>
+    weight (%p, %b, %h, %i, %j, %t) = 2 * %p * %t[%j - %i + 4]
+  return %o : tensor<5x4xf32>
+}
+
+// Near miss: a sum needs the weights themselves.
+// CHECK-LABEL: func.func @shifted
+// CHECK: algorithm flash
+// REMARK: flash: {{.*}}two passes, for the weight region needs normalised weights
+func.func @shifted(%q: tensor<5x4xf32>, %t: tensor<9xf32>) -> tensor<5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%t) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"]
+      : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>, tensor<9xf32>) -> tensor<5x4xf32>
+    weight (%p, %b, %h, %i, %j, %t) = %p + %t[%j - %i + 4]
+  return %o : tensor<5x4xf32>
+}

@@ -121,3 +121,36 @@ func.func @slices(%q: tensor<5x3x2x4xf32>, %k: tensor<5x3x2x4xf32>, %v: tensor<5
       : (tensor<5x3x2x4xf32>, tensor<5x3x2x4xf32>, tensor<5x3x2x4xf32>) -> tensor<5x2x4xf32>
   return %o : tensor<5x2x4xf32>
 }
+
+// Ranks by counting: a key stays where fewer than k exceed it.
+// CHECK-LABEL: func.func @top
+// CHECK: tenon.contract
+// CHECK: tenon.map {{.*}} tensor<1x1x4x6x6xf32>
+// CHECK: arith.cmpf ogt
+// CHECK: tenon.reduce sum %{{.*}} over [4]
+// CHECK: tenon.softmax %{{.*}} over 3
+func.func @top(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>) -> tensor<4x8xf32> {
+  %o = tenon.attention %q, (%k), (%k) normalise topk_softmax 2 empty zero layout ["n d", "n d", "n d", "n d"]
+    : (tensor<4x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>) -> tensor<4x8xf32>
+  return %o : tensor<4x8xf32>
+}
+
+// The first of the greatest of each column.
+// CHECK-LABEL: func.func @taken
+// CHECK: tenon.reduce max %{{.*}} over [2]
+// CHECK: tenon.reduce min %{{.*}} over [2] : tensor<1x1x4x6xi64>
+func.func @taken(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>) -> tensor<4x8xf32> {
+  %o = tenon.attention %q, (%k), (%k) normalise hard over queries empty zero layout ["n d", "n d", "n d", "n d"]
+    : (tensor<4x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>) -> tensor<4x8xf32>
+  return %o : tensor<4x8xf32>
+}
+
+// Two sources: their keys one behind the other.
+// CHECK-LABEL: func.func @sources
+// CHECK: tenon.append %{{.*}} to %{{.*}} : tensor<2x1x1x8xf32> to tensor<6x1x1x8xf32> -> tensor<8x1x1x8xf32>
+// CHECK: tenon.contract "i d, j b h d -> b i j"
+func.func @sources(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>, %l: tensor<2x8xf32>) -> tensor<4x8xf32> {
+  %o = tenon.attention %q, (%k, %l), (%k, %l) normalise hard empty zero layout ["n d", "n d", "n d", "n d", "n d", "n d"]
+    : (tensor<4x8xf32>, tensor<6x8xf32>, tensor<2x8xf32>, tensor<6x8xf32>, tensor<2x8xf32>) -> tensor<4x8xf32>
+  return %o : tensor<4x8xf32>
+}

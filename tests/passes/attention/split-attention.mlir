@@ -60,3 +60,47 @@ func.func @uniform(%q: tensor<2x1x16xf32>, %k: tensor<2x50x16xf32>) -> tensor<2x
      keep (%b, %h, %i, %j) = %j < %b * 3
   return %o : tensor<2x1x16xf32>
 }
+
+// The keys of the second source are numbered behind those of the first.
+// CHECK-LABEL: func.func @numbered_through
+// CHECK: tenon.attention_update %arg0, %arg1, %arg1
+// CHECK-NOT: tenon.size
+// CHECK: tenon.attention_update %arg0, %arg2, %arg2
+// CHECK: %[[FIRST:.*]] = tenon.size #tenon.dim<5>
+// CHECK-NEXT: arith.addi %{{.*}}, %[[FIRST]] : index
+func.func @numbered_through(%q: tensor<2x3x16xf32>, %p: tensor<2x5x16xf32>, %w: tensor<2x9x16xf32>) -> tensor<2x3x16xf32> {
+  %o = tenon.attention %q, (%p, %w), (%p, %w) normalise softmax empty zero layout ["b n d", "b n d", "b n d", "b n d", "b n d", "b n d"]
+     : (tensor<2x3x16xf32>, tensor<2x5x16xf32>, tensor<2x9x16xf32>, tensor<2x5x16xf32>, tensor<2x9x16xf32>) -> tensor<2x3x16xf32>
+     keep (%b, %h, %i, %j) = %j <= %i
+  return %o : tensor<2x3x16xf32>
+}
+
+// m + log l of the state that the result is divided by.
+// CHECK-LABEL: func.func @log_sum_exp
+// CHECK: %[[S:.*]] = tenon.attention_update
+// CHECK: %[[L:.*]] = tenon.map %{{.*}} = %[[S]]
+// CHECK: math.log
+// CHECK: tenon.attention_finish %[[S]]
+// CHECK: return %{{.*}}, %[[L]]
+func.func @log_sum_exp(%q: tensor<2x5x16xf32>, %k: tensor<2x50x16xf32>) -> (tensor<2x5x16xf32>, tensor<2x1x5xf32>) {
+  %o, %l = tenon.attention %q, (%k), (%k) normalise softmax empty zero layout ["b n d", "b n d", "b n d", "b n d"] also log_sum_exp
+     : (tensor<2x5x16xf32>, tensor<2x50x16xf32>, tensor<2x50x16xf32>) -> (tensor<2x5x16xf32>, tensor<2x1x5xf32>)
+  return %o, %l : tensor<2x5x16xf32>, tensor<2x1x5xf32>
+}
+
+// Near misses: nothing streams where all scores are needed at once, or asked for.
+// CHECK-LABEL: func.func @hard
+// CHECK: normalise hard {{.*}} algorithm materialised
+func.func @hard(%q: tensor<2x1x16xf32>, %k: tensor<2x50x16xf32>) -> tensor<2x1x16xf32> {
+  %o = tenon.attention %q, (%k), (%k) normalise hard empty zero layout ["b n d", "b n d", "b n d", "b n d"]
+     : (tensor<2x1x16xf32>, tensor<2x50x16xf32>, tensor<2x50x16xf32>) -> tensor<2x1x16xf32>
+  return %o : tensor<2x1x16xf32>
+}
+
+// CHECK-LABEL: func.func @scores
+// CHECK: algorithm materialised
+func.func @scores(%q: tensor<2x1x16xf32>, %k: tensor<2x50x16xf32>) -> tensor<2x1x1x50xf32> {
+  %o, %s = tenon.attention %q, (%k), (%k) normalise softmax empty zero layout ["b n d", "b n d", "b n d", "b n d"] also scores
+     : (tensor<2x1x16xf32>, tensor<2x50x16xf32>, tensor<2x50x16xf32>) -> (tensor<2x1x16xf32>, tensor<2x1x1x50xf32>)
+  return %s : tensor<2x1x1x50xf32>
+}

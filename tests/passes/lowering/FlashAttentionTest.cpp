@@ -312,6 +312,28 @@ TEST_P(FlashAttentionTest, WeightRegions) {
   }
 }
 
+/// A factor of j - i behind the normaliser needs one pass; rows without a live key stay zero.
+TEST_P(FlashAttentionTest, FactorBehindTheWeights) {
+  if (!isBest())
+    return;
+  Meaning meaning;
+  meaning.score = [](double x, int64_t, int64_t, int64_t, int64_t) { return std::fabs(x) + 1; };
+  meaning.keep = [](int64_t, int64_t, int64_t i, int64_t j) { return j < i; };
+  meaning.weight = [](double p, int64_t i, int64_t j) { return p * (j - i) / 32.0; };
+  for (const char *normalise : {"softmax", "sum"}) {
+    AttentionText text;
+    text.normalise = normalise;
+    text.regions = std::string(positive) +
+                   " keep (%b, %h, %i, %j) = %j < %i\n weight (%p, %b, %h, %i, %j) = %p * ((%j - %i) * 0.03125)";
+    SCOPED_TRACE(normalise);
+    check(text, {1, 40, 70, 2, 1, 16, 16}, meaning);
+    text.regions = std::string(positive) + " weight (%p, %b, %h, %i, %j) = %p * ((%j - %i) * 0.03125)";
+    AttentionText plain = text;
+    plain.regions = positive;
+    EXPECT_EQ(count(text, 128), count(plain, 128));
+  }
+}
+
 /// One score of a row is infinite or NaN: so is what the formula makes of it.
 TEST_P(FlashAttentionTest, InfiniteScores) {
   if (!isBest())
@@ -466,10 +488,23 @@ TEST_P(FlashAttentionTest, TilesLeft) {
   EXPECT_GE(count(past, n), 0.5 * all);
   // Linear in the length: a window costs the same for each group of queries.
   EXPECT_LE(count(near, 1024), 2.1 * count(near, 512));
+  AttentionText wide;
+  wide.regions = "keep (%b, %h, %i, %j) = %j <= %i and %i - %j < 256";
+  EXPECT_LE(count(wide, 4096), 2.1 * count(wide, 2048));
+  EXPECT_LE(count(past, 2048), 0.56 * double(2048) * 2048 * 64 * 2 / 16);
   std::vector<int64_t> ids(n);
   for (int64_t j = 0; j < n; ++j)
     ids[j] = j / 128;
   EXPECT_LE(count(inDocument, n, {ids.data()}), 0.25 * all);
+  // Documents of any length: their own pairs, and a border of a tile of queries or a piece of keys around each.
+  double own = 0, border = 0;
+  for (int64_t begin = 0, length = 37; begin < n; begin += length, length = length * 3 / 2) {
+    int64_t end = std::min(begin + length, n);
+    std::fill(ids.begin() + begin, ids.begin() + end, begin);
+    own += double(end - begin) * double(end - begin);
+    border += 2.0 * 64 * double(end - begin) + 64.0 * 64;
+  }
+  EXPECT_LE(count(inDocument, n, {ids.data()}), (own + border) * 64 * 2 / 16);
   std::vector<uint8_t> mask(n, 0);
   std::fill_n(mask.begin(), 100, 1);
   EXPECT_LE(count(unpadded, n, {mask.data()}), 0.25 * all);
