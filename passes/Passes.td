@@ -312,6 +312,29 @@ def ChooseAttentionAlgorithm : Pass<"tenon-choose-attention-algorithm", "::mlir:
   let options = [Option<"force", "force", "std::string", "\"\"", "flash, split or materialised, for every attention">];
 }
 
+def ReassociateAttention : Pass<"tenon-reassociate-attention", "::mlir::ModuleOp"> {
+  let summary = "Linear attention: keys times values first";
+  let description = [{
+    ```mlir
+    %o = tenon.attention %q, (%k), (%v) normalise sum empty zero layout ["b h n d", …]
+           score (%x, %b, %h, %i, %j) = %x * %f[%h, %i] * %g[%h, %j]
+    ```
+    becomes, with f taken into the queries and g into the keys,
+    ```mlir
+    %s = tenon.contract "b h j d, b h j e -> b h d e" %k', %v            // N d d_v multiply-adds
+    %n = tenon.contract "b h i d, b h d e -> b h i e" %q', %s            // and as many again
+    %z = tenon.reduce sum %k' over [2]
+    %l = tenon.contract "b h i d, b h d -> b h i" %q', %z
+    %o = tenon.map … { load %n / load %l }
+    ```
+    where `none` needs neither z nor l. Exact in real arithmetic, since (Q Kᵀ) V = Q (Kᵀ V): nothing that depends on query
+    and key together may stand between the two products. It must not fire for softmax, a `keep` or `weight` region, a score
+    that is not x times factors of one side each, several sources, an `algorithm` that is given; nor where all sizes are known
+    and N N' (d + d_v) <= (N + N') d d_v.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def MaterialiseAttention : Pass<"tenon-materialise-attention", "::mlir::ModuleOp"> {
   let summary = "Attention as two contractions, a softmax and maps";
   let description = [{

@@ -35,6 +35,7 @@ static void addFuse(OpPassManager &passes) {
 }
 
 static void addChoose(OpPassManager &passes) {
+  passes.addPass(createReassociateAttention());    // linear scores: no algorithm to choose
   passes.addPass(createTabulateDiagonals());
   passes.addPass(createChooseAttentionAlgorithm());
   passes.addPass(createSplitAttention());

@@ -3,10 +3,8 @@
 // The reference: every normaliser, every rule for empty rows, any region, any number of sources. Costs O(N^2) memory:
 // two or three tensors of batch x heads x queries x keys; `topk_softmax` also M comparisons for each of them.
 //
-#include "dialects/tenon/AttentionLayout.h"
-#include "llvm/ADT/StringExtras.h"
-#include "mlir/IR/IRMapping.h"
 #include "passes/Passes.h"
+#include "passes/attention/AttentionRewriter.h"
 #include "passes/simplify/View.h"
 
 using namespace mlir;
@@ -19,25 +17,13 @@ namespace {
 
 constexpr double minusInfinity = -std::numeric_limits<double>::infinity();
 
-/// A tensor whose dims are named by words of a contraction.
-struct Worded {
-  Value tensor;
-  SmallVector<std::string> words;
-};
-
-class Materialiser {
+class Materialiser : AttentionRewriter {
 public:
   explicit Materialiser(AttentionOp op)
-      : op(op), builder(op), loc(op.getLoc()), sizes(op.getSizes()), type(op.getScoreType()),
-        axis(op.getOverQueries() ? 2 : 3), full{sizes.batch, sizes.heads, sizes.queries, op.getAllKeys()} {}
+      : AttentionRewriter(op), axis(op.getOverQueries() ? 2 : 3), full{sizes.batch, sizes.heads, sizes.queries, op.getAllKeys()} {}
 
   Value lower() {
-    unsigned sources = op.getKeys().size();
-    Worded query = operand(op.getQuery(), op.getLayout(0), "i"), key = sourcesOf(op.getKeys(), 1),
-           value = sourcesOf(op.getValues(), 1 + sources);
-    splitHeads(query, sizes.heads);
-    nameKeyHeads(key);
-    nameKeyHeads(value);
+    Worded query = this->query(), key = this->key(), value = this->value();
     SmallVector<std::string> heads = headWords(query);
     Value scores = contract(query, key, words(query, key, heads, "j"), full);
     Value y = scored(scores);
@@ -52,162 +38,6 @@ public:
   }
 
 private:
-  //===--------------------------------------------------------------------------===//
-  // Operands under words
-  //===--------------------------------------------------------------------------===//
-
-  /// The operand in the score's type, without its fixed dims.
-  Worded operand(Value tensor, StringRef text, StringRef rows) {
-    std::string error;
-    AttentionLayout layout = *AttentionLayout::parse(text, error);
-    Shape shape = shapeOf(tensor), kept;
-    Worded result;
-    for (auto [role, dim] : llvm::zip(layout.roles, shape)) {
-      if (role == '#')
-        continue;
-      kept.push_back(dim);
-      result.words.push_back(role == 'n' ? rows.str() : std::string(1, role));
-    }
-    result.tensor = kept.size() == shape.size() && elementOf(tensor) == type ? tensor : converted(tensor, layout, kept);
-    return result;
-  }
-
-  /// The keys or the values of all sources, one after another; `first` is the layout of the first.
-  Worded sourcesOf(ValueRange tensors, unsigned first) {
-    if (tensors.size() == 1)
-      return operand(tensors[0], op.getLayout(first), "j");
-    Value joined;
-    for (auto [source, tensor] : llvm::enumerate(tensors)) {
-      Value rows = keysFirst(tensor, op.getLayout(first + source));
-      if (!joined) {
-        joined = rows;
-        continue;
-      }
-      Shape shape = shapeOf(joined);
-      shape[0] += shapeOf(rows)[0];
-      joined = AppendOp::create(builder, loc, tensorOf(type, shape), rows, joined);
-    }
-    return {joined, {"j", "b", "h", "d"}};
-  }
-
-  /// The tensor as `n b h d`, in the score's type.
-  Value keysFirst(Value tensor, StringRef text) {
-    std::string error;
-    AttentionLayout layout = *AttentionLayout::parse(text, error);
-    Shape shape = llvm::map_to_vector<4>(StringRef("nbhd"), [&](char role) { return layout.sizeOf(role, shapeOf(tensor)); });
-    return map(type, shape, tensor, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
-      SmallVector<Value> indices;
-      for (auto [role, position] : llvm::zip(layout.roles, layout.fixed))
-        indices.push_back(role == '#' ? Value(arith::ConstantIndexOp::create(b, loc, position))
-                                      : at[StringRef("nbhd").find(role)]);
-      return cast(b, LoadOp::create(b, loc, inputs[0], indices), type);
-    });
-  }
-
-  Value size(OpBuilder &b, const Dim &dim) {
-    return SizeOp::create(b, loc, b.getIndexType(), DimAttr::get(b.getContext(), dim));
-  }
-
-  Value converted(Value tensor, const AttentionLayout &layout, const Shape &kept) {
-    return map(type, kept, tensor, [&](OpBuilder &b, ValueRange tensors, ValueRange at) -> Value {
-      SmallVector<Value> indices;
-      unsigned next = 0;
-      for (auto [role, position] : llvm::zip(layout.roles, layout.fixed))
-        indices.push_back(role == '#' ? arith::ConstantIndexOp::create(b, loc, position) : at[next++]);
-      return cast(b, LoadOp::create(b, loc, tensors[0], indices), type);
-    });
-  }
-
-  bool isGrouped() const { return sizes.keyHeads != sizes.heads && sizes.keyHeads != Dim(1); }
-
-  /// Query heads as (key head, member of its group), where groups share a key head.
-  void splitHeads(Worded &query, const Dim &heads) {
-    auto it = llvm::find(query.words, "h");
-    if (!isGrouped() || it == query.words.end())
-      return;
-    unsigned position = it - query.words.begin();
-    Shape shape = shapeOf(query.tensor);
-    shape[position] = sizes.keyHeads;
-    shape.insert(shape.begin() + position + 1, heads.floorDiv(sizes.keyHeads));
-    query.words[position] = "g";
-    query.words.insert(query.words.begin() + position + 1, "r");
-    query.tensor = reshapeTo(builder, loc, query.tensor, shape);
-  }
-
-  /// One key head for all query heads has a word of its own, summed as a lone dim of size 1.
-  void nameKeyHeads(Worded &operand) {
-    for (std::string &word : operand.words)
-      if (word == "h" && sizes.keyHeads != sizes.heads)
-        word = isGrouped() ? "g" : "one";
-  }
-
-  static SmallVector<std::string> headWords(const Worded &query) {
-    SmallVector<std::string> heads;
-    for (StringRef word : {"h", "g", "r"})
-      if (llvm::is_contained(query.words, word))
-        heads.push_back(word.str());
-    return heads;
-  }
-
-  static SmallVector<std::string> words(const Worded &a, const Worded &b, ArrayRef<std::string> heads, StringRef last) {
-    SmallVector<std::string> result;
-    if (llvm::is_contained(a.words, "b") || llvm::is_contained(b.words, "b"))
-      result.push_back("b");
-    llvm::append_range(result, heads);
-    result.push_back("i");
-    result.push_back(last.str());
-    return result;
-  }
-
-  /// The contraction, its result under the dims `shape` of equal row-major order.
-  Value contract(const Worded &a, const Worded &b, ArrayRef<std::string> result, ArrayRef<Dim> shape) {
-    std::string text = llvm::join(a.words, " ") + ", " + llvm::join(b.words, " ") + " -> " + llvm::join(result, " ");
-    Value product = ContractOp::create(builder, loc, text, a.tensor, b.tensor);
-    return reshapeTo(builder, loc, product, shape);
-  }
-
-  //===--------------------------------------------------------------------------===//
-  // Maps over [batch, heads, queries, keys]
-  //===--------------------------------------------------------------------------===//
-
-  using Body = function_ref<Value(OpBuilder &, ValueRange tensors, ValueRange at)>;
-
-  Value map(Type element, ArrayRef<Dim> shape, ValueRange inputs, Body body) {
-    return MapOp::create(builder, loc, tensorOf(element, shape), inputs,
-                         [&](OpBuilder &b, Location, ValueRange tensors, ValueRange at) { return body(b, tensors, at); });
-  }
-
-  Value cast(OpBuilder &b, Value scalar, Type wanted) {
-    Type found = scalar.getType();
-    if (found == wanted)
-      return scalar;
-    if (found.getIntOrFloatBitWidth() < wanted.getIntOrFloatBitWidth())
-      return arith::ExtFOp::create(b, loc, wanted, scalar);
-    return arith::TruncFOp::create(b, loc, wanted, scalar);
-  }
-
-  Value number(OpBuilder &b, double value) {
-    return arith::ConstantOp::create(b, loc, b.getFloatAttr(type, value));
-  }
-
-  /// The value of a region; `scalar` is null for keep.
-  Value inlined(OpBuilder &b, Region &region, Value scalar, ValueRange at, ValueRange captures) {
-    IRMapping mapping;
-    SmallVector<Value> arguments(scalar ? 1 : 0, scalar);
-    llvm::append_range(arguments, at);
-    llvm::append_range(arguments, captures);
-    mapping.map(region.getArguments(), arguments);
-    for (Operation &inner : region.front().without_terminator())
-      b.clone(inner, mapping);
-    return mapping.lookupOrDefault(region.front().getTerminator()->getOperand(0));
-  }
-
-  SmallVector<Value> withCaptures(ArrayRef<Value> tensors) {
-    SmallVector<Value> inputs(tensors);
-    llvm::append_range(inputs, op.getCaptures());
-    return inputs;
-  }
-
   /// 1 where a row has a live key, 0 elsewhere; null where every row is live or dead alike.
   Value liveRows() {
     if (anyLive)
@@ -442,32 +272,16 @@ private:
 
   /// In the result's layout and element type; NaN in rows without live keys where the rule says so.
   Value placeResult(Value product) {
-    std::string error;
-    AttentionLayout layout = *AttentionLayout::parse(op.getLayout(1 + 2 * op.getKeys().size()), error);
     bool nan = op.hasKeep() && op.getEmpty() == EmptyRow::NaN;
     SmallVector<Value> tensors{product};
     if (nan)
       tensors.push_back(liveRows());
-    Type element = elementOf(op.getResult());
-    return map(element, shapeOf(op.getResult()), tensors, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
-      SmallVector<Value> indices;
-      for (char role : StringRef("bhnd")) {
-        auto it = llvm::find(layout.roles, role);
-        indices.push_back(it == layout.roles.end() ? Value(arith::ConstantIndexOp::create(b, loc, 0))
-                                                   : at[it - layout.roles.begin()]);
-      }
-      Value o = LoadOp::create(b, loc, inputs[0], indices);
-      if (nan)
-        o = arith::SelectOp::create(b, loc, isLiveRow(b, inputs[1], indices), o, number(b, std::nan("")));
-      return cast(b, o, element);
+    return place(tensors, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
+      Value o = LoadOp::create(b, loc, inputs[0], at);
+      return nan ? Value(arith::SelectOp::create(b, loc, isLiveRow(b, inputs[1], at), o, number(b, std::nan("")))) : o;
     });
   }
 
-  AttentionOp op;
-  OpBuilder builder;
-  Location loc;
-  AttentionOp::Sizes sizes;
-  Type type;
   int64_t axis; ///< Of `full`, that is normalised over.
   Shape full;   ///< [batch, heads, queries, keys]
   Value anyLive;
