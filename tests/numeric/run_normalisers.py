@@ -135,12 +135,12 @@ def text_of(case, factor=""):
 
 
 class NormaliserTest(unittest.TestCase):
-    def check(self, name, case, factor=("", lambda w, i, j: w)):
+    def check(self, name, case, factor=("", lambda w, i, j: w), features=lambda x: x):
         program = Program(text_of(case, factor[0]))
         rng = np.random.default_rng(len(name))
         for b, n, m in SIZES:
             draw = lambda rows: rng.standard_normal((b, HEADS, rows, DEPTH)).astype(np.float32)
-            inputs = {"q": draw(n), "k": draw(m), "v": draw(m)}
+            inputs = {"q": features(draw(n)), "k": features(draw(m)), "v": draw(m)}
             t = rng.integers(0, 2, (n, m))
             t[: n // 3] = 0
             if case.keep is MASK:
@@ -163,6 +163,17 @@ class NormaliserTest(unittest.TestCase):
     def test_factor_after_the_softmax(self):
         self.check("factor", Case("softmax", softmax, CAUSAL), FACTOR)
         self.check("factor_mask", Case("softmax", softmax, MASK), FACTOR)
+
+    def test_linear(self):
+        """Nothing between the products but factors of one side: keys times values come first."""
+        score = "score (%x, %b, %h, %i, %j{c}) = %x * (1 + %i * 0.01) / (2 + %j * 0.5)\n"
+
+        def factors(y):
+            n, m = y.shape[-2:]
+            return y * (1 + np.arange(n)[:, None] * y.dtype.type(0.01)) / (2 + np.arange(m) * y.dtype.type(0.5))
+
+        self.check("linear_none", Case("none", lambda y, live: y, ALL, score, lambda y: factors(y).astype(y.dtype)))
+        self.check("linear_sum", Case("sum", divided(-1), ALL, score, lambda y: factors(y).astype(y.dtype)), features=np.abs)
 
     def test_factor_of_a_sum(self):
         self.check("factor_sum", Case("sum", divided(-1), CAUSAL, "score (%x, %b, %h, %i, %j{c}) = exp(%x * 0.25)\n",
