@@ -30,6 +30,8 @@ struct AttentionLayout {
   Dim sizeOf(char role, llvm::ArrayRef<Dim> shape) const;
   /// The distance between neighbours along a role, in elements; 0 if it is missing.
   Dim strideOf(char role, llvm::ArrayRef<Dim> shape) const;
+  /// Elements of a row lie side by side, rows a constant number of elements apart, and their size is a constant.
+  bool hasConstantRows(llvm::ArrayRef<Dim> shape) const;
   /// The offset of the fixed indices, in elements.
   Dim offset(llvm::ArrayRef<Dim> shape) const;
 };

@@ -40,6 +40,10 @@ Dim AttentionLayout::strideOf(char role, ArrayRef<Dim> shape) const {
   return it == roles.end() ? Dim(0) : countOf(shape.drop_front(it - roles.begin() + 1));
 }
 
+bool AttentionLayout::hasConstantRows(ArrayRef<Dim> shape) const {
+  return strideOf('n', shape).isConstant() && strideOf('d', shape) == Dim(1) && sizeOf('d', shape).isConstant();
+}
+
 Dim AttentionLayout::offset(ArrayRef<Dim> shape) const {
   Dim offset(0);
   for (auto [position, index] : llvm::enumerate(fixed))

@@ -227,6 +227,24 @@ static std::optional<Shifted> shiftToLeastValues(const std::vector<Term> &terms,
   return shifted.dim.isValid() ? std::optional(std::move(shifted)) : std::nullopt;
 }
 
+/// Every `k * c * (e floordiv c)` as `k * e - k * r`, where the rest r is from 0 to c - 1: so 2 * ((s + 1) floordiv 2) - s
+/// is at least 0. `rests` takes what is left out.
+static std::optional<Dim> withoutDivisions(const Dim &dim, Interval &rests) {
+  Dim result = dim;
+  for (const Term &term : dim.terms()) {
+    if (term.factors.size() != 1 || term.factors[0]->kind != AtomKind::FloorDiv)
+      continue;
+    const std::vector<Dim> &operands = term.factors[0]->operands;
+    std::optional<int64_t> by = operands[1].constant();
+    if (!by || *by <= 1 || term.coefficient % *by != 0)
+      continue;
+    int64_t times = term.coefficient / *by;
+    rests = add(rests, multiply({-times, -times}, {0, *by - 1}));
+    result += Dim(times) * operands[0] - Dim(term.coefficient) * operands[0].floorDiv(operands[1]);
+  }
+  return result.isValid() && result != dim ? std::optional(result) : std::nullopt;
+}
+
 Interval Dim::interval(const Bounds &bounds) const {
   if (!valid)
     return {};
@@ -236,6 +254,9 @@ Interval Dim::interval(const Bounds &bounds) const {
   Interval plain = sumOfTerms(sum->terms, [&](const AtomPtr &atom) { return intervals.of(atom); });
   if (sum->terms.size() < 2)
     return plain;
+  Interval rests{0, 0};
+  if (std::optional<Dim> undivided = withoutDivisions(*this, rests))
+    plain = intersect(plain, add(undivided->interval(bounds), rests));
   std::optional<Shifted> shifted = shiftToLeastValues(sum->terms, intervals);
   return shifted ? intersect(plain, shifted->interval()) : plain;
 }
@@ -367,6 +388,13 @@ std::optional<bool> Dim::isKnownEqual(const Dim &a, const Dim &b, const Bounds &
   if (!difference.isValid())
     return std::nullopt;
   if (difference == Dim(0))
+    return true;
+  // Quotients of a symbol are compared as those of the multiple that it is: 2 * (S floordiv 8) is S floordiv 4.
+  std::map<std::string, Dim, std::less<>> multiples;
+  for (const std::string &symbol : difference.symbols())
+    if (int64_t by = bounds.lookup(symbol).divisor; by > 1)
+      multiples.emplace(symbol, Dim::symbol(symbol) * Dim(by));
+  if (!multiples.empty() && difference.substitute(multiples) == Dim(0))
     return true;
   Interval interval = difference.interval(bounds);
   if (!interval.contains(0))

@@ -308,7 +308,11 @@ LogicalResult NormOp::verify() {
 
 LogicalResult ReshapeOp::verify() {
   Dim from = countOf(shapeOf(getInput())), to = countOf(shapeOf(getResult()));
-  if (from != to)
+  auto isSameCount = [&] {
+    auto module = (*this)->getParentOfType<ModuleOp>();
+    return module && Dim::isKnownEqual(from, to, boundsOf(module)) == true;
+  };
+  if (from != to && !isSameCount())
     return emitOpError("turns ") << from.str() << " elements " << toString(shapeOf(getInput())) << " into "
                                  << to.str() << " " << toString(shapeOf(getResult()));
   if (elementOf(getInput()) != elementOf(getResult()))

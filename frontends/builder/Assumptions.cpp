@@ -2,6 +2,7 @@
 #include "frontends/builder/Assumptions.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace tenon {
 
@@ -15,6 +16,11 @@ Interval Assumptions::restrict(const std::string &symbol, Interval interval) con
   if (it == intervals.end())
     return interval;
   return {std::max(interval.lo, it->second.lo), std::min(interval.hi, it->second.hi)};
+}
+
+int64_t Assumptions::divisor(const std::string &symbol) const {
+  auto it = divisors.find(symbol);
+  return it == divisors.end() ? 1 : it->second;
 }
 
 /// The operands of a dim that is one min and nothing else.
@@ -112,7 +118,62 @@ bool Assumptions::substitute(const Dim &a, const Dim &b) {
   return false;
 }
 
-bool Assumptions::equate(const Dim &a, const Dim &b) {
+/// Each symbol that is divided by a constant somewhere in the dim, and what must divide it for that to leave no rest.
+static void collectDivisions(const Dim &dim, std::vector<std::pair<std::string, int64_t>> &found) {
+  for (const Dim::Term &term : dim.terms())
+    for (const Dim::AtomPtr &atom : term.factors) {
+      for (const Dim &operand : atom->operands)
+        collectDivisions(operand, found);
+      if (atom->kind != Dim::AtomKind::FloorDiv && atom->kind != Dim::AtomKind::Mod)
+        continue;
+      auto parts = atomAndConstant(atom->operands[0]);
+      std::optional<int64_t> by = atom->operands[1].constant();
+      if (parts && by && *by > 1 && parts->second % *by == 0 && parts->first.factors[0]->kind == Dim::AtomKind::Symbol)
+        found.emplace_back(parts->first.factors[0]->name, *by / std::gcd(*by, parts->first.coefficient));
+    }
+}
+
+/// Where a = b holds once a symbol is a multiple of what it is divided by, takes it to be one.
+bool Assumptions::divide(const Dim &a, const Dim &b) {
+  std::vector<std::pair<std::string, int64_t>> candidates;
+  collectDivisions(a - b, candidates);
+  for (const auto &[symbol, by] : candidates) {
+    std::map<std::string, Dim, std::less<>> multiple{{symbol, Dim::symbol(symbol) * Dim(by)}};
+    if (a.substitute(multiple) != b.substitute(multiple))
+      continue;
+    int64_t &known = divisors.try_emplace(symbol, 1).first->second, before = known;
+    known = std::lcm(known, by);
+    return known != before;
+  }
+  return false;
+}
+
+/// Divides both sides by the symbols and the numbers they have in common.
+static void cancel(Dim &a, Dim &b) {
+  if (a == Dim(0) || b == Dim(0))
+    return;
+  auto divideBoth = [&](const Dim &by) {
+    std::optional<Dim> one = a.exactDiv(by), other = b.exactDiv(by);
+    if (!one || !other)
+      return false;
+    a = *one;
+    b = *other;
+    return true;
+  };
+  for (const std::string &symbol : a.symbols())
+    while (divideBoth(Dim::symbol(symbol))) {
+    }
+  int64_t common = 0;
+  for (const Dim &side : {a, b})
+    for (const Dim::Term &term : side.terms())
+      common = std::gcd(common, term.coefficient);
+  if (common > 1)
+    divideBoth(Dim(common));
+}
+
+bool Assumptions::equate(const Dim &left, const Dim &right) {
+  Dim a = left, b = right;
+  cancel(a, b);
   for (auto [one, other] : {std::pair(a, b), std::pair(b, a)}) {
     std::vector<Dim::Term> storage;
     const std::vector<Dim> *operands = operandsOfMin(one, storage);
@@ -123,7 +184,7 @@ bool Assumptions::equate(const Dim &a, const Dim &b) {
       learned |= !(operand == other) && bound(other, operand);
     return learned;
   }
-  return substitute(a, b);
+  return divide(a, b) || substitute(a, b);
 }
 
 } // namespace tenon

@@ -14,6 +14,9 @@
 // where n >= 0, `min(n, 512)` is n where n <= 512. Without its first row and with one row more a sequence
 // is as long as it was unless it was empty, so it is at least 1 long.
 //
+// What both sides have in common is left out: 512 * B = 64 * B * S makes S 8. A length cut into blocks of 8 and put
+// together again, `8 * (S floordiv 8)`, is S where 8 divides S.
+//
 // Limits. Equations: linear in one symbol with coefficient 1 or -1, or one min against one of its
 // operands. Bounds: one symbol and numbers, perhaps within divisions by constants. Two dims of which one might be 1 at run time are taken to be equal,
 // not broadcast.
@@ -42,12 +45,16 @@ public:
   Dim resolve(const std::string &symbol) const;
   /// The interval, intersected with what was learned.
   Interval restrict(const std::string &symbol, Interval interval) const;
+  /// What divides the symbol, as far as was learned; else 1.
+  int64_t divisor(const std::string &symbol) const;
 
 private:
   bool substitute(const Dim &a, const Dim &b);
+  bool divide(const Dim &a, const Dim &b);
 
   std::map<std::string, Dim, std::less<>> values;
   std::map<std::string, Interval, std::less<>> intervals;
+  std::map<std::string, int64_t, std::less<>> divisors;
 };
 
 } // namespace tenon

@@ -2,6 +2,7 @@
 #include "frontends/builder/GraphBuilder.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace tenon;
@@ -57,8 +58,10 @@ Dim GraphBuilder::symbol(StringRef name, int64_t min, int64_t max, int64_t divis
     return dim;
   }
   Interval interval{min, max};
-  if (assumptions)
+  if (assumptions) {
     interval = assumptions->restrict(unique, interval);
+    divisor = std::lcm(divisor, assumptions->divisor(unique));
+  }
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPoint(function);
   SymbolOp::create(builder, loc, unique, interval.lo, interval.hi, divisor);

@@ -13,13 +13,9 @@ namespace tenon {
 
 namespace {
 
-/// Elements of a row lie side by side, rows a constant number of elements apart.
 bool hasConstantRows(AttentionOp op, unsigned operand, Value tensor) {
   std::string error;
-  std::optional<AttentionLayout> layout = AttentionLayout::parse(op.getLayout(operand), error);
-  Shape shape = shapeOf(tensor);
-  return layout->strideOf('n', shape).constant() && layout->strideOf('d', shape) == Dim(1) &&
-         layout->sizeOf('d', shape).constant();
+  return AttentionLayout::parse(op.getLayout(operand), error)->hasConstantRows(shapeOf(tensor));
 }
 
 /// Weights exist only after the last key: scores are computed twice, first for their sum.

@@ -17,13 +17,19 @@ struct Placed {
   Value tensor;
   Shape shape;
   std::string layout;
+
+  bool hasConstantRows() const {
+    std::string error;
+    return AttentionLayout::parse(layout, error)->hasConstantRows(shape);
+  }
 };
 
 class OperandMover {
 public:
   OperandMover(AttentionOp op, unsigned number) : op(op), number(number), domain(domainOf(op)) {}
 
-  /// The furthest tensor behind the operand whose elements it reads in place.
+  /// The furthest tensor behind the operand whose elements it reads in place. Rows a constant distance apart stay so:
+  /// attention streams them.
   std::optional<Placed> find() {
     std::string error;
     Value tensor = op->getOperand(number);
@@ -38,10 +44,11 @@ public:
       roleOf[std::string(*at.back().asSymbol())] = role;
       extentOf[role] = extent;
     }
+    bool streams = layout.hasConstantRows(shapeOf(tensor));
     SmallVector<View> views = viewsOf(tensor, at, domain, Through::Movement);
     for (const View &view : llvm::reverse(views))
       if (view.base != tensor)
-        if (auto placed = place(view))
+        if (auto placed = place(view); placed && (!streams || placed->hasConstantRows()))
           return placed;
     return std::nullopt;
   }

@@ -8,6 +8,8 @@
 #include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
 #include "passes/attention/ElementTrace.h"
+#include "passes/attention/RowShift.h"
+#include "passes/attention/SinkKeys.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SaveAndRestore.h"
 
@@ -182,7 +184,7 @@ private:
     Dim depth = shapeOf(scores.getLhs())[positionOf(summed[0], spec.lhs)];
     depthSymbol = roles.domain.addIndex(depth);
     indexOf[summed[0]] = depthSymbol;
-    StringRef keyWord = wordOf(roles.j, spec, indexOf), queryWord = wordOf(roles.i, spec, indexOf);
+    StringRef queryWord = wordOf(roles.i, spec, indexOf, ""), keyWord = wordOf(roles.j, spec, indexOf, queryWord);
     bool queryIsLeft = positionOf(queryWord, spec.lhs) >= 0 && positionOf(queryWord, spec.rhs) < 0 &&
                        positionOf(keyWord, spec.rhs) >= 0 && positionOf(keyWord, spec.lhs) < 0;
     bool queryIsRight = positionOf(queryWord, spec.rhs) >= 0 && positionOf(queryWord, spec.lhs) < 0 &&
@@ -198,15 +200,19 @@ private:
     return place(q, qWords, indexOf, Through::MovementAndScale, /*isQuery=*/true, query) && placeKey();
   }
 
+  Dim extentOf(const Dim &role) const { return roles.domain.extentOf(*role.asSymbol()); }
+
   /// The word of the scores that is a role. One of extent 1 is always 0: then the word is one that only
-  /// one operand has.
-  StringRef wordOf(const Dim &role, const ContractSpec &spec, const llvm::StringMap<Dim> &indexOf) const {
+  /// one operand has, other than the one `taken`.
+  StringRef wordOf(const Dim &role, const ContractSpec &spec, const llvm::StringMap<Dim> &indexOf,
+                   StringRef taken) const {
     for (StringRef word : spec.result)
       if (indexOf.lookup(word) == role)
         return word;
-    if (roles.domain.extentOf(*role.asSymbol()) == Dim(1))
+    if (extentOf(role) == Dim(1))
       for (StringRef word : spec.result)
-        if (indexOf.lookup(word) == Dim(0) && (positionOf(word, spec.lhs) < 0) != (positionOf(word, spec.rhs) < 0))
+        if (word != taken && indexOf.lookup(word) == Dim(0) &&
+            (positionOf(word, spec.lhs) < 0) != (positionOf(word, spec.rhs) < 0))
           return word;
     return "?";
   }
@@ -238,8 +244,7 @@ private:
   static bool hasConstantRows(const AttentionOperand &operand) {
     std::string error;
     std::optional<AttentionLayout> layout = AttentionLayout::parse(operand.layout, error);
-    return layout && layout->strideOf('n', operand.shape).isConstant() &&
-           layout->strideOf('d', operand.shape) == Dim(1);
+    return layout && layout->hasConstantRows(operand.shape);
   }
 
   bool layOut(View view, bool isQuery, AttentionOperand &result) {
@@ -294,7 +299,7 @@ private:
   bool addMissingRoles(std::string &layout, Shape &split, bool isQuery) {
     auto has = [&](char letter) { return StringRef(layout).contains(letter); };
     auto isOne = [&](const Dim &symbol) {
-      return !symbol.asSymbol() || roles.domain.extentOf(*symbol.asSymbol()) == Dim(1);
+      return !symbol.asSymbol() || extentOf(symbol) == Dim(1);
     };
     if (!has('b') && !isOne(roles.b))
       return false;
@@ -330,7 +335,7 @@ private:
   std::string nameKeyHead(SmallVectorImpl<Dim> &indices) {
     for (const Dim &index : indices) {
       std::optional<Dim> groups = groupSizeIn(index, roles.h);
-      std::optional<Dim> heads = groups ? roles.domain.extentOf(*roles.h.asSymbol()).exactDiv(*groups) : std::nullopt;
+      std::optional<Dim> heads = groups ? extentOf(roles.h).exactDiv(*groups) : std::nullopt;
       if (!heads)
         continue;
       Dim keyHead = roles.domain.addIndex(*heads);
@@ -361,7 +366,8 @@ private:
       indexOf[word] = dim;
     auto summed = spec.summed();
     auto columns = left ? spec.columns() : spec.rows();
-    if (summed.size() != 1 || indexOf.lookup(summed[0]) != roles.j || columns.size() != 1 || !spec.lone().empty())
+    auto isKey = [&](const Dim &index) { return index == roles.j || (index == Dim(0) && extentOf(roles.j) == Dim(1)); };
+    if (summed.size() != 1 || !isKey(indexOf.lookup(summed[0])) || columns.size() != 1 || !spec.lone().empty())
       return fail("the second contraction does not sum over the keys alone");
     for (StringRef word : valueWords)
       if (indexOf.contains(word) && indexOf.lookup(word) == roles.i)
@@ -377,7 +383,7 @@ private:
     if (placeValue())
       return true;
     // Heads repeated for the queries before arithmetic (a rotation) stay repeated, on one side or on both.
-    wantedHeads = roles.hasHeads ? roles.domain.extentOf(*roles.h.asSymbol()) : Dim(1);
+    wantedHeads = roles.hasHeads ? extentOf(roles.h) : Dim(1);
     return placeKey() && placeValue();
   }
 
@@ -469,7 +475,7 @@ private:
     SmallVector<Dim, 4> shape;
     std::string layout;
     auto append = [&](char letter, const Dim &symbol) {
-      shape.push_back(roles.domain.extentOf(*symbol.asSymbol()));
+      shape.push_back(extentOf(symbol));
       layout += (layout.empty() ? "" : " ") + std::string(1, letter);
     };
     if (roles.hasBatch)
@@ -559,62 +565,6 @@ ContractOp productOf(SoftmaxOp softmax) {
   return readers.size() == 1 ? dyn_cast<ContractOp>(readers.front()) : ContractOp();
 }
 
-void eraseDeadOps(Operation *last) {
-  SmallVector<Operation *> candidates{last};
-  while (!candidates.empty()) {
-    Operation *op = candidates.pop_back_val();
-    if (!op->use_empty() || !isMemoryEffectFree(op))
-      continue;
-    llvm::SmallSetVector<Operation *, 4> producers;
-    for (Value operand : op->getOperands())
-      if (Operation *producer = operand.getDefiningOp())
-        producers.insert(producer);
-    op->erase();
-    for (Operation *producer : producers)
-      if (!llvm::is_contained(candidates, producer))
-        candidates.push_back(producer);
-  }
-}
-
-/// Whether a value of a map's region is a function of one of its indices.
-bool dependsOnIndex(Value value, Value index) {
-  if (value == index)
-    return true;
-  Operation *op = value.getDefiningOp();
-  return op && llvm::any_of(op->getOperands(), [&](Value operand) { return dependsOnIndex(operand, index); });
-}
-
-void dropUnreadInputs(MapOp map) {
-  for (unsigned input = map.getInputs().size(); input-- > 0;) {
-    if (!map.getOperandArgs()[input].use_empty())
-      continue;
-    map.getBody().front().eraseArgument(input);
-    map.getInputsMutable().erase(input);
-  }
-}
-
-/// softmax(y - c) with c equal along the row, its maximum as a rule, is softmax(y): exporters that write the
-/// subtraction themselves read the scores twice. Replaces the operand and gives true, or changes nothing.
-bool dropRowShift(SoftmaxOp softmax) {
-  auto map = softmax.getInput().getDefiningOp<MapOp>();
-  auto difference = map ? map.getYielded().getDefiningOp<arith::SubFOp>() : arith::SubFOp();
-  if (!difference || dependsOnIndex(difference.getRhs(), map.getIndices()[softmax.getOver()]))
-    return false;
-  OpBuilder builder(softmax);
-  auto unshifted = cast<MapOp>(builder.clone(*map));
-  Operation *yield = unshifted.getBody().front().getTerminator();
-  auto copy = yield->getOperand(0).getDefiningOp<arith::SubFOp>();
-  yield->setOperand(0, copy.getLhs());
-  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(unshifted.getBody().front())))
-    if (op.use_empty() && !op.hasTrait<OpTrait::IsTerminator>())
-      op.erase();
-  dropUnreadInputs(unshifted);
-  softmax.getInputMutable().assign(unshifted.getResult());
-  if (map->use_empty())
-    eraseDeadOps(map);
-  return true;
-}
-
 struct RaiseAttention : impl::RaiseAttentionBase<RaiseAttention> {
   void runOnOperation() override {
     SmallVector<SoftmaxOp> found;
@@ -633,6 +583,8 @@ struct RaiseAttention : impl::RaiseAttentionBase<RaiseAttention> {
       remark::missed(loc, options) << remark::reason("the softmax is read by more than one contraction of values");
       return;
     }
+    if (ContractOp extended = withKeysForSinks(softmax, product))
+      product = extended;
     llvm::SetVector<ContractOp> candidates;
     collectContractions(softmax.getInput(), candidates);
     std::string reason = "the softmax's operand is no product of queries and keys";

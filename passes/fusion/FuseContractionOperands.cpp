@@ -130,9 +130,11 @@ struct WriteTransposed : OpRewritePattern<MapOp> {
     std::string error;
     ContractSpec spec = *ContractSpec::parse(op.getSpec(), error);
     Words words;
+    Shape whole = shapeOf(op.getResult());
     for (const Dim &symbol : at) {
       auto it = llvm::find(view->indices, symbol);
-      if (it == view->indices.end())
+      // The first rows alone are a slice, no transpose.
+      if (it == view->indices.end() || whole[it - view->indices.begin()] != domain.extentOf(*symbol.asSymbol()))
         return failure();
       words.push_back(spec.result[it - view->indices.begin()].str());
     }

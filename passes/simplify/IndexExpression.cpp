@@ -414,7 +414,7 @@ struct ReshapedDims {
 } // namespace
 
 /// From the last dims to the first: a group ends as soon as both sides hold as many elements.
-static SmallVector<ReshapedDims> groupDims(ArrayRef<Dim> from, ArrayRef<Dim> to) {
+static SmallVector<ReshapedDims> groupDims(ArrayRef<Dim> from, ArrayRef<Dim> to, const IndexDomain &domain) {
   SmallVector<ReshapedDims> groups;
   for (unsigned f = from.size(), t = to.size(); f > 0 && t > 0;) {
     unsigned fromEnd = f, toEnd = t;
@@ -422,9 +422,9 @@ static SmallVector<ReshapedDims> groupDims(ArrayRef<Dim> from, ArrayRef<Dim> to)
     while (fromCount != toCount && (f > 0 || t > 0)) {
       bool growFrom = f > 0 && (t == 0 || toCount.exactDiv(fromCount));
       if (growFrom)
-        fromCount *= from[--f];
+        fromCount = domain.simplify(fromCount * from[--f]);
       else
-        toCount *= to[--t];
+        toCount = domain.simplify(toCount * to[--t]);
     }
     groups.push_back({f, fromEnd, t, toEnd});
   }
@@ -434,12 +434,12 @@ static SmallVector<ReshapedDims> groupDims(ArrayRef<Dim> from, ArrayRef<Dim> to)
 SmallVector<Dim, 4> reshapeIndices(ArrayRef<Dim> indices, ArrayRef<Dim> from, ArrayRef<Dim> to,
                                    const IndexDomain &domain) {
   SmallVector<Dim, 4> result(to.size(), Dim(0)); // What no group reaches is of size 1.
-  for (const ReshapedDims &group : groupDims(from, to)) {
+  for (const ReshapedDims &group : groupDims(from, to, domain)) {
     unsigned fromSize = group.fromEnd - group.fromBegin, toSize = group.toEnd - group.toBegin;
     Dim position = linearise(indices.slice(group.fromBegin, fromSize), from.slice(group.fromBegin, fromSize));
     ArrayRef<Dim> target = to.slice(group.toBegin, toSize);
     for (unsigned i = 0; i < toSize; ++i) {
-      Dim quotient = domain.simplify(position.floorDiv(countOf(target.drop_front(i + 1))));
+      Dim quotient = domain.simplify(position.floorDiv(domain.simplify(countOf(target.drop_front(i + 1)))));
       result[group.toBegin + i] = i == 0 ? quotient : domain.simplify(quotient.mod(target[i]));
     }
   }

@@ -167,6 +167,19 @@ TEST(Dim, BoundsDecideComparisons) {
   EXPECT_EQ(Dim::isKnownEqual(s, 0), std::nullopt);
 }
 
+TEST(Dim, MultiplesOfQuotientsAreComparedWithTheirDividends) {
+  Bounds bounds;
+  bounds.set("s", {0, 1000});
+  Dim s = Dim::symbol("s"), even = Dim(2) * (s + Dim(1)).floorDiv(Dim(2));
+  EXPECT_EQ(Dim::isKnownLessEqual(s, even, bounds), true);
+  EXPECT_EQ(Dim::isKnownLessEqual(even, s + Dim(1), bounds), true);
+  EXPECT_EQ(Dim::isKnownLessEqual(even, s, bounds), std::nullopt);
+  bounds.set("p", {0, 1000}, 8);
+  Dim p = Dim::symbol("p");
+  EXPECT_EQ(Dim::isKnownEqual(Dim(2) * p.floorDiv(Dim(8)), p.floorDiv(Dim(4)), bounds), true);
+  EXPECT_EQ(Dim::isKnownLessEqual(Dim(12) * s.floorDiv(Dim(4)), Dim(3) * s, bounds), true);
+}
+
 TEST(Dim, BoundsSimplify) {
   Bounds bounds;
   bounds.set("S", {1, 512});

@@ -119,6 +119,19 @@ def modernbert():
     return text(randomised(hf.ModernBertModel(config), 4), hidden)
 
 
+def xlnet():
+    """Time before batch; the product with the positions is added to that with the keys."""
+    config = hf.XLNetConfig(vocab_size=VOCABULARY, d_model=48, n_layer=2, n_head=4, d_inner=48)
+    return text(randomised(hf.XLNetModel(config), 18), hidden)
+
+
+def xmod():
+    """Each sample goes through the adapter of its language: found by NonZero, put back by ScatterND."""
+    config = hf.XmodConfig(**{**ENCODER, "intermediate_size": 24, "max_position_embeddings": 75}, pad_token_id=1, default_language="en_XX",
+                           languages=["en_XX"])
+    return text(randomised(hf.XmodModel(config), 19), hidden)
+
+
 def t5_config():
     return hf.T5Config(vocab_size=VOCABULARY, d_model=48, d_kv=16, d_ff=48, num_layers=2, num_decoder_layers=2,
                        num_heads=4, relative_attention_num_buckets=8, relative_attention_max_distance=24,
@@ -269,6 +282,15 @@ def bloom():
     return text(randomised(hf.BloomModel(config), 13), hidden)
 
 
+def gpt_oss():
+    """A learned sink beside the keys of each head; a router and experts."""
+    sizes = dict(hidden_size=32, intermediate_size=16, head_dim=16, num_local_experts=4, num_experts_per_tok=2)
+    model = hf.GptOssModel(hf.GptOssConfig(**{**DECODER, **sizes}, sliding_window=8))
+    model.set_experts_implementation("batched_mm")
+    run = lambda m, x: m(**x, use_cache=False).last_hidden_state
+    return text(randomised(model, 17), run)
+
+
 #===----------------------------------------------------------------------------===#
 # Decoders that read an encoder
 #===----------------------------------------------------------------------------===#
@@ -342,4 +364,4 @@ def mamba():
 
 
 ARCHITECTURES = [bert, minilm, distilbert, modernbert, t5_encoder, t5_step, vit, swin, whisper_encoder, whisper_step,
-                 gpt2_prefill, gpt2_step, llama_prefill, llama_step, mistral, bloom, mamba]
+                 gpt2_prefill, gpt2_step, llama_prefill, llama_step, mistral, bloom, mamba, gpt_oss, xlnet, xmod]

@@ -28,6 +28,10 @@ from accuracy import excess  # noqa: E402
 FOLDER = HERE / "exported"
 MODELS = sorted(FOLDER.glob("*.onnx"))
 RECURRENCES = {"mamba"}
+# A softmax that is no attention's: over the experts of a token.
+ROUTERS = {"gpt_oss"}
+# Each query's product with all 2 N - 1 distances is added to its scores: they are a tensor of their own.
+POSITION_PRODUCTS = {"xlnet"}
 
 
 def read_cases(path):
@@ -96,16 +100,19 @@ class Exported(unittest.TestCase):
 
     def check_structure(self, model, artifact):
         """Arena bytes are linear in the batch and in each length; no command makes a list of sizes."""
+        name_of_model = model.name.split(".")[0]
         program = json.loads(native.tenon("inspect", artifact, "--json"))
         names = [dimension["name"] for dimension in program["dimensions"]]
         for entry in program["entries"]:
             for buffer in entry["buffers"]:
                 for name in names:
-                    self.assertLessEqual(degree(buffer["bytes"], name, names), 1, f"{buffer['bytes']} in {name}")
-        if model.name.split(".")[0] not in RECURRENCES:
+                    allowed = 2 if name_of_model in POSITION_PRODUCTS else 1
+                    self.assertLessEqual(degree(buffer["bytes"], name, names), allowed, f"{buffer['bytes']} in {name}")
+        if name_of_model not in RECURRENCES:
             kernels = native.tenon("compile", model, "--emit=mlir@kernels")
             self.assertIn("algorithm flash", kernels)
-            self.assertNotIn("tenon.softmax", kernels)
+            if name_of_model not in ROUTERS:
+                self.assertNotIn("tenon.softmax", kernels)
             self.assertIsNone(re.search(r"tenon\.dispatch @\w+\(\) : \(\) -> tensor<(\d+x)?(i64|i32|i1)[>,]", kernels))
 
     def check_model(self, model):

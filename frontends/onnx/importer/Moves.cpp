@@ -14,6 +14,8 @@ LogicalResult onnx_importer::importTranspose(NodeContext &n) {
     permutation = llvm::to_vector(llvm::seq<int64_t>(0, shapeOf(x).size()));
     std::reverse(permutation->begin(), permutation->end());
   }
+  for (int64_t &axis : *permutation) // Exporters write what PyTorch was given.
+    axis = axis < 0 ? axis + int64_t(shapeOf(x).size()) : axis;
   return n.result(n.graph.transpose(x, *permutation));
 }
 

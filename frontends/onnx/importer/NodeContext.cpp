@@ -56,6 +56,11 @@ std::optional<Sizes> NodeContext::sizes(unsigned i) {
   return value->tensor ? import.getElements().sizesOf(value->tensor) : std::nullopt;
 }
 
+std::optional<bool> NodeContext::isNonZeroThroughout(unsigned i) {
+  Value x = tensor(i);
+  return x ? import.getElements().isNonZeroThroughout(x) : std::nullopt;
+}
+
 std::optional<Sizes> NodeContext::wantSizes(unsigned i, StringRef what) {
   if (operand(i)) {
     if (std::optional<Sizes> known = sizes(i))

@@ -48,6 +48,8 @@ public:
   std::optional<Sizes> sizes(unsigned i);
   /// The operand's elements, if it is a constant of the file; else null.
   const onnx_reader::Tensor *constant(unsigned i);
+  /// Whether all elements of the operand are one known number other than zero.
+  std::optional<bool> isNonZeroThroughout(unsigned i);
   /// The operand is there, and only known when the program runs.
   bool isComputed(unsigned i) { return has(i) && !sizes(i); }
   /// What the file says of the dims of an output, if it says all.

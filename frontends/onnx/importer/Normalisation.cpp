@@ -99,13 +99,34 @@ LogicalResult onnx_importer::importInstanceNormalization(NodeContext &n) {
   return n.result(n.graph.norm(NormKind::Group, x, n.tensor(1), n.tensor(2), *shape[1].constant(), epsilon));
 }
 
+namespace {
+struct Statistics {
+  Value mean, variance; ///< One of each per channel.
+
+  /// Those of the batch itself, over all but the channels.
+  static Statistics of(NodeContext &n, Value x) {
+    Dim channels = shapeOf(x)[1];
+    SmallVector<int64_t> over{0};
+    for (int64_t d = 2; d < int64_t(shapeOf(x).size()); ++d)
+      over.push_back(d);
+    Value mean = n.graph.mean(x, over, true), centred = n.graph.sub(x, mean);
+    Value variance = n.graph.mean(n.graph.mul(centred, centred), over, true);
+    return {n.graph.reshape(mean, channels), n.graph.reshape(variance, channels)};
+  }
+
+  /// What is kept for later batches: mostly the old, and a little of this one.
+  static Value running(NodeContext &n, Value old, Value batch, double momentum) {
+    return n.graph.add(n.graph.scale(old, momentum), n.graph.scale(n.graph.cast(batch, elementOf(old)), 1 - momentum));
+  }
+};
+} // namespace
+
 LogicalResult onnx_importer::importBatchNormalization(NodeContext &n) {
-  double epsilon = n.real("epsilon", 1e-5f);
-  n.real("momentum", 0.9f);
-  if (n.integer("training_mode", 0) != 0)
-    return n.error() << "attribute 'training_mode': wanted 0, found 1";
-  Value x = n.tensor(0), scale = n.tensor(1), shift = n.tensor(2), mean = n.tensor(3), variance = n.tensor(4);
-  if (!x || !scale || !shift || !mean || !variance)
+  double epsilon = n.real("epsilon", 1e-5f), momentum = n.real("momentum", 0.9f);
+  bool isOfBatch = n.integer("training_mode", 0) != 0;
+  Value x = n.tensor(0), scale = n.tensor(1), shift = n.tensor(2);
+  Statistics given{n.tensor(3), n.tensor(4)};
+  if (!x || !scale || !shift || !given.mean || !given.variance)
     return failure();
   Shape shape = shapeOf(x);
   if (shape.size() < 2)
@@ -113,12 +134,19 @@ LogicalResult onnx_importer::importBatchNormalization(NodeContext &n) {
   for (unsigned i = 1; i < 5; ++i)
     if (!n.graph.wantEqual(shape[1], countOf(n.shape(i)), "channels of input " + Twine(i)))
       return failure();
+  Statistics used = isOfBatch ? Statistics::of(n, x) : given;
+  if (n.graph.hasFailed())
+    return failure();
   auto body = [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
     auto channel = [&](unsigned i) { return s.load(t[i], at[1]); };
     Value root = s.sqrt(s.add(channel(4), s.number(elementOf(x), epsilon)));
     return s.add(s.mul(s.div(s.sub(s.load(t[0], at), channel(3)), root), channel(1)), channel(2));
   };
-  return n.result(n.graph.map(elementOf(x), shape, {x, scale, shift, mean, variance}, body));
+  SmallVector<Value> results{n.graph.map(elementOf(x), shape, {x, scale, shift, used.mean, used.variance}, body)};
+  if (isOfBatch && n.node.outputs.size() > 1)
+    for (auto [old, batch] : {std::pair(given.mean, used.mean), {given.variance, used.variance}})
+      results.push_back(Statistics::running(n, old, batch, momentum));
+  return n.results(results);
 }
 
 LogicalResult onnx_importer::importLpNormalization(NodeContext &n) {

@@ -168,8 +168,29 @@ LogicalResult onnx_importer::importCompress(NodeContext &n) {
   }));
 }
 
+/// The index along dim `d` of the element at a row-major position, for `d` a value.
+static Value digitOf(ScalarBuilder &s, Value d, Value position, ArrayRef<Dim> shape) {
+  Value index = s.index(0);
+  Dim step(1);
+  for (int64_t dim = int64_t(shape.size()) - 1; dim >= 0; --dim) {
+    Value own = s.rem(s.div(position, s.size(step), Sign::Unsigned), s.size(shape[dim]), Sign::Unsigned);
+    index = s.select(s.compare(Comparison::Equal, d, s.index(dim)), own, index);
+    step *= shape[dim];
+  }
+  return index;
+}
+
 LogicalResult onnx_importer::importNonZero(NodeContext &n) {
   Value x = n.tensor(0);
+  // Where all elements are one number, as in `ones(...) == 1`, all positions or none.
+  if (std::optional<bool> isEverywhere = n.isNonZeroThroughout(0); isEverywhere && !shapeOf(x).empty()) {
+    Shape from = shapeOf(x);
+    Type i64 = n.graph.i64();
+    Shape places{Dim(int64_t(from.size())), *isEverywhere ? countOf(from) : Dim(0)};
+    return n.result(n.graph.map(i64, places, {}, [&](ScalarBuilder &s, ValueRange, ValueRange at) {
+      return s.cast(digitOf(s, at[0], at[1], from), i64);
+    }), ElementType::Int64);
+  }
   std::optional<Shape> shape = n.wantDeclared(0, "the number of elements other than zero");
   if (!x || !shape)
     return failure();
@@ -187,14 +208,7 @@ LogicalResult onnx_importer::importNonZero(NodeContext &n) {
   return n.result(n.graph.map(n.graph.i64(), *shape, {picks, flags}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
     Value position = loadIndex(s, t[0], at[1]);
     Value isThere = s.load(t[1], position);
-    Value index = s.index(0);
-    Dim step(1);
-    for (int64_t d = int64_t(from.size()) - 1; d >= 0; --d) {
-      Value own = s.rem(s.div(position, s.size(step), Sign::Unsigned), s.size(from[d]), Sign::Unsigned);
-      index = s.select(s.compare(Comparison::Equal, at[0], s.index(d)), own, index);
-      step *= from[d];
-    }
-    return s.cast(s.select(isThere, index, s.index(-1)), n.graph.i64());
+    return s.cast(s.select(isThere, digitOf(s, at[0], position, from), s.index(-1)), n.graph.i64());
   }), ElementType::Int64);
 }
 

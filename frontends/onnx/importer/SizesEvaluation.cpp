@@ -229,6 +229,10 @@ std::optional<Sizes> onnx_importer::sizesShape(NodeContext &n) {
     return std::nullopt;
   Shape shape = n.shape(0);
   int64_t rank = shape.size();
+  // A tensor's size is at least 0, whatever expression it is.
+  for (const Dim &dim : shape)
+    if (!isNonNegative(n, dim) && n.graph.assumeAtLeast(dim, Dim(0)))
+      return std::nullopt;
   auto clamp = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
   int64_t start = clamp(n.integer("start", 0)), end = clamp(n.integer("end", rank));
   return Sizes::list(ArrayRef<Dim>(shape).slice(start, std::max<int64_t>(end - start, 0)));
@@ -466,6 +470,23 @@ std::optional<Sizes> onnx_importer::sizesSlice(NodeContext &n) {
   Sizes result{{*range->size.constant()}, {}, x->type};
   for (int64_t i = 0; i < result.dims[0]; ++i)
     result.elements.push_back(x->elements[*range->begin.constant() + i * range->step]);
+  return result;
+}
+
+std::optional<Sizes> onnx_importer::sizesNonZero(NodeContext &n) {
+  std::optional<Sizes> x = n.sizes(0);
+  auto values = x ? x->constants() : std::nullopt;
+  int64_t rank = x ? x->dims.size() : 0;
+  if (!values || rank == 0 || rank * int64_t(values->size()) > Sizes::maxElements)
+    return std::nullopt;
+  SmallVector<int64_t> places;
+  for (auto [place, value] : llvm::enumerate(*values))
+    if (value != 0)
+      places.push_back(place);
+  Sizes result{{rank, int64_t(places.size())}, {}};
+  for (int64_t d = 0; d < rank; ++d)
+    for (int64_t place : places)
+      result.elements.push_back(Dim(place / product(ArrayRef(x->dims).drop_front(d + 1)) % x->dims[d]));
   return result;
 }
 

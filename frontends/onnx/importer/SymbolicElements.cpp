@@ -40,6 +40,31 @@ std::optional<Sizes> SymbolicElements::sizesOf(Value tensor) {
   return sizes;
 }
 
+/// Every element is computed alike, from one constant: no index is used but to load elements that are equal.
+static bool isUniform(Value tensor, unsigned depth = 0) {
+  if (auto reshape = tensor.getDefiningOp<ReshapeOp>())
+    return isUniform(reshape.getInput(), depth);
+  auto map = tensor.getDefiningOp<MapOp>();
+  if (!map || depth == maxDepth)
+    return false;
+  for (Operation &op : map.getBody().front())
+    if (!isa<LoadOp>(op) && llvm::any_of(op.getOperands(), [&](Value operand) {
+          return llvm::is_contained(map.getIndices(), operand);
+        }))
+      return false;
+  return llvm::all_of(map.getInputs(), [&](Value input) { return isUniform(input, depth + 1); });
+}
+
+SymbolicElements::MaybeNumber SymbolicElements::everyElement(Value tensor) {
+  return isUniform(tensor) ? elementAt(tensor, SmallVector<int64_t>(shapeOf(tensor).size(), 0)) : std::nullopt;
+}
+
+std::optional<bool> SymbolicElements::isNonZeroThroughout(Value tensor) {
+  MaybeNumber first = everyElement(tensor);
+  std::optional<int64_t> constant = first ? first->numerator.constant() : std::nullopt;
+  return constant ? std::optional(*constant != 0) : std::nullopt;
+}
+
 //===----------------------------------------------------------------------------===//
 // Tensors
 //===----------------------------------------------------------------------------===//
@@ -62,6 +87,13 @@ const SymbolicElements::Elements *SymbolicElements::elementsOf(Value tensor) {
   if (auto reshape = tensor.getDefiningOp<ReshapeOp>()) {
     if (const Elements *same = elementsOf(reshape.getInput()))
       elements = *same;
+  } else if (auto reduce = tensor.getDefiningOp<ReduceOp>(); reduce && reduce.getKind() == ReduceKind::Sum) {
+    // Of what is the same everywhere: so many times that, as in counting what a mask of ones keeps.
+    if (MaybeNumber each = everyElement(reduce.getInput())) {
+      for (int64_t d : reduce.getOver())
+        each->numerator *= shapeOf(reduce.getInput())[d];
+      elements.emplace(*count, *each);
+    }
   } else if (auto map = tensor.getDefiningOp<MapOp>(); map && depth < maxDepth) {
     elements.emplace();
     for (int64_t i = 0; i < *count && elements; ++i) {

@@ -23,6 +23,8 @@ public:
   void remember(mlir::Value tensor, const Sizes &sizes);
   /// All elements of a small integer or boolean tensor, if each is decided for all sizes.
   std::optional<Sizes> sizesOf(mlir::Value tensor);
+  /// Whether all elements of a tensor of any size are one known number, and that is not zero.
+  std::optional<bool> isNonZeroThroughout(mlir::Value tensor);
 
 private:
   /// numerator / denominator; integers have the denominator 1.
@@ -35,6 +37,8 @@ private:
   using Scalars = llvm::DenseMap<mlir::Value, Number>;
 
   const Elements *elementsOf(mlir::Value tensor);
+  /// What all elements of a tensor are.
+  MaybeNumber everyElement(mlir::Value tensor);
   MaybeNumber elementAt(mlir::Value tensor, llvm::ArrayRef<int64_t> at);
   MaybeNumber evaluate(MapOp map, llvm::ArrayRef<int64_t> at);
   MaybeNumber evaluate(mlir::Operation &op, MapOp map, const Scalars &known);

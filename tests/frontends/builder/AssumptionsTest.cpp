@@ -37,6 +37,24 @@ TEST(Assumptions, LaterOnesReachEarlierValues) {
   EXPECT_EQ(assumptions.resolve("T"), s + Dim(8));
 }
 
+TEST(Assumptions, BlocksPutTogetherAgainDivide) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.equate(p * s, Dim(8) * p * s.floorDiv(Dim(8))));
+  EXPECT_EQ(assumptions.divisor("S"), 8);
+  EXPECT_EQ(assumptions.divisor("P"), 1);
+  EXPECT_TRUE(assumptions.equate(s, Dim(3) * (Dim(4) * s).floorDiv(Dim(12)))) << "a third of four times S";
+  EXPECT_EQ(assumptions.divisor("S"), 24);
+  EXPECT_FALSE(assumptions.equate(s, Dim(6) * s.floorDiv(Dim(6)))) << "nothing new";
+  EXPECT_FALSE(assumptions.equate(s * p, Dim(8) * t.floorDiv(Dim(8))));
+}
+
+TEST(Assumptions, WhatBothSidesHaveIsLeftOut) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.equate(Dim(512) * p, Dim(64) * p * s));
+  EXPECT_EQ(assumptions.resolve("S"), Dim(8));
+  EXPECT_FALSE(assumptions.equate(Dim(64) * p * t, Dim(32) * p * t));
+}
+
 TEST(Assumptions, WhatIsNotLinearTeachesNothing) {
   Assumptions assumptions;
   EXPECT_FALSE(assumptions.equate(s * p, t * t));

@@ -32,3 +32,18 @@ func.func @computed(%x: tensor<5x8xf32>) -> tensor<5x8xf32> {
      : (tensor<5x8xf32>, tensor<5x8xf32>, tensor<5x8xf32>) -> tensor<5x8xf32>
   return %o : tensor<5x8xf32>
 }
+
+tenon.symbol @T in [1, 64]
+tenon.symbol @B in [1, 8]
+
+// Near miss: copied from [rows, batch, depth] so that rows lie a constant distance apart, which streaming wants.
+// CHECK-LABEL: func.func @time_major
+// CHECK: %[[K:.*]] = tenon.map
+// CHECK: tenon.attention %arg0, (%[[K]]), (%arg0)
+// CHECK-SAME: layout ["b n d", "b n d", "b n d", "b n d"]
+func.func @time_major(%x: tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>, %y: tensor<?x?x8xf32, #tenon.dims<[T, B, 8]>>) -> tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>> {
+  %k = tenon.map %a = %y at %b, %n, %d : (tensor<?x?x8xf32, #tenon.dims<[T, B, 8]>>) -> tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>> = %a[%n, %b, %d]
+  %o = tenon.attention %x, (%k), (%x) normalise softmax empty zero layout ["b n d", "b n d", "b n d", "b n d"]
+     : (tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>, tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>, tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>) -> tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>
+  return %o : tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>
+}

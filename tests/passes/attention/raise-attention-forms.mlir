@@ -228,3 +228,62 @@ func.func @gate(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3
   %o = tenon.contract "b h i j, b h i j d -> b h i d" %p, %e : (tensor<2x3x5x7xf32>, tensor<2x3x5x7x8xf32>) -> tensor<2x3x5x8xf32>
   return %o : tensor<2x3x5x8xf32>
 }
+
+// One query and one key: both indices are always 0, and tell themselves apart by the operand they come from.
+// CHECK-LABEL: func.func @one_by_one(
+// CHECK: tenon.attention %
+// CHECK-NOT: tenon.softmax
+func.func @one_by_one(%q: tensor<2x3x1x8xf32>, %k: tensor<2x3x1x8xf32>, %v: tensor<2x3x1x8xf32>) -> tensor<2x3x1x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x1x8xf32>, tensor<2x3x1x8xf32>) -> tensor<2x3x1x1xf32>
+  %p = tenon.softmax %s over 3 : tensor<2x3x1x1xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x1x1xf32>, tensor<2x3x1x8xf32>) -> tensor<2x3x1x8xf32>
+  return %o : tensor<2x3x1x8xf32>
+}
+
+// A learned sink: the softmax has an entry more than there are keys, a number per head, which is dropped after it. It is
+// the score of one key more, whose value is zero; the subtraction of the maximum changes nothing.
+// CHECK-LABEL: func.func @sink(
+// CHECK-COUNT-2: -> tensor<2x3x8x8xf32>
+// CHECK: tenon.attention %
+// CHECK: arith.select
+// CHECK-NOT: tenon.softmax
+func.func @sink(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %t: tensor<3xf32>, %m: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %y = tenon.map %x = %s, %a = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<5x7xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j] * 0.35 + %a[%i, %j]
+  %c = tenon.map %x = %y, %u = %t at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c7 = arith.constant 7 : index
+    %isKey = arith.cmpi slt, %j, %c7 : index
+    %key = arith.select %isKey, %j, %c0 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %e = arith.select %isKey, %score, %sink : f32
+    tenon.yield %e : f32
+  }
+  %max = tenon.reduce max %c over [3] : tensor<2x3x5x8xf32> -> tensor<2x3x5xf32>
+  %d = tenon.map %x = %c, %u = %max at %b, %h, %i, %j : (tensor<2x3x5x8xf32>, tensor<2x3x5xf32>) -> tensor<2x3x5x8xf32> = %x[%b, %h, %i, %j] - %u[%b, %h, %i]
+  %p = tenon.softmax %d over 3 : tensor<2x3x5x8xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j]
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Near miss: the entry's weight is used as well.
+// CHECK-LABEL: func.func @sink_read
+// CHECK: tenon.softmax
+func.func @sink_read(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x8x8xf32>, %t: tensor<3xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %c = tenon.map %x = %s, %u = %t at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c7 = arith.constant 7 : index
+    %isKey = arith.cmpi slt, %j, %c7 : index
+    %key = arith.select %isKey, %j, %c0 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %e = arith.select %isKey, %score, %sink : f32
+    tenon.yield %e : f32
+  }
+  %p = tenon.softmax %c over 3 : tensor<2x3x5x8xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x8xf32>, tensor<2x3x8x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}

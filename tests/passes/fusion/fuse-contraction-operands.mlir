@@ -66,3 +66,13 @@ func.func @stays(%a: tensor<5x8xf32>, %b: tensor<4x6xf32>) -> tensor<5x6xf32> {
   %y = tenon.contract "m k, k n -> m n" %s, %t : (tensor<5x4xf32>, tensor<4x6xf32>) -> tensor<5x6xf32>
   return %y : tensor<5x6xf32>
 }
+
+// Near miss: the first rows of the result are a slice of it.
+// CHECK-LABEL: func.func @first_rows
+// CHECK: tenon.contract "m k, k n -> m n"
+// CHECK: tenon.map
+func.func @first_rows(%a: tensor<5x4xf32>, %b: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %y = tenon.contract "m k, k n -> m n" %a, %b : (tensor<5x4xf32>, tensor<4x6xf32>) -> tensor<5x6xf32>
+  %t = tenon.map %x = %y at %m, %n : (tensor<5x6xf32>) -> tensor<4x6xf32> = %x[%m, %n]
+  return %t : tensor<4x6xf32>
+}
