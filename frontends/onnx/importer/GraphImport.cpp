@@ -287,7 +287,7 @@ LogicalResult GraphImport::importNode(const onnx_reader::Node &node) {
   graph.at(scope->prefix + name.str(), node.opType);
   if (const onnx_reader::Function *function = findFunction(model, node))
     return callFunction(*function, node);
-  const Operator *op = findOperator(node.opType);
+  const Operator *op = findOperator(node.domain, node.opType);
   NodeContext context(*this, graph, node, scope->version);
   if (op->sizes)
     if (std::optional<Sizes> sizes = op->sizes(context);

@@ -72,6 +72,9 @@ static LogicalResult normaliseLast(NodeContext &n, NormKind kind) {
 }
 
 LogicalResult onnx_importer::importLayerNormalization(NodeContext &n) { return normaliseLast(n, NormKind::Layer); }
+LogicalResult onnx_importer::importSimplifiedLayerNormalization(NodeContext &n) {
+  return normaliseLast(n, NormKind::RMS);
+}
 LogicalResult onnx_importer::importRMSNormalization(NodeContext &n) { return normaliseLast(n, NormKind::RMS); }
 
 LogicalResult onnx_importer::importGroupNormalization(NodeContext &n) {

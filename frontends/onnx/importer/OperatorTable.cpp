@@ -1,6 +1,7 @@
 //===- OperatorTable.cpp - lookup, the check before any work, the documentation ---===//
 #include "frontends/onnx/importer/OperatorTable.h"
 #include "frontends/onnx/importer/Import.h"
+#include "frontends/onnx/importer/Microsoft.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
@@ -14,12 +15,16 @@ static std::vector<Operator> makeTable() {
 #define TENON_ONNX_USE_Sizes(name) sizes##name
 #define TENON_ONNX_USE_NoSizes(name) nullptr
 #define TENON_ONNX_OPERATOR(name, since, until, types, sizes, summary)                                                 \
-  table.push_back({#name, family, since, until, types, summary, import##name, TENON_ONNX_USE_##sizes(name)});
+  table.push_back({"", #name, family, since, until, types, summary, import##name, TENON_ONNX_USE_##sizes(name)});
 #include "frontends/onnx/importer/OperatorTable.def"
 #undef TENON_ONNX_OPERATOR
 #undef TENON_ONNX_USE_Sizes
 #undef TENON_ONNX_USE_NoSizes
 #undef TENON_ONNX_FAMILY
+#define TENON_MICROSOFT_OPERATOR(name, types, summary)                                                                 \
+  table.push_back({microsoftDomain, #name, microsoftDomain, 1, 0, types, summary, microsoft::import##name, nullptr});
+#include "frontends/onnx/importer/MicrosoftOperators.def"
+#undef TENON_MICROSOFT_OPERATOR
   return table;
 }
 
@@ -28,14 +33,16 @@ ArrayRef<Operator> onnx_importer::operatorTable() {
   return table;
 }
 
-const Operator *onnx_importer::findOperator(StringRef name) {
+static std::string keyOf(StringRef domain, StringRef name) { return (domain + ":" + name).str(); }
+
+const Operator *onnx_importer::findOperator(StringRef domain, StringRef name) {
   static const auto byName = [] {
     llvm::StringMap<const Operator *> map;
     for (const Operator &op : operatorTable())
-      map[op.name] = &op;
+      map[keyOf(op.domain, op.name)] = &op;
     return map;
   }();
-  return byName.lookup(name);
+  return byName.lookup(keyOf(domain, name));
 }
 
 //===----------------------------------------------------------------------------===//
@@ -60,11 +67,13 @@ static int64_t versionOf(ArrayRef<onnx_reader::OperatorSet> sets, StringRef doma
 
 /// Why the node cannot be imported, empty if it can.
 static std::string refusal(const onnx_reader::Node &node, int64_t version) {
-  if (!node.domain.empty())
-    return "operators of the domain '" + node.domain + "' are not supported";
-  const Operator *op = findOperator(node.opType);
+  const Operator *op = findOperator(node.domain, node.opType);
   if (!op)
-    return "not supported";
+    return node.domain.empty() || node.domain == microsoftDomain
+               ? "not supported"
+               : "operators of the domain '" + node.domain + "' are not supported";
+  if (!node.domain.empty())
+    return "";
   if (version < op->since)
     return "wanted operator set " + std::to_string(op->since) + " or newer, found " + std::to_string(version);
   if (op->until && version > op->until)
@@ -173,7 +182,7 @@ std::string tenon::onnxSupportTable() {
     if (op.until)
       out << " to " << op.until;
     out << " | " << op.types << " | " << (op.sizes ? "sizes" : "") << " | " << summary << " | "
-        << nodeTestResult(op.name) << " |\n";
+        << (*op.domain ? "" : nodeTestResult(op.name)) << " |\n";
   }
   return text;
 }

@@ -9,7 +9,11 @@ namespace tenon::onnx_importer {
 /// The newest operator set of ONNX's own domain that the table was written against.
 constexpr int64_t newestOperatorSet = 28;
 
+/// The domain of ONNX Runtime's own operators.
+constexpr const char *microsoftDomain = "com.microsoft";
+
 struct Operator {
+  const char *domain; ///< Empty for ONNX's own.
   const char *name;
   const char *family;
   int64_t since, until;
@@ -21,7 +25,7 @@ struct Operator {
 
 llvm::ArrayRef<Operator> operatorTable();
 /// Null if the operator is not in the table.
-const Operator *findOperator(llvm::StringRef name);
+const Operator *findOperator(llvm::StringRef domain, llvm::StringRef name);
 
 /// Reports every node the table does not cover, grouped by operator, in one error.
 mlir::LogicalResult checkSupport(const onnx_reader::Model &model, mlir::MLIRContext &context);

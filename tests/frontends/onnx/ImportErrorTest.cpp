@@ -54,12 +54,12 @@ TEST(OnnxImportError, UnsupportedOperatorsAreGroupedWithTheirNodes) {
     extra.add_output(std::string("unused ") + name);
   }
   ::onnx::NodeProto &foreign = *model.mutable_graph()->add_node();
-  foreign.set_op_type("FusedMatMul");
-  foreign.set_domain("com.microsoft");
+  foreign.set_op_type("Blur");
+  foreign.set_domain("com.example");
   foreign.add_output("unused");
   EXPECT_EQ(errorOf(model), "loc(unknown): m.onnx: 3 nodes of 2 kinds cannot be imported\n"
                             "  NonMaxSuppression: not supported; 2 nodes: 'first', 'second'\n"
-                            "  FusedMatMul: operators of the domain 'com.microsoft' are not supported; 1 node: "
+                            "  Blur: operators of the domain 'com.example' are not supported; 1 node: "
                             "'unused'\n");
 }
 
