@@ -468,6 +468,47 @@ def FlattenContractions : Pass<"tenon-flatten-contractions", "::mlir::ModuleOp">
   }];
 }
 
+def OrientCaptures : Pass<"tenon-orient-captures", "::mlir::ModuleOp"> {
+  let summary = "Constant tables that attention reads are put with the query's dim last";
+  let description = [{
+    ```mlir
+    tenon.attention … captures (%bias) score (%x, %b, %h, %i, %j, %t) { %x + load %t[%h, %i, %j] }
+    ```
+    becomes, with `@bias.transpose` made by a recipe,
+    ```mlir
+    tenon.attention … captures (%turned) score (%x, %b, %h, %i, %j, %t) { %x + load %t[%h, %j, %i] }
+    ```
+    Flash attention has its lanes along the queries: neighbours of `%i` are then one vector instead of a gather. It
+    fires where exactly one index of every load follows the query and the table is a weight.
+  }];
+}
+
+def MoveRows : Pass<"tenon-move-rows", "::mlir::ModuleOp"> {
+  let summary = "Rows are moved where a product with a weight reads them";
+  let description = [{
+    ```mlir
+    %m = tenon.contract "m k, k n -> m n" %x, %w : … -> tensor<?x96xf32, #tenon.dims<[B * 4, 96]>>
+    %y = tenon.reshape %m : … -> tensor<?x4x96xf32, #tenon.dims<[B, 4, 96]>>
+    %z = tenon.map %a = %y, %r = %residual at %b, %s, %n { load %a[%b, (%s + 3) mod 4, %n] + load %r[%b, %s, %n] }
+    ```
+    becomes
+    ```mlir
+    %p = tenon.map %a = %x at %m, %k { load %a[%m floordiv 4 * 4 + (%m + 3) mod 4, %k] }
+    %m = tenon.contract "m k, k n -> m n" %p, %w
+    %y = tenon.reshape %m
+    %z = tenon.map %a = %y, %r = %residual at %b, %s, %n { load %a[%b, %s, %n] + load %r[%b, %s, %n] }
+    ```
+    A row of the result is the same row of the operand times the weight, so the rows may be moved before; a bias that
+    is added in between is added behind. Before a product, a chain of moves and reshapes that keeps rows whole becomes
+    one map over the product's rows, from the furthest tensor on: FormKernels lets the product read through it while
+    it copies its rows, and what reads the result in place finishes the product.
+
+    Does not fire where others read the moved rows as well, where elements of a row part, or where rows would be
+    computed more often than before.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def NormaliseRows : Pass<"tenon-normalise-rows", "::mlir::ModuleOp"> {
   let summary = "Softmax and norms are over the last dim alone";
   let description = [{

@@ -40,12 +40,14 @@ static void addChoose(OpPassManager &passes) {
   passes.addPass(createChooseAttentionAlgorithm());
   passes.addPass(createSplitAttention());
   passes.addPass(createMaterialiseAttention());
+  passes.addPass(createOrientCaptures());
   addMapSimplification(passes);
 }
 
 static void addLayout(OpPassManager &passes) {
   passes.addPass(createFoldWeightMoves());
   passes.addPass(createFlattenContractions());
+  passes.addPass(createMoveRows());
   passes.addPass(createNormaliseRows());
   passes.addPass(createSinkReshapes());
   passes.addPass(createNarrowProducts());

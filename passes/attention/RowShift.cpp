@@ -1,5 +1,6 @@
 //===- RowShift.cpp - what a softmax does not depend on -----------------------------------===//
 #include "passes/attention/RowShift.h"
+#include "passes/simplify/IndexExpression.h"
 
 using namespace mlir;
 
@@ -20,14 +21,6 @@ void eraseDeadOps(Operation *last) {
       if (!llvm::is_contained(candidates, producer))
         candidates.push_back(producer);
   }
-}
-
-/// Whether a value of a map's region is a function of one of its indices.
-static bool dependsOnIndex(Value value, Value index) {
-  if (value == index)
-    return true;
-  Operation *op = value.getDefiningOp();
-  return op && llvm::any_of(op->getOperands(), [&](Value operand) { return dependsOnIndex(operand, index); });
 }
 
 static void dropUnreadInputs(MapOp map) {

@@ -1,14 +1,16 @@
 //===- LowerContract.cpp - contractions ------------------------------------------------===//
 //
 // Against a weight in panels: the register-tiled product of PackedProduct.h, whose
-// finished pieces of sums pass through the map behind the contraction. Any other
-// contraction: a loop nest with the lanes along the result's last index, plain and
+// finished pieces of sums pass through the map behind the contraction. Filters times
+// windows: LowerWindow.h. Any other contraction: a loop nest with the lanes along the result's last index, plain and
 // right for every specification and type.
 //
 #include "dialects/tenon/ContractSpec.h"
 #include "passes/lowering/KernelLowering.h"
+#include "passes/lowering/LowerWindow.h"
 #include "passes/lowering/MatrixTiles.h"
 #include "passes/lowering/PackedProduct.h"
+#include "passes/lowering/RowMove.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
@@ -59,11 +61,31 @@ struct PanelLowering {
       Value from = scope.add(scope.mul(row, scope.index(depth, loc), loc), kBegin, loc);
       return copyRow(builder, loc, tile().lanes, memory, from, kCount, to, toOffset);
     }
+    if (auto [memory, start] = movedRow(row); memory)
+      return copyRow(builder, loc, tile().lanes, memory, scope.add(start, kBegin, loc), kCount, to, toOffset);
     emitLaneLoop(scope, loc, kCount, tile().lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
       LaneValue column{j.kind, scope.add(kBegin, j.value, loc), j.step, false};
       LaneValue element = lowering.reader(op.getLhs(), emitter)({LaneValue::uniform(row), column});
       emitter.store(element, to, scope.add(toOffset, j.value, loc));
     });
+  }
+
+  /// Where a producer that gathers rows takes this one from; null for any other producer.
+  std::pair<Value, Value> movedRow(Value row) {
+    auto map = op.getLhs().getDefiningOp<MapOp>();
+    Value source = map && rowMoveOf(map) ? map.getInputs()[0] : Value();
+    if (!source || !lowering.memoryOf(source))
+      return {};
+    RegionEmitter emitter(scope, 1, loc);
+    Value start;
+    SmallVector<TensorReader> readers{[&](ArrayRef<LaneValue> indices) {
+      start = scope.index(0, loc);
+      for (auto [index, stride] : llvm::zip(indices, scope.strides(shapeOf(source), loc)))
+        start = scope.add(start, scope.mul(index.value, stride, loc), loc);
+      return LaneValue::uniform(start);
+    }};
+    emitter.evaluate(map.getBody(), {LaneValue::uniform(row), LaneValue::uniform(scope.index(0, loc))}, readers);
+    return {lowering.memoryOf(source), start};
   }
 
   /// The same for pairs; the elements behind the row's last are zero.
@@ -257,6 +279,9 @@ struct PlainLowering {
 KernelGrid lowerContract(KernelLowering &lowering, ContractOp contract) {
   if (contract.getPanels())
     return PanelLowering(lowering, contract).lower();
+  if (std::optional<WindowProduct> windows = WindowProduct::match(contract))
+    return windows->kind == WindowProduct::Depthwise ? lowerDepthwise(lowering, *windows)
+                                                     : lowerWindowProduct(lowering, *windows);
   return PlainLowering(lowering, contract).lower();
 }
 

@@ -5,6 +5,8 @@
 // saves is one pass over memory for each map it takes in.
 //
 #include "passes/Passes.h"
+#include "passes/lowering/RowMove.h"
+#include "passes/lowering/WindowProduct.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
@@ -54,8 +56,9 @@ bool onlyConverts(MapOp map) {
 /// A root that reads each element of `operand` once takes in the map that computes it. A
 /// packed product reads its rows once for each worker.
 bool readsOnce(Operation *root, Value operand) {
+  auto map = operand.getDefiningOp<MapOp>();
   if (auto contract = dyn_cast<ContractOp>(root))
-    return contract.getPanels() && operand == contract.getLhs() && onlyConverts(operand.getDefiningOp<MapOp>());
+    return contract.getPanels() && operand == contract.getLhs() && (onlyConverts(map) || rowMoveOf(map));
   if (isa<ReduceOp, SoftmaxOp>(root))
     return true;
   if (auto scatter = dyn_cast<ScatterOp>(root))
@@ -86,6 +89,16 @@ Group groupOf(Operation *root) {
     if (auto producer = operand.getDefiningOp<MapOp>())
       if (operand.hasOneUse() && readsOnce(root, operand))
         group.push_back(producer);
+  if (auto contract = dyn_cast<ContractOp>(root))
+    if (std::optional<WindowProduct> windows = WindowProduct::match(contract)) {
+      group.push_back(windows->map);
+      if (windows->reshape)
+        group.push_back(windows->reshape);
+      group.push_back(root);
+      if (MapOp epilogue = epilogueOf(root->getResult(0)))
+        group.push_back(epilogue);
+      return group;
+    }
   if (auto finish = dyn_cast<AttentionFinishOp>(root))
     if (AttentionMergeOp merge = mergeFor(finish))
       group.push_back(merge);
@@ -110,10 +123,17 @@ public:
       return dim;
     auto it = llvm::find(dims, dim);
     unsigned number = it - dims.begin();
-    if (it == dims.end())
-      dims.push_back(dim);
+    if (it != dims.end())
+      return kernelDim(number);
+    if (std::optional<Dim> known = productOfKnown(dim))
+      return *known;
+    dims.push_back(dim);
     return kernelDim(number);
   }
+
+  /// From now on the product of two known dims is that product: a reshape inside of the kernel says so.
+  void keepProducts() { keepsProducts = true; }
+
   Type rename(Type type) {
     auto tensor = dyn_cast<RankedTensorType>(type);
     if (!tensor)
@@ -133,7 +153,17 @@ public:
   ArrayRef<Dim> get() const { return dims; }
 
 private:
+  std::optional<Dim> productOfKnown(const Dim &dim) const {
+    if (keepsProducts)
+      for (size_t i = 0; i < dims.size(); ++i)
+        for (size_t j = i; j < dims.size(); ++j)
+          if (dims[i] * dims[j] == dim)
+            return kernelDim(i) * kernelDim(j);
+    return std::nullopt;
+  }
+
   SmallVector<Dim> dims;
+  bool keepsProducts = false;
 };
 
 /// The tensors a group reads, each once, in order of first use.
@@ -169,6 +199,10 @@ private:
     SmallVector<Type> argumentTypes;
     for (Value input : inputs)
       argumentTypes.push_back(dims.rename(input.getType()));
+    if (llvm::any_of(group, [](Operation *op) { return isa<ReshapeOp>(op); })) {
+      (void)dims.rename(group.front()->getResult(0).getType());
+      dims.keepProducts();
+    }
     Type resultType = dims.rename(group.back()->getResult(0).getType());
     builder.setInsertionPointToEnd(module.getBody());
     auto kernel = KernelOp::create(builder, locationOf(group), "kernel",

@@ -142,6 +142,113 @@ template <typename OpType, bool isMaximum> struct DecideExtremum : OpRewritePatt
   }
 };
 
+/// A tensor of extent n cut in two along a dim and joined in the other order, as exporters write a roll:
+/// `e < C ? x[f(e + n)] : x[f(e)]` with 0 <= e < n is `x[f((e + n - C) mod n + C)]`. So it is one load, and composes.
+struct RollToRemainder : OpRewritePattern<arith::SelectOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(arith::SelectOp op, PatternRewriter &rewriter) const override {
+    auto map = dyn_cast<MapOp>(op->getParentOp());
+    auto below = op.getTrueValue().getDefiningOp<LoadOp>(), above = op.getFalseValue().getDefiningOp<LoadOp>();
+    auto condition = op.getCondition().getDefiningOp<arith::CmpIOp>();
+    if (!map || !below || !above || !condition || below.getTensor() != above.getTensor() ||
+        condition.getPredicate() != arith::CmpIPredicate::slt)
+      return failure();
+    MapIndices indices(map);
+    std::optional<Roll> roll = Roll::read(condition, indices);
+    if (!roll)
+      return failure();
+    SmallVector<Dim> at;
+    for (auto [low, high] : llvm::zip(below.getIndices(), above.getIndices())) {
+      std::optional<Dim> index =
+          roll->joined(roll->readIndexWhere(low, true, indices), roll->readIndexWhere(high, false, indices), indices.domain);
+      if (!index)
+        return failure();
+      at.push_back(*index);
+    }
+    auto emitted = llvm::map_to_vector(at, [&](const Dim &dim) { return indices.emit(rewriter, op.getLoc(), dim); });
+    rewriter.replaceOpWithNewOp<LoadOp>(op, op.getType(), below.getTensor(), emitted);
+    return success();
+  }
+
+private:
+  /// The condition `e < C`.
+  struct Roll {
+    arith::CmpIOp condition;
+    Dim position, symbol; ///< e, and what stands for it.
+    Dim bound, extent;    ///< C, n.
+    Dim part;             ///< An index below C.
+
+    static std::optional<Roll> read(arith::CmpIOp condition, MapIndices &indices) {
+      IndexDomain &domain = indices.domain;
+      Roll roll{condition, domain.simplify(readIndex(condition.getLhs(), indices.known, domain)), Dim(),
+                readIndex(condition.getRhs(), indices.known, domain), Dim(), Dim()};
+      std::optional<Dim> extent = extentOf(roll.position, domain);
+      if (!extent || !domain.isSize(roll.bound) || !domain.isNonNegative(roll.bound) ||
+          !domain.isLess(roll.bound, *extent))
+        return std::nullopt;
+      roll.extent = *extent;
+      roll.symbol = domain.addIndex(roll.extent);
+      roll.part = domain.addIndex(roll.bound);
+      return roll;
+    }
+
+    /// How many values an index, a quotient or a remainder of one takes.
+    static std::optional<Dim> extentOf(const Dim &dim, const IndexDomain &domain) {
+      auto terms = dim.terms();
+      if (terms.size() != 1 || terms[0].coefficient != 1 || terms[0].factors.size() != 1)
+        return std::nullopt;
+      const Dim::Atom &atom = *terms[0].factors[0];
+      if (atom.kind == Dim::AtomKind::Symbol)
+        return domain.isIndex(atom.name) ? std::optional(domain.extentOf(atom.name)) : std::nullopt;
+      if (atom.kind == Dim::AtomKind::Mod)
+        return domain.isSize(atom.operands[1]) ? std::optional(atom.operands[1]) : std::nullopt;
+      if (atom.kind != Dim::AtomKind::FloorDiv || !domain.isSize(atom.operands[1]))
+        return std::nullopt;
+      std::optional<Dim> inner = extentOf(atom.operands[0], domain);
+      return inner ? inner->exactDiv(atom.operands[1]) : std::nullopt;
+    }
+
+    static Dim replaced(const Dim &dim, const Dim &symbol, const Dim &by) {
+      return dim.substitute({{std::string(*symbol.asSymbol()), by}});
+    }
+
+    /// `first` where e < C and `second` elsewhere as one expression, if they are.
+    std::optional<Dim> joined(const Dim &first, const Dim &second, const IndexDomain &domain) const {
+      if (domain.hasOpaque(first) || domain.hasOpaque(second))
+        return std::nullopt;
+      Dim low = domain.simplify(replaced(first, symbol, part));
+      Dim high = domain.simplify(replaced(second, symbol, part + extent));
+      if (!domain.isEqual(low, high))
+        return std::nullopt;
+      return domain.simplify(replaced(second, symbol, (position + extent - bound).mod(extent) + bound));
+    }
+
+    /// An index where the condition is known: of selects by the same comparison one side counts.
+    Dim readIndexWhere(Value index, bool holds, MapIndices &indices) {
+      KnownIndices known = indices.known;
+      known[condition.getLhs()] = symbol;
+      std::function<void(Value)> visit = [&](Value value) {
+        Operation *inner = value.getDefiningOp();
+        if (!inner || known.contains(value) || isa<LoadOp>(inner))
+          return;
+        for (Value operand : inner->getOperands())
+          visit(operand);
+        auto select = dyn_cast<arith::SelectOp>(inner);
+        auto other = select ? select.getCondition().getDefiningOp<arith::CmpIOp>() : arith::CmpIOp();
+        if (!other || other.getLhs() != condition.getLhs() || other.getRhs() != condition.getRhs())
+          return;
+        bool isSame = other.getPredicate() == condition.getPredicate();
+        if (isSame || other.getPredicate() == arith::invertPredicate(condition.getPredicate())) {
+          Value chosen = isSame == holds ? select.getTrueValue() : select.getFalseValue();
+          known[value] = readIndex(chosen, known, indices.domain);
+        }
+      };
+      visit(index);
+      return indices.domain.simplify(readIndex(index, known, indices.domain));
+    }
+  };
+};
+
 /// The one value of a constant tensor that is small enough to be in the IR.
 TypedAttr splatOf(Value tensor) {
   auto get = tensor.getDefiningOp<GetOp>();
@@ -201,7 +308,8 @@ struct FoldMaps : impl::FoldMapsBase<FoldMaps> {
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
     patterns.add<SimplifyLoadIndices, DecideComparison, DecideExtremum<arith::MaxSIOp, true>,
-                 DecideExtremum<arith::MinSIOp, false>, FoldConstantLoad, DivideByPowerOfTwo, MapToReshape>(context);
+                 DecideExtremum<arith::MinSIOp, false>, FoldConstantLoad, DivideByPowerOfTwo, RollToRemainder,
+                 MapToReshape>(context);
     for (RegisteredOperationName op : context->getRegisteredOperations())
       if (isa<arith::ArithDialect>(op.getDialect()))
         op.getCanonicalizationPatterns(patterns, context);

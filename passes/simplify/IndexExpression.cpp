@@ -1,5 +1,6 @@
 //===- IndexExpression.cpp - index arithmetic of regions as dim expressions ----------===//
 #include "passes/simplify/IndexExpression.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -119,6 +120,13 @@ Dim IndexDomain::simplifyDivision(const Dim::Atom &atom) const {
   bool isQuotient = atom.kind == Dim::AtomKind::FloorDiv;
   if (isNonNegative(a) && isLess(a, divisor))
     return isQuotient ? Dim(0) : a;
+  if (std::optional<int64_t> width = divisor.constant(); width && *width > 0)
+    for (const Dim::Term &term : a.terms())
+      if (term.factors.empty()) { // whole divisors in the constant part
+        Dim whole(llvm::divideFloorSigned(term.coefficient, *width)), rest = a - whole * divisor;
+        if (isNonNegative(rest) && isLess(rest, divisor))
+          return isQuotient ? whole : rest;
+      }
   std::optional<Digits> digits = digitsOf(a, divisor);
   if (!digits || digits->rest == Dim(0))
     return copyAtom(atom);
@@ -270,6 +278,13 @@ Dim readIndex(Value value, const KnownIndices &known, IndexDomain &domain) {
       return *result;
   }
   return domain.addOpaque(value);
+}
+
+bool dependsOnIndex(Value value, Value index) {
+  if (value == index)
+    return true;
+  Operation *op = value.getDefiningOp();
+  return op && llvm::any_of(op->getOperands(), [&](Value operand) { return dependsOnIndex(operand, index); });
 }
 
 //===----------------------------------------------------------------------------===//

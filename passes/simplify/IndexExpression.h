@@ -73,6 +73,9 @@ using KnownIndices = llvm::DenseMap<mlir::Value, Dim>;
 /// becomes opaque. i64 is read as an integer: indices never come near its ends.
 Dim readIndex(mlir::Value value, const KnownIndices &known, IndexDomain &domain);
 
+/// Whether a value of a region is a function of one of its indices.
+bool dependsOnIndex(mlir::Value value, mlir::Value index);
+
 /// Operations it takes to compute an expression; sizes and constants are free.
 unsigned costOf(const Dim &dim, const IndexDomain &domain);
 

@@ -111,6 +111,28 @@ static Value columns(NodeContext &n, Value x, const Window &w, int64_t groups, i
   });
 }
 
+/// Each group's filters [group, out, depth] times its windows; one filter a channel is a product without `out`.
+static Value multiplyGroups(NodeContext &n, Value columns, ArrayRef<Dim> positions, Value filters, Value bias) {
+  if (!columns || !filters)
+    return {};
+  Shape shape = shapeOf(filters);
+  Dim batch = shapeOf(columns)[0], groups = shape[0], out = shape[1], depth = shape[2], count = countOf(positions);
+  bool isDepthwise = out == Dim(1) && shapeOf(columns)[2 + positions.size()] == Dim(1);
+  Value windows = n.graph.reshape(columns, {batch, groups, count, depth}), product;
+  if (isDepthwise)
+    product = n.graph.contract("g k, b g m k -> b g m", n.graph.reshape(filters, {groups, depth}), windows);
+  else
+    product = n.graph.contract("g n k, b g m k -> b g n m", filters, windows);
+  Shape result{batch, groups * out};
+  llvm::append_range(result, positions);
+  product = n.graph.reshape(product, result);
+  if (!bias)
+    return product;
+  Shape perChannel{groups * out};
+  perChannel.append(positions.size(), Dim(1));
+  return n.graph.add(product, n.graph.reshape(bias, perChannel));
+}
+
 Value onnx_importer::convolve(NodeContext &n, Value x, Value weight, Value bias) {
   int64_t groups = n.integer("group", 1);
   auto declared = n.integers("kernel_shape");
@@ -138,6 +160,9 @@ Value onnx_importer::convolve(NodeContext &n, Value x, Value weight, Value bias)
     return {};
 
   int64_t depth = std::accumulate(kernel.begin(), kernel.end(), size(1), std::multiplies<>()), out = size(0) / groups;
+  if (groups > 1)
+    return multiplyGroups(n, columns(n, x, *w, groups, size(1)), w->positions,
+                          n.graph.reshape(weight, {Dim(groups), Dim(out), Dim(depth)}), bias);
   Value matrices = n.graph.reshape(weight, {Dim(groups), Dim(out), Dim(depth)});
   matrices = n.graph.transpose(matrices, {0, 2, 1});
   return multiplyWindows(n, columns(n, x, *w, groups, size(1)), w->positions, matrices, bias);

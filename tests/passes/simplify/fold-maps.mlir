@@ -130,3 +130,50 @@ func.func @divide(%a: tensor<4xf32>) -> tensor<4xf32> {
   }
   return %m : tensor<4xf32>
 }
+
+// A roll as exporters write it: two slices, joined the other way round.
+// CHECK-LABEL: func.func @roll
+// CHECK-NEXT: tenon.map %[[X:.*]] = %arg0 at %[[I:.*]], %[[J:.*]] :
+// CHECK-COUNT-1: tenon.load
+// CHECK-NOT: arith.select
+// CHECK: tenon.yield
+func.func @roll(%a: tensor<7x4xf32>) -> tensor<7x4xf32> {
+  %m = tenon.map %x = %a at %i, %j : (tensor<7x4xf32>) -> tensor<7x4xf32> {
+    %c0 = arith.constant 0 : index
+    %c3 = arith.constant 3 : index
+    %c4 = arith.constant 4 : index
+    %after = arith.cmpi sge, %i, %c4 : index
+    %back = arith.subi %i, %c4 : index
+    %second = arith.select %after, %back, %c0 : index
+    %0 = tenon.load %x[%second, %j] : tensor<7x4xf32>
+    %before = arith.cmpi slt, %i, %c4 : index
+    %here = arith.select %before, %i, %c0 : index
+    %first = arith.addi %here, %c3 : index
+    %1 = tenon.load %x[%first, %j] : tensor<7x4xf32>
+    %2 = arith.select %before, %1, %0 : f32
+    tenon.yield %2 : f32
+  }
+  return %m : tensor<7x4xf32>
+}
+
+// The parts are not one roll: they overlap.
+// CHECK-LABEL: func.func @not_a_roll
+// CHECK: arith.select
+func.func @not_a_roll(%a: tensor<7x4xf32>) -> tensor<7x4xf32> {
+  %m = tenon.map %x = %a at %i, %j : (tensor<7x4xf32>) -> tensor<7x4xf32> {
+    %c0 = arith.constant 0 : index
+    %c2 = arith.constant 2 : index
+    %c4 = arith.constant 4 : index
+    %after = arith.cmpi sge, %i, %c4 : index
+    %back = arith.subi %i, %c4 : index
+    %second = arith.select %after, %back, %c0 : index
+    %0 = tenon.load %x[%second, %j] : tensor<7x4xf32>
+    %before = arith.cmpi slt, %i, %c4 : index
+    %here = arith.select %before, %i, %c0 : index
+    %first = arith.addi %here, %c2 : index
+    %1 = tenon.load %x[%first, %j] : tensor<7x4xf32>
+    %2 = arith.select %before, %1, %0 : f32
+    tenon.yield %2 : f32
+  }
+  return %m : tensor<7x4xf32>
+}

@@ -1,0 +1,266 @@
+//===- WindowProduct.cpp - convolutions as products of windows ------------------------===//
+#include "passes/lowering/WindowProduct.h"
+#include "dialects/tenon/ContractSpec.h"
+#include "mlir/IR/Matchers.h"
+#include "passes/simplify/IndexExpression.h"
+#include "llvm/ADT/SmallBitVector.h"
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+namespace {
+
+/// `value` is 0 of its type.
+bool isZero(Value value) { return matchPattern(value, m_AnyZeroFloat()); }
+
+/// The load a window's region yields: as it is, or where a condition holds and 0 elsewhere.
+LoadOp loadOf(MapOp map, Value &condition) {
+  Value yielded = map.getYielded();
+  if (auto select = yielded.getDefiningOp<arith::SelectOp>(); select && isZero(select.getFalseValue())) {
+    condition = select.getCondition();
+    yielded = select.getTrueValue();
+  }
+  return yielded.getDefiningOp<LoadOp>();
+}
+
+/// Matches one map; see WindowRead.
+class WindowMatcher {
+public:
+  explicit WindowMatcher(MapOp map) : map(map), domain(IndexDomain(boundsOf(map->getParentOfType<ModuleOp>()))) {
+    for (auto [index, extent] : llvm::zip(map.getIndices(), shapeOf(map.getResult())))
+      symbols.push_back(known[index] = domain.addIndex(extent));
+  }
+
+  std::optional<WindowRead> match(int64_t depth) {
+    Value condition;
+    LoadOp load = loadOf(map, condition);
+    if (!load || map.getInputs().size() != 1 || !findTaps(depth))
+      return std::nullopt;
+    result.source = map.getInputs()[0];
+    Shape from = shapeOf(result.source);
+    size_t rank = from.size() - 2;
+    if (from.size() < 3 || rank > 2)
+      return std::nullopt;
+    for (Value index : load.getIndices())
+      indices.push_back(read(index));
+    for (size_t axis = 0; axis < rank; ++axis)
+      if (!readAxis(indices[2 + axis]))
+        return std::nullopt;
+    if (!readChannel(indices[1], from[1]) || !isBatch(indices[0]) || !coversDims() ||
+        (condition && !isInside(condition, from)))
+      return std::nullopt;
+    result.overlaps = condition || llvm::any_of(result.axes, [](const WindowRead::Axis &axis) {
+                        return axis.taps > axis.stride || axis.dilation > 1;
+                      });
+    return result;
+  }
+
+private:
+  /// Which dims of the map are summed.
+  bool findTaps(int64_t depth) {
+    Shape shape = shapeOf(map.getResult());
+    firstTap = shape.size();
+    Dim product(1);
+    while (firstTap > 0 && product != Dim(depth))
+      product *= shape[--firstTap];
+    return product == Dim(depth);
+  }
+
+  /// An index where it is used: of a select that guards it, the guarded side.
+  Dim read(Value index) {
+    if (auto select = index.getDefiningOp<arith::SelectOp>(); select && matchPattern(select.getFalseValue(), m_Zero()))
+      index = select.getTrueValue();
+    return domain.simplify(readIndex(index, known, domain));
+  }
+
+  /// Coefficients of the map's indices in a linear expression, and what is left over.
+  std::optional<SmallVector<std::pair<unsigned, int64_t>>> linear(const Dim &dim, Dim &rest) {
+    SmallVector<std::pair<unsigned, int64_t>> parts;
+    rest = dim;
+    for (auto [number, symbol] : llvm::enumerate(symbols)) {
+      if (!llvm::is_contained(dim.symbols(), std::string(*symbol.asSymbol())))
+        continue;
+      int64_t coefficient = 0;
+      for (const Dim::Term &term : dim.terms())
+        if (term.factors.size() == 1 && term.factors[0]->kind == Dim::AtomKind::Symbol &&
+            term.factors[0]->name == *symbol.asSymbol())
+          coefficient = term.coefficient;
+      rest = rest - symbol * Dim(coefficient);
+      parts.push_back({number, coefficient});
+    }
+    return domain.isSize(rest) ? std::optional(parts) : std::nullopt;
+  }
+
+  bool readAxis(const Dim &index) {
+    Dim rest;
+    auto parts = linear(index, rest);
+    if (!parts)
+      return false;
+    WindowRead::Axis axis;
+    axis.positions = Dim(1);
+    axis.before = Dim(0) - rest;
+    for (auto [number, coefficient] : *parts) {
+      Dim extent = shapeOf(map.getResult())[number];
+      bool isTap = number >= firstTap;
+      if (coefficient <= 0 || (isTap && !extent.constant()))
+        return false;
+      if (!isTap)
+        firstPosition = std::min(firstPosition, number);
+      (isTap ? axis.dilation : axis.stride) = coefficient;
+      if (isTap)
+        axis.taps = *extent.constant();
+      else
+        axis.positions = extent;
+      order.push_back(number);
+    }
+    result.axes.push_back(axis);
+    return parts->size() <= 2;
+  }
+
+  bool readChannel(const Dim &index, const Dim &count) {
+    Dim rest;
+    auto parts = linear(index, rest);
+    if (!parts || rest != Dim(0) || !count.constant())
+      return false;
+    result.channels = 1;
+    for (auto [number, coefficient] : *parts)
+      if (number >= firstTap && coefficient == 1)
+        result.channels = shapeOf(map.getResult())[number].constant().value_or(0);
+    if (result.channels == 0)
+      return false;
+    result.groups = *count.constant() / result.channels;
+    for (auto [number, coefficient] : *parts) {
+      bool isGroup = number < firstPosition && coefficient == result.channels;
+      if (!isGroup && !(number >= firstTap && coefficient == 1))
+        return false;
+      order.insert(order.begin(), number);
+    }
+    return true;
+  }
+
+  bool isBatch(const Dim &index) {
+    Dim rest;
+    auto parts = linear(index, rest);
+    bool isOne = parts && rest == Dim(0) && parts->size() <= 1 &&
+                 llvm::all_of(*parts, [&](auto part) { return part.first < firstPosition && part.second == 1; });
+    if (isOne)
+      for (auto [number, coefficient] : *parts)
+        order.push_back(number);
+    return isOne;
+  }
+
+  /// Every dim is read by one index, and the dims stand in the order batch, group, positions, channel, taps.
+  bool coversDims() {
+    llvm::SmallBitVector seen(symbols.size());
+    for (unsigned number : order) {
+      if (seen.test(number))
+        return false;
+      seen.set(number);
+    }
+    for (auto [number, extent] : llvm::enumerate(shapeOf(map.getResult())))
+      if (extent != Dim(1) && !seen.test(number))
+        return false;
+    return isOrdered();
+  }
+
+  bool isOrdered() {
+    auto coefficientOf = [&](unsigned axis, bool ofTap) -> std::optional<unsigned> {
+      Dim rest;
+      auto parts = linear(indices[2 + axis], rest);
+      for (auto [number, coefficient] : *parts)
+        if ((number >= firstTap) == ofTap)
+          return number;
+      return std::nullopt;
+    };
+    for (bool ofTap : {false, true})
+      if (result.axes.size() == 2) {
+        auto first = coefficientOf(0, ofTap), second = coefficientOf(1, ofTap);
+        if (first && second && *first > *second)
+          return false;
+      }
+    Dim rest;
+    auto channel = linear(indices[1], rest);
+    for (auto [number, coefficient] : *channel)
+      for (unsigned axis = 0; axis < result.axes.size(); ++axis)
+        if (auto tap = coefficientOf(axis, true); number >= firstTap && tap && *tap < number)
+          return false;
+    return true;
+  }
+
+  /// Every comparison of the condition is that an index lies within x.
+  bool isInside(Value condition, ArrayRef<Dim> from) {
+    if (auto both = condition.getDefiningOp<arith::AndIOp>())
+      return isInside(both.getLhs(), from) && isInside(both.getRhs(), from);
+    auto compare = condition.getDefiningOp<arith::CmpIOp>();
+    if (!compare)
+      return false;
+    Dim index = domain.simplify(readIndex(compare.getLhs(), known, domain));
+    Dim bound = readIndex(compare.getRhs(), known, domain);
+    for (size_t axis = 0; axis < result.axes.size(); ++axis)
+      if (domain.isEqual(index, indices[2 + axis])) {
+        if (compare.getPredicate() == arith::CmpIPredicate::sge && bound == Dim(0))
+          return true;
+        if (compare.getPredicate() == arith::CmpIPredicate::slt && domain.isEqual(bound, from[2 + axis]))
+          return true;
+      }
+    return false;
+  }
+
+  MapOp map;
+  IndexDomain domain;
+  KnownIndices known;
+  SmallVector<Dim, 6> symbols, indices;
+  SmallVector<unsigned> order; ///< Dims read so far.
+  unsigned firstTap = 0, firstPosition = ~0u;
+  WindowRead result;
+};
+
+} // namespace
+
+Dim WindowRead::positions() const {
+  Dim count(1);
+  for (const Axis &axis : axes)
+    count *= axis.positions;
+  return count;
+}
+
+std::optional<WindowRead> WindowRead::match(MapOp map, int64_t depth) { return WindowMatcher(map).match(depth); }
+
+static std::optional<WindowProduct::Kind> kindOf(StringRef spec) {
+  return llvm::StringSwitch<std::optional<WindowProduct::Kind>>(spec)
+      .Cases({"n k, b m k -> b n m", "n k, m k -> n m"}, WindowProduct::Dense)
+      .Cases({"g n k, b g m k -> b g n m", "g n k, g m k -> g n m"}, WindowProduct::Grouped)
+      .Cases({"g k, b g m k -> b g m", "g k, g m k -> g m"}, WindowProduct::Depthwise)
+      .Default(std::nullopt);
+}
+
+std::optional<WindowProduct> WindowProduct::match(ContractOp op) {
+  std::optional<Kind> kind = kindOf(op.getSpec());
+  if (op.getPanels() || !kind || !elementOf(op.getResult()).isF32() || !elementOf(op.getLhs()).isF32() ||
+      !elementOf(op.getRhs()).isF32() || !op.getAccumulateType().isF32())
+    return std::nullopt;
+  WindowProduct product;
+  product.op = op;
+  product.kind = *kind;
+  product.hasBatch = op.getSpec().contains('b');
+  product.reshape = op.getRhs().getDefiningOp<ReshapeOp>();
+  Value windowed = product.reshape ? product.reshape.getInput() : op.getRhs();
+  product.map = windowed.getDefiningOp<MapOp>();
+  if (!product.map || !op.getRhs().hasOneUse() || !windowed.hasOneUse())
+    return std::nullopt;
+  Shape filters = shapeOf(op.getLhs()), windows = shapeOf(op.getRhs());
+  std::optional<int64_t> depth = windows.back().constant();
+  auto read = depth ? WindowRead::match(product.map, *depth) : std::nullopt;
+  if (!read || !llvm::all_of(filters, [](const Dim &dim) { return dim.isConstant(); }))
+    return std::nullopt;
+  if (!product.hasBatch && shapeOf(read->source).front() != Dim(1))
+    return std::nullopt;
+  if (Dim(read->groups) != (*kind == Dense ? Dim(1) : windows[windows.size() - 3]) || (*kind == Depthwise && read->channels != 1))
+    return std::nullopt;
+  product.read = *read;
+  return product;
+}
+
+} // namespace tenon

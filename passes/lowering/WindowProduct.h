@@ -1,0 +1,55 @@
+//===- WindowProduct.h - convolutions as products of windows --------------------------===//
+//
+// A convolution is a contraction of filters with a map that reads windows:
+//
+//     %w = map at b, g, y…, c, p…  { x[b, g * C + c, y * stride + p * dilation - before, …], 0 beyond x }
+//     %r = reshape %w to [b, g, m, k]                m = y… flat, k = c, p… flat
+//     contract "n k, b m k -> b n m"                 in groups "g n k, b g m k -> b g n m",
+//                                                    one filter a channel "g k, b g m k -> b g m"
+//
+// The map has K elements for each position, most of them several times in x. A lowering that sees the structure
+// reads x itself.
+//
+#ifndef TENON_PASSES_LOWERING_WINDOWPRODUCT_H
+#define TENON_PASSES_LOWERING_WINDOWPRODUCT_H
+
+#include "dialects/tenon/Tenon.h"
+
+namespace tenon {
+
+/// What a map reads that reads windows of one or two extents.
+struct WindowRead {
+  struct Axis {
+    Dim positions;               ///< Of windows.
+    int64_t taps = 1;            ///< Elements of a window.
+    int64_t stride = 1, dilation = 1;
+    Dim before;                  ///< Zeros before x.
+  };
+  mlir::Value source;            ///< [batch, groups · channels, extents…]
+  int64_t groups = 1, channels = 1;
+  llvm::SmallVector<Axis, 2> axes;
+
+  /// Of all axes.
+  Dim positions() const;
+  /// Some element of x stands in several windows, or none does.
+  bool overlaps = false;
+
+  /// Null for any map that does not read [batch, groups, positions…, channels, taps…] that way, unit dims left out,
+  /// where the last dims are `depth` elements.
+  static std::optional<WindowRead> match(MapOp map, int64_t depth);
+};
+
+/// A contraction of filters and windows.
+struct WindowProduct {
+  ContractOp op;
+  ReshapeOp reshape; ///< Null where the map has the operand's dims.
+  MapOp map;
+  WindowRead read;
+  enum Kind { Dense, Grouped, Depthwise } kind = Dense;
+  bool hasBatch = true; ///< Else the word b is left out, for a batch of one.
+
+  static std::optional<WindowProduct> match(ContractOp op);
+};
+
+} // namespace tenon
+#endif

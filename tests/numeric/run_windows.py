@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Convolutions as native code against NumPy: odd sizes, strides, dilations, groups, pads on one side, any batch.
+
+A case is one ONNX Conv with a GELU or nothing behind it, its extents dynamic where the case says so.
+"""
+
+import itertools
+import pathlib
+import shutil
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from accuracy import compare  # noqa: E402
+from native import levels, outputs, tenon  # noqa: E402
+
+
+def convolution(x, w, bias, strides, dilations, pads, groups):
+    """Added from left to right in the order channel, taps, in x's own dtype."""
+    rank = w.ndim - 2
+    before, after = pads[:rank], pads[rank:]
+    padded = np.pad(x, [(0, 0), (0, 0), *zip(before, after)])
+    extents = [(p - (k - 1) * d - 1) // s + 1 for p, k, d, s in zip(padded.shape[2:], w.shape[2:], dilations, strides)]
+    filters, channels = w.shape[0] // groups, w.shape[1]
+    result = np.zeros((x.shape[0], groups, filters, *extents), x.dtype)
+    grouped = padded.reshape(x.shape[0], groups, channels, *padded.shape[2:])
+    weights = w.reshape(groups, filters, *w.shape[1:])
+    for c, taps in itertools.product(range(channels), itertools.product(*map(range, w.shape[2:]))):
+        spans = tuple(slice(t * d, t * d + (e - 1) * s + 1, s) for t, d, e, s in zip(taps, dilations, extents, strides))
+        window = grouped[(slice(None), slice(None), c, *spans)]
+        result += window[:, :, None] * weights[(slice(None), slice(None), c, *taps)].reshape(groups, filters, *[1] * rank)
+    return result.reshape(x.shape[0], -1, *extents) + bias.reshape(-1, *[1] * rank)
+
+
+class Case:
+    def __init__(self, extents, channels, filters, kernel, strides=None, dilations=None, pads=None, groups=1,
+                 batches=(1, 3), dynamic=False, relu=False):
+        rank = len(kernel)
+        self.sizes = [extents] if isinstance(extents[0], int) else list(extents)
+        self.channels, self.filters, self.kernel, self.groups = channels, filters, kernel, groups
+        self.strides, self.dilations = strides or [1] * rank, dilations or [1] * rank
+        self.pads = pads or [0] * 2 * rank
+        self.batches, self.dynamic, self.relu = batches, dynamic, relu
+
+    def model(self, weights, bias):
+        rank = len(self.kernel)
+        extents = [f"e{d}" for d in range(rank)] if self.dynamic else list(self.sizes[0])
+        batch = "batch" if len(self.batches) > 1 else self.batches[0]
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, self.channels, *extents])
+        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, self.filters, *[None] * rank])
+        nodes = [helper.make_node("Conv", ["x", "w", "b"], ["c" if self.relu else "y"], kernel_shape=list(self.kernel),
+                                  strides=self.strides, dilations=self.dilations, pads=self.pads, group=self.groups)]
+        if self.relu:
+            nodes.append(helper.make_node("Relu", ["c"], ["y"]))
+        graph = helper.make_graph(nodes, "windows", [x], [y], [numpy_helper.from_array(weights, "w"),
+                                                              numpy_helper.from_array(bias, "b")])
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+CASES = {
+    "three_by_three": Case((13, 17), 5, 7, (3, 3), pads=[1, 1, 1, 1], relu=True),
+    "many_filters": Case((9, 35), 8, 130, (3, 3), pads=[1, 1, 1, 1], batches=(1,)),
+    "deep": Case((6, 7), 70, 19, (3, 3), pads=[1, 1, 1, 1]),
+    "stem": Case((33, 31), 3, 16, (7, 7), strides=[2, 2], pads=[3, 3, 3, 3], batches=(1,), relu=True),
+    "stride_three": Case((23, 29), 4, 6, (5, 4), strides=[3, 3], pads=[2, 1, 0, 3]),
+    "stride_by_rows": Case((23, 29), 4, 6, (3, 3), strides=[3, 1], pads=[0, 2, 1, 0]),
+    "dilated": Case((19, 23), 3, 9, (3, 3), dilations=[2, 3], pads=[2, 3, 2, 3]),
+    "dilated_strided": Case((19, 23), 3, 9, (3, 2), strides=[2, 2], dilations=[2, 3], pads=[1, 0, 0, 2]),
+    "narrow": Case((40, 3), 4, 5, (3, 3), pads=[1, 1, 1, 1]),
+    "one_column": Case((40, 1), 4, 5, (3, 1), pads=[1, 0, 1, 0]),
+    "groups": Case((11, 18), 12, 20, (3, 3), pads=[1, 1, 1, 1], groups=4),
+    "one_dim": Case((77,), 10, 33, (3,), pads=[1, 1]),
+    "one_dim_strided": Case((77,), 10, 33, (3,), strides=[2], pads=[1, 1], relu=True),
+    "one_dim_stride_four": Case((131,), 2, 24, (10,), strides=[5]),
+    "any_size": Case([(7, 9), (20, 33), (3, 3)], 6, 10, (3, 3), pads=[1, 1, 1, 1], dynamic=True),
+    "any_length": Case([(5,), (64,), (129,)], 6, 10, (5,), strides=[2], pads=[2, 2], dynamic=True),
+    "depthwise": Case((15, 21), 6, 6, (7, 7), pads=[3, 3, 3, 3], groups=6, relu=True),
+    "depthwise_alone": Case((56, 56), 3, 3, (7, 7), pads=[3, 3, 3, 3], groups=3, batches=(1,)),
+    "depthwise_strided": Case((22, 31), 5, 5, (3, 3), strides=[2, 2], pads=[1, 1, 1, 1], groups=5),
+    "depthwise_stride_three": Case((22, 31), 5, 5, (5, 4), strides=[3, 3], pads=[0, 2, 1, 1], groups=5),
+    "depthwise_dilated": Case((22, 31), 5, 5, (3, 3), strides=[1, 2], dilations=[3, 2], pads=[3, 2, 3, 2], groups=5),
+    "depthwise_one_dim": Case((70,), 9, 9, (4,), pads=[3, 0], groups=9),
+    "depthwise_any_size": Case([(7, 9), (20, 33), (3, 3), (40, 70)], 4, 4, (3, 3), pads=[1, 1, 1, 1], groups=4,
+                               dynamic=True),
+    "two_filters_a_channel": Case((15, 21), 6, 12, (3, 3), pads=[1, 1, 1, 1], groups=6),
+    "patches": Case((32, 24), 3, 20, (8, 8), strides=[8, 8]),
+    "pointwise": Case((9, 11), 12, 21, (1, 1)),
+}
+
+
+class WindowTest(unittest.TestCase):
+    def check(self, name, case):
+        rng = np.random.default_rng(int.from_bytes(name.encode()[:8], "little"))
+        weights = rng.standard_normal((case.filters, case.channels // case.groups, *case.kernel)).astype(np.float32)
+        bias = rng.standard_normal(case.filters).astype(np.float32)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tenon-windows-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        onnx.save(case.model(weights, bias), folder / "model.onnx")
+        tenon("compile", "--quiet", folder / "model.onnx", "--target", ",".join(levels()), "-o", folder / "model.tenon")
+        for batch, extents in itertools.product(case.batches, case.sizes):
+            x = rng.standard_normal((batch, case.channels, *extents)).astype(np.float32)
+            arguments = case.strides, case.dilations, case.pads, case.groups
+            plain = convolution(x, weights, bias, *arguments)
+            wanted = convolution(x.astype(np.float64), weights.astype(np.float64), bias.astype(np.float64), *arguments)
+            if case.relu:
+                plain, wanted = np.maximum(plain, 0), np.maximum(wanted, 0)
+            found = {}
+            for level in levels():
+                for threads in (1, 2):
+                    found[threads] = outputs(folder / "model.tenon", {"x": x}, threads, level)["y"]
+                    compare(found[threads], wanted, plain, f"{name} {x.shape} {level} {threads} thread(s)")
+                self.assertEqual(found[1].tobytes(), found[2].tobytes(), f"{name} {level}: threads change the result")
+
+
+for _name, _case in CASES.items():
+    setattr(WindowTest, f"test_{_name}", lambda self, n=_name, c=_case: self.check(n, c))
+
+if __name__ == "__main__":
+    unittest.main()
