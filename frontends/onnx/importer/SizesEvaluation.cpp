@@ -100,9 +100,17 @@ std::optional<Sizes> onnx_importer::sizesDiv(NodeContext &n) {
       return *b.constant() == 0 ? std::nullopt : std::optional(Dim(*a.constant() / *b.constant()));
     if (std::optional<Dim> exact = a.exactDiv(b))
       return exact;
+    if (!isNonNegative(n, b) || b == Dim(0))
+      return std::nullopt;
     // Rounding down is rounding towards zero where neither is negative.
-    if (isNonNegative(n, a) && isNonNegative(n, b) && b != Dim(0))
+    if (isNonNegative(n, a))
       return n.graph.simplify(a.floorDiv(b));
+    if (isNonNegative(n, -a))
+      return n.graph.simplify(-(-a).floorDiv(b));
+    // A number of windows, (S - 127) / 384: where S is so small that there is none, nothing is computed.
+    auto grows = Assumptions::solveNonNegative(a);
+    if (grows && grows->second.hi == Interval::plusInfinity)
+      n.graph.assumeAtLeast(a, Dim(0));
     return std::nullopt;
   });
 }

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""What files compute from the sizes of their inputs: one artifact gives it at every size, and an error by name where
+the file means nothing.
+
+TENON_BUILD names the build folder.
+"""
+
+import pathlib
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+import native  # noqa: E402
+from tenon import Error  # noqa: E402
+
+
+def integers(name, *values, shape=None):
+    return helper.make_tensor(name, TensorProto.INT64, [len(values)] if shape is None else shape, values)
+
+
+class ShapeArithmetic(unittest.TestCase):
+    def compile(self, nodes, constants, result):
+        """A model of the input x, [S] float32, and the output y."""
+        folder = tempfile.TemporaryDirectory(prefix="tenon-shapes-")
+        self.addCleanup(folder.cleanup)
+        file, artifact = pathlib.Path(folder.name) / "model.onnx", pathlib.Path(folder.name) / "model.tenon"
+        graph = helper.make_graph(
+            [helper.make_node(op, inputs.split(), [output], **attributes) for op, inputs, output, attributes in nodes],
+            "shapes", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["S"])],
+            [helper.make_tensor_value_info("y", result, None)], constants)
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), file)
+        native.tenon("compile", "--quiet", file, "-o", artifact, "--target=host")
+        return lambda x: native.outputs(artifact, {"x": x}, threads=1)["y"]
+
+    def test_a_number_of_windows(self):
+        """(S - 127) / 384, which is negative where S is below 127: no window, and no run."""
+        run = self.compile(
+            [("Shape", "x", "s", {}), ("Squeeze", "s zero", "n", {}), ("Sub", "n c127", "a", {}),
+             ("Div", "a c384", "count", {}), ("Range", "start count step", "y", {})],
+            [integers("zero", 0), *(integers(n, v, shape=[]) for n, v in
+                                    (("c127", 127), ("c384", 384), ("start", 0), ("step", 1)))], TensorProto.INT64)
+        for size in (127, 510, 511, 1300):
+            np.testing.assert_array_equal(run(np.zeros(size, np.float32)), np.arange((size - 127) // 384))
+        with self.assertRaisesRegex(Error, "S in 127"):
+            run(np.zeros(126, np.float32))
+
+    def test_blocks(self):
+        """Reshaped to S / 4 rows of 4: S is a multiple of 4."""
+        run = self.compile(
+            [("Shape", "x", "s", {}), ("Div", "s four", "rows", {}), ("Concat", "rows four", "shape", {"axis": 0}),
+             ("Reshape", "x shape", "blocks", {}), ("ReduceSum", "blocks one", "y", {"keepdims": 0})],
+            [integers("four", 4), integers("one", 1)], TensorProto.FLOAT)
+        for size in (4, 20):
+            x = np.arange(size, dtype=np.float32)
+            np.testing.assert_array_equal(run(x), x.reshape(-1, 4).sum(1))
+        with self.assertRaisesRegex(Error, "S to be a multiple of 4"):
+            run(np.zeros(7, np.float32))
+
+    def test_positions_of_ones(self):
+        """NonZero of a mask that is true throughout, as exporters write an index over all rows."""
+        run = self.compile(
+            [("Shape", "x", "s", {}), ("ConstantOfShape", "s", "ones", {"value": integers("one", 1)}),
+             ("Equal", "ones c1", "mask", {}), ("NonZero", "mask", "y", {})], [integers("c1", 1, shape=[])],
+            TensorProto.INT64)
+        for size in (1, 9):
+            np.testing.assert_array_equal(run(np.zeros(size, np.float32)), np.arange(size)[None])
+
+    def test_negative_axes_of_a_transpose(self):
+        """As PyTorch's tracing exporter copies them."""
+        run = self.compile(
+            [("Reshape", "x shape", "m", {}), ("Transpose", "m", "y", {"perm": [-1, 0]})], [integers("shape", -1, 2)],
+            TensorProto.FLOAT)
+        x = np.arange(6, dtype=np.float32)
+        np.testing.assert_array_equal(run(x), x.reshape(3, 2).T)
+
+
+if __name__ == "__main__":
+    unittest.main()
