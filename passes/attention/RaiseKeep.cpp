@@ -182,9 +182,14 @@ struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
     }
     if (found.masks.empty())
       return;
+    // A dead key's weight is zero and a row of dead keys is NaN: so it must be behind the weight region as well.
+    bool guarded = op.hasWeight() && isNaNGuard(op.getWeight());
+    if (op.hasWeight() && !guarded && !isProportional(op.getWeight())) {
+      remark::missed(op.getLoc(), options) << remark::reason("the weight region may change what dead keys get");
+      return;
+    }
     writeKeep(op, found.masks);
     removeMasks(found.masks);
-    bool guarded = op.hasWeight() && isNaNGuard(op.getWeight());
     op.setEmpty(found.finite ? EmptyRow::Uniform : guarded ? EmptyRow::Zero : EmptyRow::NaN);
     remark::passed(op.getLoc(), options) << remark::add(
         "mask values became a keep region; a row without live keys gives {0}", stringifyEmptyRow(op.getEmpty()));

@@ -3,7 +3,7 @@
 // A program has neither: both branches of an If that data decides are computed and one is selected;
 // a Loop or Scan is its body once for each iteration, so it needs a bound that the file shows.
 //
-#include "frontends/onnx/importer/NodeContext.h"
+#include "frontends/onnx/importer/Subgraph.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -12,7 +12,7 @@ using namespace tenon::onnx_importer;
 /// More iterations are a program too large to compile.
 static constexpr int64_t maxIterations = 256;
 
-static const onnx_reader::Graph *graphAttribute(NodeContext &n, StringRef name) {
+const onnx_reader::Graph *onnx_importer::graphAttribute(NodeContext &n, StringRef name) {
   const onnx_reader::Attribute *attribute = n.find(name);
   auto *graph = attribute ? std::get_if<std::shared_ptr<onnx_reader::Graph>>(&attribute->value) : nullptr;
   if (!graph)

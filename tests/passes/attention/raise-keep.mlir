@@ -144,3 +144,26 @@ func.func @threshold(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
     }
   return %o : tensor<2x3x5x4xf32>
 }
+
+// Near miss: what follows the softmax makes something of a row of dead keys, or of a dead key's weight.
+// CHECK-LABEL: func.func @zeroed_rows
+// CHECK: score (
+// CHECK-NOT: keep (
+func.func @zeroed_rows(%q: tensor<2x3x5x4xf32>, %mask: tensor<2x5x5xi1>, %empty: tensor<2x5xi1>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%mask, %empty) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x5x5xi1>, tensor<2x5xi1>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j, %m, %e) {
+      %live = arith.constant 0.0 : f32
+      %dead = arith.constant 0xFF800000 : f32
+      %0 = tenon.load %m[%b, %i, %j] : tensor<2x5x5xi1>
+      %1 = arith.select %0, %live, %dead : f32
+      %2 = arith.addf %x, %1 : f32
+      tenon.yield %2 : f32
+    } weight (%p, %b, %h, %i, %j, %m, %e) {
+      %zero = arith.constant 0.0 : f32
+      %0 = tenon.load %e[%b, %i] : tensor<2x5xi1>
+      %1 = arith.select %0, %zero, %p : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
