@@ -66,7 +66,7 @@ class SystemTest(unittest.TestCase):
 
 
 for _source in SYSTEMS:
-    setattr(SystemTest, f"test_{_source.stem}", lambda self, s=_source: run(s))
+    setattr(SystemTest, f"test_{_source.stem}", lambda self, s=_source: self.assertTrue(np.isfinite(run(s))))
 
 
 def derived(source):
