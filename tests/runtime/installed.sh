@@ -20,7 +20,7 @@ check() {
   esac
 }
 
-"$cmake" -S "$source" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_C_COMPILER="$cc" \
+"$cmake" -G Ninja -S "$source" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_C_COMPILER="$cc" \
   -DCMAKE_C_FLAGS="$flags" > "$work/log" && "$cmake" --build "$work/build" > "$work/log" || { cat "$work/log"; exit 1; }
 check "$work/build/uses_tenon"
 
