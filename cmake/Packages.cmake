@@ -3,7 +3,7 @@
 #   runtime      libtenon_rt, its headers, tenon-run (installed by runtime/)
 #   compiler     tenon, its completion for bash, the documentation
 #   development  the compiler library for find_package(Tenon)
-#   bundle       the shared libraries `tenon` needs, beside it in lib/tenon
+#   bundle       the shared libraries `tenon` needs, beside it in lib/tenon/lib
 #
 #   cpack --config build/release/CPackConfig.cmake     both, into the current folder
 #
@@ -11,14 +11,16 @@
 # has none and depends on Debian's packages.
 if(TENON_BUILD_COMPILER)
   # The bundle first, then Debian's place for LLVM. RPATH, not RUNPATH: it also holds for
-  # the libraries' own libraries.
-  set_target_properties(tenon PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/tenon;/usr/lib/llvm-22/lib")
+  # the libraries' own libraries, but for LLVM's, which have a RUNPATH of their own: $ORIGIN/../lib.
+  set_target_properties(tenon PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/tenon/lib;/usr/lib/llvm-22/lib")
   target_link_options(tenon PRIVATE LINKER:--disable-new-dtags)
+  set_target_properties(tenon-run PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/tenon/lib")
+  target_link_options(tenon-run PRIVATE LINKER:--disable-new-dtags)
   install(TARGETS tenon RUNTIME_DEPENDENCY_SET tenon_dependencies COMPONENT compiler)
   install(RUNTIME_DEPENDENCY_SET tenon_dependencies
           PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|dl|rt|pthread|resolv)\\.so"
           DIRECTORIES /usr/lib/llvm-22/lib
-          DESTINATION ${CMAKE_INSTALL_LIBDIR}/tenon COMPONENT bundle)
+          DESTINATION ${CMAKE_INSTALL_LIBDIR}/tenon/lib COMPONENT bundle)
   set(completions ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
   install(CODE "file(MAKE_DIRECTORY \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${completions}\")
                 execute_process(COMMAND $<TARGET_FILE:tenon> completion COMMAND_ERROR_IS_FATAL ANY

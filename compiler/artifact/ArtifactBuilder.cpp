@@ -103,7 +103,9 @@ Failure FileSink::open(const std::string &path, uint64_t bytes) {
   struct stat existing;
   if (::stat(path.c_str(), &existing) == 0 && S_ISDIR(existing.st_mode))
     return path + ": wanted a file to write, found a folder";
-  descriptor = ::open(folder().c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0666);
+  // It gets its name through /proc, which a bare root directory may lack.
+  bool canBeNamed = ::access("/proc/self/fd", X_OK) == 0;
+  descriptor = canBeNamed ? ::open(folder().c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0666) : -1;
   if (descriptor < 0 && !takeName([&](const char *name) {
         descriptor = ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         return descriptor >= 0;

@@ -89,7 +89,8 @@ class Packages(unittest.TestCase):
         (root / "tmp").mkdir(exist_ok=True)
         shutil.copy(LINEAR, root / "tmp")
         enter = ["chroot", root] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "chroot", root]
-        return lambda *command: run(*enter, *command)
+        # The loader asks /proc where the program is, and there is none here.
+        return lambda *command: run(*enter, *command, env={**os.environ, "LD_ORIGIN_PATH": os.path.dirname(command[0])})
 
     def test_archive_in_a_bare_root(self):
         archive, root = self.package(".tar.gz"), self.work / "root"
@@ -106,7 +107,8 @@ class Packages(unittest.TestCase):
     def test_debian(self):
         package = self.package(".deb")
         fields = run("dpkg-deb", "--field", package)
-        for wanted in ("Package: tenon", "libllvm22", "libmlir", "libprotobuf", "libc6"):
+        # libmlir-22 brings libllvm22, so dpkg-shlibdeps may leave that out.
+        for wanted in ("Package: tenon", "libmlir-22", "libprotobuf", "libc6"):
             self.assertIn(wanted, fields)
         root = self.work / "unpacked"
         run("dpkg-deb", "--extract", package, root)
