@@ -1,18 +1,18 @@
 // Rows behind rows, run after run; a recurrence; what a run that does not fit leaves behind.
-// RUN: tenon-interpret %s --entry=push,push,sum,push,sum --input 0=1,2 | FileCheck %s --check-prefix=CACHE
-// RUN: tenon-interpret %s --entry=decay,decay,decay --input 0=8 | FileCheck %s --check-prefix=DECAY
-// RUN: not tenon-interpret %s --entry=push,push,push,push --input 0=1,2 2>&1 | FileCheck %s --check-prefix=FULL
-// RUN: tenon-interpret %s --entry=turn,turn | FileCheck %s --check-prefix=TURN
+// RUN: tenon-interpret %s --entry=push,push,sum,push,sum --input 0=1,2 | FileCheck %s --check-prefix=CHECK-CACHE
+// RUN: tenon-interpret %s --entry=decay,decay,decay --input 0=8 | FileCheck %s --check-prefix=CHECK-DECAY
+// RUN: not tenon-interpret %s --entry=push,push,push,push --input 0=1,2 2>&1 | FileCheck %s --check-prefix=CHECK-FULL
+// RUN: tenon-interpret %s --entry=turn,turn | FileCheck %s --check-prefix=CHECK-TURN
 
 tenon.symbol @P in [0, 3] kept
 tenon.state @rows : tensor<3x2xf32>
 
-// CACHE: @push f32[1, 2]: {{\[}}[1, 2]]
-// CACHE: @push f32[2, 2]: {{\[}}[1, 2], [1, 2]]
-// CACHE: @sum f32[2]: [2, 4]
-// CACHE: @push f32[3, 2]: {{\[}}[1, 2], [1, 2], [1, 2]]
-// CACHE: @sum f32[2]: [3, 6]
-// FULL: the next @P is 4, wanted a value in [0, 3]
+// CHECK-CACHE: @push f32[1, 2]: {{\[}}[1, 2]]
+// CHECK-CACHE: @push f32[2, 2]: {{\[}}[1, 2], [1, 2]]
+// CHECK-CACHE: @sum f32[2]: [2, 4]
+// CHECK-CACHE: @push f32[3, 2]: {{\[}}[1, 2], [1, 2], [1, 2]]
+// CHECK-CACHE: @sum f32[2]: [3, 6]
+// CHECK-FULL: the next @P is 4, wanted a value in [0, 3]
 func.func @push(%x: tensor<1x2xf32>) -> tensor<?x2xf32, #tenon.dims<[P + 1, 2]>> {
   %old = tenon.state_get @rows : tensor<?x2xf32, #tenon.dims<[P, 2]>>
   %all = tenon.append %x to %old : tensor<1x2xf32> to tensor<?x2xf32, #tenon.dims<[P, 2]>> -> tensor<?x2xf32, #tenon.dims<[P + 1, 2]>>
@@ -31,9 +31,9 @@ tenon.weight @half : tensor<1xf32> = dense<[0.5]> : tensor<1xf32>
 tenon.state @level : tensor<1xf32> = @half
 
 // 0.5 / 2 + 8, and so on: the state starts as its weight.
-// DECAY: @decay f32[1]: [8.25]
-// DECAY: @decay f32[1]: [12.125]
-// DECAY: @decay f32[1]: [14.0625]
+// CHECK-DECAY: @decay f32[1]: [8.25]
+// CHECK-DECAY: @decay f32[1]: [12.125]
+// CHECK-DECAY: @decay f32[1]: [14.0625]
 func.func @decay(%x: tensor<1xf32>) -> tensor<1xf32> {
   %h = tenon.state_get @level : tensor<1xf32>
   %y = tenon.map %a = %h, %b = %x at %i : (tensor<1xf32>, tensor<1xf32>) -> tensor<1xf32> = %a[%i] * 0.5 + %b[%i]
@@ -47,8 +47,8 @@ tenon.state @left : tensor<1xf32> = @one
 tenon.state @right : tensor<1xf32> = @two
 
 // All reads are of the states before the run, whatever the order of setting.
-// TURN: @turn f32[1]: [1]
-// TURN: @turn f32[1]: [2]
+// CHECK-TURN: @turn f32[1]: [1]
+// CHECK-TURN: @turn f32[1]: [2]
 func.func @turn() -> tensor<1xf32> {
   %l = tenon.state_get @left : tensor<1xf32>
   tenon.state_set @right, %l : tensor<1xf32>
