@@ -97,7 +97,8 @@ Status tenon_session::getState(const char *name, void **data, size_t *bytes) {
   return failure(TENON_NOT_FOUND, "no state '%s'; there are: %s", name, names.empty() ? "none" : names.c_str());
 }
 
-Status tenon_session::findKept(const char *name, int64_t *&value, const SymbolRecord *&symbol) {
+/// The number of the kept symbol of this name.
+Status tenon_session::findKept(const char *name, size_t &number) const {
   const Tables &t = model.tables();
   std::string names;
   for (size_t i = 0; i < t.symbols.size(); ++i) {
@@ -105,13 +106,33 @@ Status tenon_session::findKept(const char *name, int64_t *&value, const SymbolRe
       continue;
     const char *each = t.string(t.symbols[i].name);
     if (std::strcmp(each, name) == 0) {
-      value = &kept[i];
-      symbol = &t.symbols[i];
+      number = i;
       return nullptr;
     }
     names += (names.empty() ? "" : ", ") + std::string(each);
   }
   return failure(TENON_NOT_FOUND, "no kept symbol '%s'; there are: %s", name, names.empty() ? "none" : names.c_str());
+}
+
+Status tenon_session::getKept(const char *name, int64_t *value) {
+  size_t number;
+  if (Status failed = findKept(name, number))
+    return failed;
+  *value = kept[number];
+  return nullptr;
+}
+
+Status tenon_session::setKept(const char *name, int64_t value) {
+  size_t number;
+  if (Status failed = findKept(name, number))
+    return failed;
+  const SymbolRecord &symbol = model.tables().symbols[number];
+  if (value < symbol.min || value > symbol.max || value % symbol.divisor != 0)
+    return failure(TENON_INVALID_ARGUMENT,
+                   "kept symbol '%s': wanted a multiple of %" PRId64 " in %" PRId64 "..%" PRId64 ", found %" PRId64, name,
+                   symbol.divisor, symbol.min, symbol.max, value);
+  kept[number] = value;
+  return nullptr;
 }
 
 //===- Binding ------------------------------------------------------------===//

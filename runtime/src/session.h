@@ -62,8 +62,8 @@ struct tenon_session {
   tenon::Status reserve(const tenon_entry &entry, const int64_t *const *dims);
   tenon::Status resetStates();
   tenon::Status getState(const char *name, void **data, size_t *bytes);
-  /// The kept symbol's value, to read or to set.
-  tenon::Status findKept(const char *name, int64_t *&value, const tenon::format::SymbolRecord *&symbol);
+  tenon::Status getKept(const char *name, int64_t *value);
+  tenon::Status setKept(const char *name, int64_t value);
 
   uint32_t threads() const { return pool ? pool->threads() : hasExecutor ? executor.threads : 1; }
   uint64_t memoryBytes() const { return arena.size() + scratch.size(); }
@@ -74,6 +74,7 @@ struct tenon_session {
   tenon::Trace trace;
 
 private:
+  tenon::Status findKept(const char *name, size_t &number) const;
   void log(tenon_log_level level, const std::string &message) const;
   tenon::Status findPlan(const tenon_entry &entry, tenon::EntryState &state, tenon::Plan *&plan);
   tenon::Status takeMemory(const tenon_entry &entry, tenon::EntryState &state, const tenon::Plan &plan,

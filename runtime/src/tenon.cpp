@@ -299,12 +299,7 @@ tenon_status *tenon_session_get_kept(tenon_session *session, const char *name, i
   Claim claim(*session);
   if (Status failed = admit(session, claim, nullptr))
     return failed.release();
-  int64_t *place;
-  const format::SymbolRecord *symbol;
-  if (Status failed = session->findKept(name, place, symbol))
-    return failed.release();
-  *value = *place;
-  return nullptr;
+  return session->getKept(name, value).release();
 }
 
 tenon_status *tenon_session_set_kept(tenon_session *session, const char *name, int64_t value) {
@@ -313,17 +308,7 @@ tenon_status *tenon_session_set_kept(tenon_session *session, const char *name, i
   Claim claim(*session);
   if (Status failed = admit(session, claim, nullptr))
     return failed.release();
-  int64_t *place;
-  const format::SymbolRecord *symbol;
-  if (Status failed = session->findKept(name, place, symbol))
-    return failed.release();
-  if (value < symbol->min || value > symbol->max || value % symbol->divisor != 0)
-    return failure(TENON_INVALID_ARGUMENT,
-                   "kept symbol '%s': wanted a multiple of %" PRId64 " in %" PRId64 "..%" PRId64 ", found %" PRId64, name,
-                   symbol->divisor, symbol->min, symbol->max, value)
-        .release();
-  *place = value;
-  return nullptr;
+  return session->setKept(name, value).release();
 }
 
 void tenon_session_cancel(tenon_session *session) {
