@@ -1,8 +1,8 @@
 //===- Profile.cpp - the time of each command of a program -----------------------------===//
 #include "compiler/tools/Profile.h"
-#include "compiler/driver/Compiler.h"
 #include "compiler/driver/Diagnostics.h"
 #include "compiler/machine/Rates.h"
+#include "compiler/tools/HostArtifact.h"
 #include "compiler/tools/WorkFolder.h"
 #include "llvm/TargetParser/Host.h"
 #include "runtime/tools/run_artifact.h"
@@ -13,17 +13,6 @@ namespace tenon {
 static double median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + ptrdiff_t(values.size() / 2), values.end());
   return values[values.size() / 2];
-}
-
-static llvm::Error compileForThisMachine(const std::string &model, const std::string &artifact) {
-  CompileOptions options;
-  options.targets = "host";
-  Compiler compiler(options);
-  auto loaded = compiler.load(model);
-  if (!loaded)
-    return loaded.takeError();
-  auto compiled = compiler.compile(std::move(*loaded));
-  return compiled ? compiled->write(artifact) : compiled.takeError();
 }
 
 /// Runs an artifact and keeps what each command of each run took.

@@ -4,7 +4,7 @@
 // this one; a ratio is of medians over all turns. Errors are against the float64
 // interpreter, which shares no code with any of them.
 //
-#include "compiler/driver/Compiler.h"
+#include "compiler/tools/HostArtifact.h"
 #include "compiler/tools/Peer.h"
 #include "compiler/tools/Verify.h"
 #include "compiler/tools/WorkFolder.h"
@@ -83,17 +83,8 @@ llvm::Error BenchCommand::prepare() {
   options.artifact = model;
   if (!isArtifact()) {
     say("compiling " + model);
-    CompileOptions compile;
-    compile.targets = "host";
-    Compiler compiler(compile);
-    auto loaded = compiler.load(model);
-    if (!loaded)
-      return loaded.takeError();
-    auto compiled = compiler.compile(std::move(*loaded));
-    if (!compiled)
-      return compiled.takeError();
     options.artifact = folder("model.tenon");
-    if (llvm::Error error = compiled->write(options.artifact))
+    if (llvm::Error error = compileForThisMachine(model, options.artifact))
       return error;
   }
   options.random = true;
