@@ -123,6 +123,7 @@ private:
   Value emitMaximum(const FlashKeys &keys, Value column, Masking masking);
   void followMaximum(Value maximum, Value column);
   Value rawMaximum(Value count, Value column);
+  void sumKeys(const FlashKeys &keys, Value column, bool notes, llvm::function_ref<Score(Value j)> term);
   void updateSum(const FlashKeys &keys, Value column, Masking masking, bool keepsWeights);
   void weigh(const FlashKeys &keys, Value column, Masking masking);
   Value exponentialOf(Value score, Value shift);

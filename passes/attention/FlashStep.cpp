@@ -370,19 +370,27 @@ void FlashLowering::updateSoftmax(const FlashKeys &keys, Value column, Masking m
     followMaximum(emitMaximum(keys, column, masking), column);
   Value shift = shiftOf(column);
   bool notes = bounded && masking == Masking::Keep;
+  sumKeys(keys, column, notes, [&](Value j) {
+    Score score{load(scoreOffset(j, column)), Value()};
+    if (bounded)
+      score = scoreOf(j, keys, column, masking);
+    score.score = exponentialOf(score.score, shift);
+    if (keepsWeights)
+      storeWeight(score.score, j, keys, column);
+    return score;
+  });
+}
+
+/// Adds what `term` gives for every key to the row's sum; where it `notes`, remembers whether one of them was live.
+void FlashLowering::sumKeys(const FlashKeys &keys, Value column, bool notes, function_ref<Score(Value j)> term) {
   SmallVector<Value> start{load(ofGroup(sumAt, column))};
   if (notes)
     start.push_back(load(ofGroup(liveAt, column)));
   SmallVector<Value> result = overKeys(keys.count, start, [&](Value j, ValueRange carried) {
-    Score score{load(scoreOffset(j, column)), Value()};
-    if (bounded)
-      score = scoreOf(j, keys, column, masking);
-    Value weight = exponentialOf(score.score, shift);
-    if (keepsWeights)
-      storeWeight(weight, j, keys, column);
-    SmallVector<Value> next{add(carried[0], weight)};
+    Score added = term(j);
+    SmallVector<Value> next{add(carried[0], added.score)};
     if (notes)
-      next.push_back(select(score.live, constant(1), carried[1]));
+      next.push_back(select(added.live, constant(1), carried[1]));
     return next;
   });
   store(result[0], ofGroup(sumAt, column));
@@ -396,10 +404,7 @@ void FlashLowering::updateSoftmax(const FlashKeys &keys, Value column, Masking m
 
 void FlashLowering::updateSum(const FlashKeys &keys, Value column, Masking masking, bool keepsWeights) {
   bool notes = masking == Masking::Keep, weighs = op.getNormaliser() == Normaliser::None && op.hasWeight();
-  SmallVector<Value> start{load(ofGroup(sumAt, column))};
-  if (notes)
-    start.push_back(load(ofGroup(liveAt, column)));
-  SmallVector<Value> result = overKeys(keys.count, start, [&](Value j, ValueRange carried) {
+  sumKeys(keys, column, notes, [&](Value j) {
     Score score = scoreOf(j, keys, column, masking);
     Value weight = score.score;
     if (weighs) {
@@ -409,14 +414,8 @@ void FlashLowering::updateSum(const FlashKeys &keys, Value column, Masking maski
     }
     if (keepsWeights)
       storeWeight(weight, j, keys, column);
-    SmallVector<Value> next{add(carried[0], score.score)};
-    if (notes)
-      next.push_back(select(score.live, constant(1), carried[1]));
-    return next;
+    return score;
   });
-  store(result[0], ofGroup(sumAt, column));
-  if (notes)
-    store(result[1], ofGroup(liveAt, column));
 }
 
 /// sumAt holds 1 / l now.
