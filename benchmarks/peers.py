@@ -36,6 +36,7 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 TENON = ROOT / "build" / "release" / "bin" / "tenon"
+RATES = ROOT / "build" / "release" / "bin" / "tenon-machine-rates"
 CASES = [
     ("minilm", "1x16"), ("minilm", "1x128"), ("minilm", "8x128"),
     ("bert-base", "1x128"), ("bert-base", "1x512"), ("vit-b16", "1x224"), ("gpt2", "1x512"), ("t5-small", "1x512"),
@@ -113,17 +114,8 @@ def gflop(model, case, options):
     return sum(c["flop"]["value"] for c in entry["commands"] if "flop" in c) / 1e9
 
 
-def build_peak(folder):
-    program = folder / "peak"
-    clang = next((c for c in ("/usr/lib/llvm-22/bin/clang", "clang", "cc") if subprocess.run(
-        ["which", c], capture_output=True).returncode == 0), "cc")
-    subprocess.run([clang, "-O3", "-march=native", "-ffp-contract=fast", "-pthread", HERE / "peak.c", "-o", program],
-                   check=True)
-    return program
-
-
-def measure_peak(program, threads, best):
-    found = json.loads(subprocess.run([program, str(threads)], check=True, capture_output=True, text=True).stdout)
+def measure_peak(threads, best):
+    found = json.loads(subprocess.run([RATES, str(threads)], check=True, capture_output=True, text=True).stdout)
     for key, value in found.items():
         best[key] = max(best.get(key, 0), value)
 
@@ -169,7 +161,7 @@ def start(engine, model, case, threads, options):
     return Worker(engine, file, case, threads, python)
 
 
-def run_case(model, name, threads, options, peak_program, peak, scratch):
+def run_case(model, name, threads, options, peak, scratch):
     """All engines on one case, turn by turn; one record per engine."""
     case = options.models / model / name
     workers = [start(e, model, case, threads, options) for e in options.engines]
@@ -178,7 +170,7 @@ def run_case(model, name, threads, options, peak_program, peak, scratch):
         errors = [compare(w, case, scratch / f"{model}-{name}-{threads}") for w in workers]
         for r in range(options.rounds):
             if r % 5 == 0:
-                measure_peak(peak_program, threads, peak)
+                measure_peak(threads, peak)
             for k in range(len(workers)):
                 workers[(r + k) % len(workers)].turn(options.seconds)
     finally:
@@ -307,10 +299,9 @@ def main():
     records, peaks = [], {str(t): {} for t in options.threads}
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        peak_program = build_peak(scratch)
         for model, case in cases:
             for threads in options.threads:
-                records += run_case(model, case, threads, options, peak_program, peaks[str(threads)], scratch)
+                records += run_case(model, case, threads, options, peaks[str(threads)], scratch)
                 result = write(options, records, peaks)
     print(table(result))
     return 1 if result["faults"] else 0

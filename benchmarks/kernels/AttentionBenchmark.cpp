@@ -88,7 +88,7 @@ void runAttention(benchmark::State &state, const Level &level, const Variant &va
     for (int call = 0; call < calls; ++call)
       once();
     double seconds = (threadSeconds() - start) / calls;
-    samples.add(flops / seconds * 1e-9, measurePeak(level));
+    samples.add(flops / seconds * 1e-9, measureMultiplyAdds(level.vectorBits));
     state.SetIterationTime(seconds);
   }
   samples.report(state, "GFLOPs", "peak");

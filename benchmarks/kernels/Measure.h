@@ -25,9 +25,6 @@ inline Buffer allocateFloats(size_t floats, float value) {
 inline constexpr size_t poolFloats = 64 << 18;
 float *memoryPool();
 
-/// GFLOP/s of multiply-adds on registers of `level`, right now; takes about a millisecond.
-double measurePeak(const Level &level);
-
 /// Runs of a kernel, each beside a ceiling.
 class Samples {
 public:

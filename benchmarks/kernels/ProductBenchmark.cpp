@@ -77,7 +77,7 @@ void runProduct(benchmark::State &state, const Level &level, Product product) {
       samples.add(product.weightFloats() * sizeof(float) / seconds * 1e-9,
                   measureRead(memoryPool(), poolFloats * sizeof(float), level.vectorBits));
     else
-      samples.add(product.flops() / seconds * 1e-9, measurePeak(level));
+      samples.add(product.flops() / seconds * 1e-9, measureMultiplyAdds(level.vectorBits));
     state.SetIterationTime(seconds);
   }
   samples.report(state, readsOnce ? "GBps" : "GFLOPs", readsOnce ? "read" : "peak");

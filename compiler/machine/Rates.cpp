@@ -97,6 +97,8 @@ unsigned widestVectorBits() {
   return 128;
 }
 
+static double flopsOf(unsigned vectorBits, long steps) { return 2.0 * double(vectorBits) / 32 * chains * double(steps); }
+
 static float multiplyAdds(unsigned vectorBits, long steps) {
   volatile float factor = 0.999f, term = 0.001f; // nothing folds
 #if defined(__x86_64__)
@@ -108,9 +110,20 @@ static float multiplyAdds(unsigned vectorBits, long steps) {
   return multiplyAdd<128>(factor, term, steps);
 }
 
+double measureMultiplyAdds(unsigned vectorBits) {
+  constexpr long steps = 320'000;
+  static volatile float keep;
+  double start = threadSeconds();
+  keep = multiplyAdds(vectorBits, steps);
+  return flopsOf(vectorBits, steps) / (threadSeconds() - start) * 1e-9;
+}
+
 //===----------------------------------------------------------------------------===//
 // All threads
 //===----------------------------------------------------------------------------===//
+
+/// A sum nobody needs must still be computed.
+static thread_local volatile float keepOfThread;
 
 /// The least seconds of the clock, over some rounds, in which every thread does its `work(thread)`.
 template <typename Work> static double fastest(unsigned threads, Work work) {
@@ -139,19 +152,27 @@ template <typename Work> static double fastest(unsigned threads, Work work) {
   return least;
 }
 
-MachineRates measureMachine(unsigned threads) {
-  static thread_local volatile float keep;
-  unsigned bits = widestVectorBits();
+ThreadRates::ThreadRates(unsigned threads, size_t largestRead)
+    : threads(threads), memory(largestRead / sizeof(float), 1.0f) {}
+
+double ThreadRates::flopsPerSecond() const {
   constexpr long steps = 1'000'000;
-  constexpr size_t floats = size_t(64) << 20; // 256 MB
-  MachineRates rates;
-  double seconds = fastest(threads, [&](unsigned) { keep = multiplyAdds(bits, steps); });
-  rates.flopsPerSecond = 2.0 * double(bits) / 32 * chains * steps * threads / seconds;
-  std::vector<float> memory(floats, 1.0f);
-  size_t part = floats / threads / 1024 * 1024;
-  seconds = fastest(threads, [&](unsigned thread) { keep = sumOf(memory.data() + thread * part, part, bits); });
-  rates.bytesPerSecond = double(part) * threads * sizeof(float) / seconds;
-  return rates;
+  unsigned bits = widestVectorBits();
+  double seconds = fastest(threads, [&](unsigned) { keepOfThread = multiplyAdds(bits, steps); });
+  return flopsOf(bits, steps) * threads / seconds;
+}
+
+double ThreadRates::bytesPerSecond(size_t bytes) const {
+  constexpr size_t leastBytes = size_t(256) << 20; // long enough for the clock
+  unsigned bits = widestVectorBits();
+  size_t part = bytes / sizeof(float) / threads / 1024 * 1024, passes = std::max(leastBytes / bytes, size_t(1));
+  double seconds = fastest(threads, [&](unsigned thread) {
+    for (size_t pass = 0; pass < passes; ++pass) {
+      keepOfThread = sumOf(memory.data() + thread * part, part, bits);
+      asm volatile("" ::: "memory"); // or every pass would be the first one's
+    }
+  });
+  return double(part) * threads * passes * sizeof(float) / seconds;
 }
 
 } // namespace tenon

@@ -10,28 +10,38 @@
 #define TENON_COMPILER_MACHINE_RATES_H
 
 #include <cstddef>
+#include <vector>
 
 namespace tenon {
 
 /// Seconds of processor time of this thread.
 double threadSeconds();
 
+/// GFLOP/s of float32 multiply-adds, two operations each, on registers of `vectorBits` (128, 256 or 512,
+/// which the machine must have); takes about a millisecond.
+double measureMultiplyAdds(unsigned vectorBits);
+
 /// GB/s of one core reading `bytes` at `data` once, as eight streams, which reads
-/// faster than one (18 against 14 GB/s on Zen 4), with vectors of `vectorBits`
-/// (128, 256 or 512, which the machine must have).
+/// faster than one (18 against 14 GB/s on Zen 4).
 double measureRead(const float *data, size_t bytes, unsigned vectorBits);
 
 /// The widest of those vectors this machine has.
 unsigned widestVectorBits();
 
-/// All threads together, each on a part of its own.
-struct MachineRates {
-  double flopsPerSecond = 0; ///< of float32 multiply-adds, two operations each
-  double bytesPerSecond = 0; ///< reading 256 MB
-};
+/// All threads together, each on a part of its own, with the widest vectors: the best of several rounds, in
+/// seconds of the clock.
+class ThreadRates {
+public:
+  /// Takes `largestRead` bytes, which later reads stay within.
+  ThreadRates(unsigned threads, size_t largestRead);
 
-/// Takes about half a second and 256 MB; the best of several rounds, in seconds of the clock.
-MachineRates measureMachine(unsigned threads);
+  double flopsPerSecond() const;                 ///< multiply-adds
+  double bytesPerSecond(size_t bytes) const;     ///< reading so many bytes, again and again where they are few
+
+private:
+  unsigned threads;
+  std::vector<float> memory;
+};
 
 } // namespace tenon
 #endif

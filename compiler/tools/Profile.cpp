@@ -42,9 +42,7 @@ public:
       return error;
     measurement.threads = artifact.threads();
     measurement.machine = llvm::sys::getHostCPUName().str() + ", code of " + artifact.level();
-    MachineRates rates = measureMachine(measurement.threads);
-    measurement.flopsPerSecond = rates.flopsPerSecond;
-    measurement.bytesPerSecond = rates.bytesPerSecond;
+    measureMachine(measurement);
     constexpr double wanted = 2;
     std::vector<double> totals;
     std::vector<std::vector<double>> runs;
@@ -65,6 +63,13 @@ public:
   }
 
 private:
+  static void measureMachine(Measurement &measurement) {
+    constexpr size_t bytes = size_t(256) << 20; // beyond the caches
+    ThreadRates rates(measurement.threads, bytes);
+    measurement.flopsPerSecond = rates.flopsPerSecond();
+    measurement.bytesPerSecond = rates.bytesPerSecond(bytes);
+  }
+
   /// The first run warms caches: it does not count.
   static void takeMedians(std::vector<double> totals, std::vector<std::vector<double>> runs, Measurement &measurement) {
     totals.erase(totals.begin());
