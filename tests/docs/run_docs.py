@@ -14,8 +14,8 @@ spaces count as one. A command may fail only if it prints "error:". A page's blo
 in order in one scratch folder that has the repository's folders in it, the programs of
 the build on PATH.
 
-Also holds: docs/onnx-support.md is what the operator table says, links in the pages
-lead somewhere.
+Also holds: docs/onnx-support.md is what the operator table says, the benchmarks' tables are what
+their results say, links in the pages lead somewhere.
 """
 
 import os
@@ -102,6 +102,10 @@ class DocsTest(unittest.TestCase):
         self.assertEqual(table.returncode, 0, table.stderr)
         self.assertEqual((ROOT / "docs" / "onnx-support.md").read_text(), table.stdout,
                          "write it again: tenon-import --onnx-support > docs/onnx-support.md")
+
+    def test_benchmark_tables_are_current(self):
+        done = subprocess.run([ROOT / "benchmarks" / "tables.py", "--check"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
 def add_page_test(page):

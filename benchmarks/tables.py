@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Write the tables of README.md and benchmarks/README.md from benchmarks/results.
+
+    benchmarks/tables.py            # writes the pages again
+    benchmarks/tables.py --check    # exit status 1, and their names, where pages are not what the results say
+
+A table stands between two comments; the first names its kind and the results it
+is made of (files of benchmarks/results, without .json):
+
+    <!-- table models zen4-idle zen4-idle-earlier -->
+    ...
+    <!-- end of table -->
+
+A row missing from the first file is taken from the next that has it.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import statistics
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+PAGES = [ROOT / "README.md", HERE / "README.md"]
+SECTION = re.compile(r"(<!-- table (\S+) ([^>]*?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+MODELS = {
+    "minilm": "MiniLM", "bert-base": "BERT-base", "vit-b16": "ViT-B/16", "gpt2": "GPT-2",
+    "t5-small": "T5-small encoder", "swin-t": "Swin-T", "whisper-tiny": "Whisper-tiny encoder",
+    "llama-2048x8": "Llama stack, 2048 wide, 8 layers",
+}
+
+
+def read(name):
+    return json.loads((HERE / "results" / f"{name}.json").read_text())
+
+
+def three_digits(value):
+    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+
+
+def rows(header, body):
+    lines = [header, ["---"] * len(header), *body]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines).replace("| --- ", "|---").replace("--- |", "---|")
+
+
+class Models:
+    """Median milliseconds of whole models, by (model, case) and threads, as peers.py measured them."""
+
+    def __init__(self, names):
+        self.runs = {}  # (model, case) -> threads -> engine -> median in ms
+        for result in map(read, names):
+            here = {}
+            for run in result["runs"]:
+                case, engine = (run["model"], run["case"]), run["engine"].removesuffix("-reshaped")
+                times = here.setdefault(case, {}).setdefault(run["threads"], {})
+                times[engine] = min(times.get(engine, run["median_ms"]), run["median_ms"])
+            self.runs = here | self.runs
+        size = lambda shape: [int(dim) for dim in shape.split("x")]
+        self.cases = sorted(self.runs, key=lambda case: (list(MODELS).index(case[0]), size(case[1])))
+
+    def threads(self):
+        return sorted({threads for case in self.runs.values() for threads in case})
+
+    def ratio(self, case, threads):
+        times = self.runs[case][threads]
+        return min(times["onnxruntime"], times["openvino"]) / times["tenon"]
+
+    def time(self, case, threads, engine):
+        return three_digits(self.runs[case][threads][engine]) if engine in self.runs[case][threads] else ""
+
+    def means(self):
+        means = {t: statistics.geometric_mean(self.ratio(c, t) for c in self.cases) for t in self.threads()}
+        return "Geometric mean of the ratios: " + ", ".join(
+            f"{mean:.2f}x on {threads} thread{'s' * (threads > 1)}" for threads, mean in means.items()) + ".\n"
+
+
+def model_name(case):
+    return f"{MODELS[case[0]]} {case[1]}"
+
+
+def models(names):
+    """A row for each model and number of threads."""
+    found = Models(names)
+    body = [[model_name(case), str(threads), *(found.time(case, threads, e) for e in ("tenon", "onnxruntime", "openvino")),
+             f"{found.ratio(case, threads):.2f}x"]
+            for case in found.cases for threads in sorted(found.runs[case])]
+    header = ["model", "threads", "Tenon", "ONNX Runtime", "OpenVINO, the better of dynamic and reshaped", "against the better peer"]
+    return rows(header, body) + "\n" + found.means()
+
+
+def summary(names):
+    """A row for each model: one thread beside the peers, then two."""
+    found = Models(names)
+    body = [[model_name(case), *(found.time(case, 1, e) for e in ("tenon", "onnxruntime", "openvino")),
+             f"{found.ratio(case, 1):.2f}x", found.time(case, 2, "tenon"), f"{found.ratio(case, 2):.2f}x"]
+            for case in found.cases]
+    header = ["model", "Tenon", "ONNX Runtime", "OpenVINO", "against the better", "Tenon, 2 threads", "against the better"]
+    return rows(header, body) + "\n" + found.means()
+
+
+def beside_torch(names):
+    """Tenon beside torch.compile."""
+    found = Models(names)
+    body = [[model_name(case), str(threads), found.time(case, threads, "tenon"), found.time(case, threads, "torch.compile"),
+             f"{times['torch.compile'] / times['tenon']:.2f}x"]
+            for case in found.cases for threads, times in sorted(found.runs[case].items()) if "torch.compile" in times]
+    return rows(["model", "threads", "Tenon", "torch.compile", "against it"], body)
+
+
+KINDS = {"models": models, "summary": summary, "beside-torch": beside_torch}
+
+
+def written(text):
+    return SECTION.sub(lambda m: m[1] + KINDS[m[2]](m[3].split()) + m[4], text)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    options = parser.parse_args()
+    stale = [page for page in PAGES if written(page.read_text()) != page.read_text()]
+    for page in stale:
+        if options.check:
+            print(f"{page.relative_to(ROOT)}: its tables are not what benchmarks/results says; run benchmarks/tables.py")
+        else:
+            page.write_text(written(page.read_text()))
+    return 1 if stale and options.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
