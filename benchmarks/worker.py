@@ -27,7 +27,7 @@ def read_inputs(case):
 class OnnxRuntime:
     """All graph optimisations, its own defaults otherwise, buffers bound."""
 
-    def __init__(self, model, inputs, threads):
+    def __init__(self, model, inputs, threads, spins=True):
         import onnxruntime
 
         self.version = onnxruntime.__version__
@@ -35,6 +35,8 @@ class OnnxRuntime:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        if not spins:
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.names = [o.name for o in self.session.get_outputs()]
         self.binding = self.session.io_binding()

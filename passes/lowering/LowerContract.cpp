@@ -2,11 +2,11 @@
 //
 // Against a weight in panels: the register-tiled product of PackedProduct.h, whose
 // finished pieces of sums pass through the map behind the contraction. Filters times
-// windows: LowerWindow.h. Any other contraction: a loop nest with the lanes along the result's last index, plain and
-// right for every specification and type.
+// windows: LowerWindow.h. Two activations, accumulated in f32: ActivationProduct.h. Any other contraction: a loop nest
+// with the lanes along the result's last index, plain and right for every specification and type.
 //
 #include "dialects/tenon/ContractSpec.h"
-#include "passes/lowering/KernelLowering.h"
+#include "passes/lowering/ActivationProduct.h"
 #include "passes/lowering/LowerWindow.h"
 #include "passes/lowering/MatrixTiles.h"
 #include "passes/lowering/PackedProduct.h"
@@ -282,6 +282,10 @@ KernelGrid lowerContract(KernelLowering &lowering, ContractOp contract) {
   if (std::optional<WindowProduct> windows = WindowProduct::match(contract))
     return windows->kind == WindowProduct::Depthwise ? lowerDepthwise(lowering, *windows)
                                                      : lowerWindowProduct(lowering, *windows);
+  bool isLast = lowering.returned() == contract.getResult();
+  if (lowering.memoryOf(contract.getLhs()) && lowering.memoryOf(contract.getRhs()))
+    if (std::optional<ActivationProduct> product = ActivationProduct::match(contract, /*mayJoinColumns=*/isLast))
+      return lowerActivationProduct(lowering, *product);
   return PlainLowering(lowering, contract).lower();
 }
 

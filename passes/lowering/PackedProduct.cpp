@@ -35,7 +35,7 @@ static void emitIf(OpBuilder &builder, Location loc, Value condition, llvm::func
 }
 
 //===----------------------------------------------------------------------===//
-// Scratch: the piece of C first, then the slabs of A
+// Scratch: the piece of C first, then the slabs of A; behind one slab of A the panels of B's
 //===----------------------------------------------------------------------===//
 
 static int64_t cElements(const ProductBlocking &blocking) { return blocking.rowBlock * blocking.cPitch(); }
@@ -43,6 +43,17 @@ static int64_t aSlabElements(const ProductBlocking &blocking) { return blocking.
 
 int64_t packedProductScratch(const ProductBlocking &blocking, int64_t k) {
   return cElements(blocking) + llvm::divideCeil(k, blocking.kSlab) * aSlabElements(blocking);
+}
+
+/// Where operands come slab by slab, one of A's takes the room that either order of it needs.
+static int64_t turnedElements(const ProductBlocking &blocking) { return blocking.kSlab * blocking.turnedPitch(); }
+static int64_t panelsAt(const ProductBlocking &blocking) {
+  return cElements(blocking) + std::max(aSlabElements(blocking), turnedElements(blocking));
+}
+static int64_t slabPanelElements(const ProductBlocking &blocking) { return blocking.kSlab * RegisterTile::panelWidth; }
+
+int64_t slabProductScratch(const ProductBlocking &blocking) {
+  return panelsAt(blocking) + blocking.panelGroup * slabPanelElements(blocking);
 }
 
 Value packedProductGrid(OpBuilder &builder, Location loc, const PackedProduct &product) {
@@ -85,9 +96,7 @@ class ProductEmitter {
 public:
   ProductEmitter(Location loc, ModuleOp module, const PackedProduct &product)
       : loc(loc), product(product), blocking(product.blocking),
-        family(TileFunction::get(module, product.tile,
-                                 {blocking.aPitch(), RegisterTile::panelWidth, blocking.cPitch(), 1,
-                                  /*fetchesAhead=*/!product.tile.takesWholeTiles()})) {}
+        family(TileFunction::get(module, product.tile, strides())) {}
 
   void emit(OpBuilder &builder) {
     IndexMath index{builder, loc};
@@ -96,19 +105,29 @@ public:
     // blocks of 65 and 64.
     blocks = RowSplit::create(builder, loc, product.rows, blocking.rowBlock);
     slabs = RowSplit::create(builder, loc, index.ceilDiv(product.k, kUnit), blocking.kSlab / kUnit);
+    slabCount = slabs.count;
     panelStride = index.mul(product.k, RegisterTile::panelWidth);
+    if (product.slabs) {
+      // Sums of nothing are zeros, which a slab of no steps gives.
+      slabs.count = index.max(slabs.count, index.constant(1));
+      slabCount = index.mul(slabs.count, product.slabs->outerCount);
+      panelStride = index.constant(slabPanelElements(blocking));
+    }
     emitLoop(builder, loc, product.firstTile, product.lastTile, 1,
              [&](OpBuilder &inner, Value tile) { emitTile(inner, tile); });
   }
 
 private:
+  TileFunction::Strides strides() const {
+    bool isTurned = product.slabs && product.slabs->isTurned;
+    return {isTurned ? 1 : blocking.aPitch(), RegisterTile::panelWidth, blocking.cPitch(),
+            isTurned ? blocking.turnedPitch() : 1, /*fetchesAhead=*/!product.tile.takesWholeTiles()};
+  }
+
   /// Slabs are cut at whole lines of A.
   static constexpr int64_t kUnit = RegisterTile::panelWidth;
 
-  /// One slab of k.
-  struct Slab {
-    Value number, begin, count; // begin and count in steps of k
-  };
+  using Slab = ProductSlab;
 
   /// Panels multiplied at a time, counted from the group's first.
   struct Panels {
@@ -133,21 +152,43 @@ private:
     tile.panelCount = index.min(index.sub(product.panels, tile.firstPanel), index.constant(blocking.panelGroup));
     tile.split = RowSplit::create(builder, loc, tile.rowCount, tallest(builder, tile.rowCount));
     tile.width = widthOf(builder, tile.split.height);
-    Value isNewBlock = arith::OrIOp::create(builder, loc, index.equal(group, index.constant(0)),
-                                            index.equal(number, product.firstTile));
-    emitIf(builder, loc, isNewBlock, [&](OpBuilder &inner) { emitCopies(inner, tile); });
-    forEachSlab(builder, [&](OpBuilder &inner, const Slab &slab) { emitSlab(inner, tile, slab); });
+    Value isFirst = index.equal(number, product.firstTile);
+    auto either = [&](Value a, Value b) { return arith::OrIOp::create(builder, loc, a, b); };
+    Value isNewBlock = either(isFirst, index.equal(group, index.constant(0)));
+    if (!product.slabs) {
+      emitIf(builder, loc, isNewBlock, [&](OpBuilder &inner) { emitCopies(inner, tile); });
+      forEachSlab(builder, [&](OpBuilder &inner, const Slab &slab) { emitSlab(inner, tile, slab); });
+      return;
+    }
+    // A single slab is still in scratch from the tile before.
+    auto isSeveral = [&](Value count) {
+      return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, count, index.constant(1));
+    };
+    Value several = isSeveral(slabCount), isNewGroup = either(isFirst, isSeveral(groups));
+    forEachSlab(builder, [&](OpBuilder &inner, const Slab &slab) {
+      emitIf(inner, loc, either(isNewBlock, several), [&](OpBuilder &then) {
+        product.slabs->loadRows(then, loc, slab, tile.firstRow, tile.rowCount, product.scratch,
+                                IndexMath{then, loc}.constant(cElements(blocking)));
+      });
+      emitIf(inner, loc, either(isNewGroup, several), [&](OpBuilder &then) {
+        product.slabs->loadPanels(then, loc, slab, tile.firstPanel, tile.panelCount, product.scratch,
+                                  IndexMath{then, loc}.constant(panelsAt(blocking)));
+      });
+      emitSlab(inner, tile, slab);
+    });
   }
 
   void forEachSlab(OpBuilder &builder, llvm::function_ref<void(OpBuilder &, const Slab &)> body) const {
-    emitLoop(builder, loc, slabs.count, [&](OpBuilder &inner, Value number) { body(inner, slabAt(inner, number)); });
+    emitLoop(builder, loc, slabCount, [&](OpBuilder &inner, Value number) { body(inner, slabAt(inner, number)); });
   }
 
   Slab slabAt(OpBuilder &builder, Value number) const {
     IndexMath index{builder, loc};
-    Value begin = index.mul(slabs.firstRowOf(builder, loc, number), kUnit);
-    Value count = index.mul(slabs.heightOf(builder, loc, number), kUnit);
-    return {number, begin, index.min(count, index.sub(product.k, begin))};
+    Value outer = product.slabs ? index.div(number, slabs.count) : index.constant(0);
+    Value within = product.slabs ? index.rem(number, slabs.count) : number;
+    Value begin = index.mul(slabs.firstRowOf(builder, loc, within), kUnit);
+    Value count = index.mul(slabs.heightOf(builder, loc, within), kUnit);
+    return {number, outer, begin, index.min(count, index.sub(product.k, begin))};
   }
 
   /// A matrix unit takes a block at once. So few rows that memory limits them are cut lower, for tiles that fetch from
@@ -175,7 +216,9 @@ private:
 
   Value aOffset(OpBuilder &builder, const Slab &slab, Value row) const {
     IndexMath index{builder, loc};
-    Value inSlab = index.add(index.mul(slab.number, aSlabElements(blocking)), index.mul(row, blocking.aPitch()));
+    Value inSlab = index.mul(row, strides().aRow);
+    if (!product.slabs)
+      inSlab = index.add(index.mul(slab.number, aSlabElements(blocking)), inSlab);
     return index.add(inSlab, cElements(blocking));
   }
 
@@ -200,10 +243,14 @@ private:
     });
   }
 
-  Value bOffset(OpBuilder &builder, Value panel, Value kBegin) const {
+  /// Of a panel of the tile's group, counted from its first.
+  Value bOffset(OpBuilder &builder, const Tile &tile, Value panel, Value kBegin) const {
     IndexMath index{builder, loc};
+    if (product.slabs)
+      return index.add(index.mul(panel, panelStride), panelsAt(blocking));
     Value inPanel = index.mul(kBegin, RegisterTile::panelWidth);
-    return index.add(product.bOffset, index.add(index.mul(panel, panelStride), inPanel));
+    Value all = index.add(tile.firstPanel, panel);
+    return index.add(product.bOffset, index.add(index.mul(all, panelStride), inPanel));
   }
 
   /// What is read after these panels of this slab: the group's next panels, else
@@ -218,9 +265,11 @@ private:
       return arith::SelectOp::create(builder, loc, condition, a, b);
     };
     Value moreSlabs = isBelow(nextSlab, slabs.count), morePanels = isBelow(nextPanel, tile.panelCount);
-    Value wrapped = bOffset(builder, tile.firstPanel, index.add(slab.begin, slab.count));
-    Value following = bOffset(builder, index.add(tile.firstPanel, tile.panelCount), index.constant(0));
-    Value sameSlab = bOffset(builder, index.add(tile.firstPanel, nextPanel), slab.begin);
+    Value sameSlab = bOffset(builder, tile, nextPanel, slab.begin);
+    if (product.slabs)
+      return sameSlab;
+    Value wrapped = bOffset(builder, tile, index.constant(0), index.add(slab.begin, slab.count));
+    Value following = bOffset(builder, tile, tile.panelCount, index.constant(0));
     return select(morePanels, sameSlab, select(moreSlabs, wrapped, following));
   }
 
@@ -232,8 +281,8 @@ private:
     TileFunction::Arguments x;
     x.a = product.scratch;
     x.aOffset = aOffset(builder, slab, row);
-    x.b = product.b;
-    x.bOffset = bOffset(builder, globalPanel, slab.begin);
+    x.b = product.slabs ? product.scratch : product.b;
+    x.bOffset = bOffset(builder, tile, panels.first, slab.begin);
     x.panelStride = panelStride;
     x.c = product.scratch;
     x.cOffset = index.add(index.mul(row, blocking.cPitch()), index.mul(panels.first, RegisterTile::panelWidth));
@@ -250,7 +299,7 @@ private:
     if (product.touched)
       x.after = product.touched(builder, loc, piece);
     family.call(builder, loc, x);
-    Value isLast = index.equal(index.add(slab.number, 1), slabs.count);
+    Value isLast = index.equal(index.add(slab.number, 1), slabCount);
     emitIf(builder, loc, isLast, [&](OpBuilder &inner) { product.epilogue(inner, loc, piece); });
   }
 
@@ -260,6 +309,7 @@ private:
   TileFunction family;
   Value groups, panelStride;
   RowSplit blocks, slabs; // slabs in units of kUnit
+  Value slabCount;        // of all turns
 };
 } // namespace
 

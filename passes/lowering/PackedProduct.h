@@ -18,6 +18,13 @@
 // the L1 cache. It is also where a prologue (a normalisation, a gather) is
 // applied to A for free. It costs M*K moves beside M*K*N multiply-adds.
 //
+// Where B is no weight and has no panels yet (ProductSlabs), both operands of a slab
+// are brought into scratch when the slab's turn comes, so scratch does not grow with k:
+//
+//   for each slab of k
+//     copy the rows of A, pack the panels of B       what is still there stays
+//     the same tiles
+//
 // Where A, B and C come from is offsets in elements; batches are the caller's
 // loop around emitPackedProduct. k is cut into nearly equal slabs; sums run over a
 // slab in order and slabs are added in order, so results depend on k alone, not
@@ -26,6 +33,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "passes/lowering/MicroKernel.h"
 
@@ -40,6 +48,8 @@ struct ProductBlocking {
 
   /// Elements from one row of a slab of A in scratch to the next.
   int64_t aPitch() const { return kSlab + RegisterTile::panelWidth; }
+  /// Elements from one step of k to the next of a turned slab of A.
+  int64_t turnedPitch() const { return rowBlock + RegisterTile::panelWidth; }
   /// Elements from one row of C in scratch to the next.
   int64_t cPitch() const { return panelGroup * RegisterTile::panelWidth; }
 };
@@ -55,10 +65,32 @@ ProductBlocking productBlocking(const RegisterTile &tile, int64_t k);
 /// on AVX-512: 12 loads for 27 multiply-adds instead of 16 for 28).
 RegisterTile productTile(unsigned lanes, unsigned registers, unsigned rows, TileStep step = TileStep::F32);
 
+/// One slab of k: steps begin to begin + count - 1 of turn `outer` (0 where there is one turn).
+struct ProductSlab {
+  mlir::Value number, outer, begin, count; // index
+};
+
+/// Operands that are brought into scratch slab by slab.
+struct ProductSlabs {
+  mlir::Value outerCount; // index: the sums run over 0..k-1 this many times, once for each `outer`
+  bool isTurned = false;  // A stands in scratch as [k][row], pitch turnedPitch()
+
+  /// Rows of A: element (row + i, slab.begin + s) to `to` at offset + i * aPitch() + s, or, turned, + s * turnedPitch() + i.
+  std::function<void(mlir::OpBuilder &, mlir::Location, const ProductSlab &, mlir::Value row, mlir::Value rowCount,
+                     mlir::Value to, mlir::Value offset)>
+      loadRows;
+  /// Panels of B: element (slab.begin + s, (panel + p) * 16 + c) to offset + p * kSlab * 16 + s * 16 + c. Columns
+  /// behind the last may hold anything.
+  std::function<void(mlir::OpBuilder &, mlir::Location, const ProductSlab &, mlir::Value panel, mlir::Value panelCount,
+                     mlir::Value to, mlir::Value offset)>
+      loadPanels;
+};
+
 struct PackedProduct {
   RegisterTile tile;
   ProductBlocking blocking;
   mlir::Value rows, panels, k; // index: M, ceil(N / 16), K in words; whole tiles where the tile takes only those
+  std::optional<ProductSlabs> slabs; // else B stands in panels and `loadRow` brings A's rows
   mlir::Value b, bOffset;      // memref<?xf32>, index: the first panel
   mlir::Value scratch;         // memref<?xf32> of scratchFloats() elements, on a cache line
   mlir::Value firstTile, lastTile;
@@ -89,6 +121,8 @@ mlir::Value packedProductGrid(mlir::OpBuilder &builder, mlir::Location loc, cons
 
 /// fp32 elements of scratch a worker needs for sums of `k` terms.
 int64_t packedProductScratch(const ProductBlocking &blocking, int64_t k);
+/// The same where operands come slab by slab, however long the sums are.
+int64_t slabProductScratch(const ProductBlocking &blocking);
 
 /// Emits the tiles [firstTile, lastTile) at `builder`. Adds the shared tile
 /// function to `module`.

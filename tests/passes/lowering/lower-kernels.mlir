@@ -53,4 +53,36 @@ tenon.kernel @rows(%x: tensor<?x?xf32, #tenon.dims<[d0, d1]>>) -> tensor<?x?xf32
   %n = tenon.softmax %x over 1 : tensor<?x?xf32, #tenon.dims<[d0, d1]>>
   tenon.return %n : tensor<?x?xf32, #tenon.dims<[d0, d1]>>
 }
+
+// Two activations accumulated in f32 are packed slab by slab and multiplied by the register tile.
+// CHECK-LABEL: func.func @scores
+// CHECK: vector.shuffle
+// CHECK: call @tile_9_a528_b16_c96
+tenon.kernel @scores(%q: tensor<?x12x64xf32, #tenon.dims<[d0, 12, 64]>>, %k: tensor<?x12x64xf32, #tenon.dims<[d1, 12, 64]>>) -> tensor<12x?x?xf32, #tenon.dims<[12, d0, d1]>> {
+  %s = tenon.contract "q h d, k h d -> h q k" %q, %k : (tensor<?x12x64xf32, #tenon.dims<[d0, 12, 64]>>, tensor<?x12x64xf32, #tenon.dims<[d1, 12, 64]>>) -> tensor<12x?x?xf32, #tenon.dims<[12, d0, d1]>>
+  tenon.return %s : tensor<12x?x?xf32, #tenon.dims<[12, d0, d1]>>
+}
+
+// Rows of the left operand that are neighbours stay so: the tile reads [k][row].
+// CHECK-LABEL: func.func @sums_over_rows
+// CHECK-NOT: vector.shuffle
+// CHECK: call @tile_9_a1_b16_c96_k144
+tenon.kernel @sums_over_rows(%k: tensor<?x20xf32, #tenon.dims<[d0, 20]>>, %v: tensor<?x30xf32, #tenon.dims<[d0, 30]>>) -> tensor<20x30xf32> {
+  %s = tenon.contract "n d, n e -> d e" %k, %v : (tensor<?x20xf32, #tenon.dims<[d0, 20]>>, tensor<?x30xf32, #tenon.dims<[d0, 30]>>) -> tensor<20x30xf32>
+  tenon.return %s : tensor<20x30xf32>
+}
+
+// Not in f64, and not where nothing is summed.
+// CHECK-LABEL: func.func @doubles
+// CHECK-NOT: call @tile
+// CHECK-LABEL: func.func @outer
+// CHECK-NOT: call @tile
+tenon.kernel @doubles(%a: tensor<9x5xf64>, %b: tensor<5x7xf64>) -> tensor<9x7xf64> {
+  %s = tenon.contract "m k, k n -> m n" %a, %b : (tensor<9x5xf64>, tensor<5x7xf64>) -> tensor<9x7xf64>
+  tenon.return %s : tensor<9x7xf64>
+}
+tenon.kernel @outer(%a: tensor<9xf32>, %b: tensor<7xf32>) -> tensor<9x7xf32> {
+  %s = tenon.contract "m, n -> m n" %a, %b : (tensor<9xf32>, tensor<7xf32>) -> tensor<9x7xf32>
+  tenon.return %s : tensor<9x7xf32>
+}
 }

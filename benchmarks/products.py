@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Products of two activations: Tenon and ONNX Runtime in turns.
+
+    build/venv/bin/pip install onnxruntime==1.31.1
+    build/venv/bin/python benchmarks/products.py [--threads 1 2] [--json FILE]
+"""
+
+import math
+
+import numpy as np
+from onnx import helper
+
+import operators
+
+# name -> equation (None: MatMul), shapes of the operands.
+CASES = {
+    "512x512x512": (None, (512, 512), (512, 512)),
+    "12 of 512x64x512": (None, (12, 512, 64), (12, 64, 512)),
+    "12 of 512x512x64": (None, (12, 512, 512), (12, 512, 64)),
+    "keys transposed": ("bqhd,bkhd->bhqk", (1, 512, 12, 64), (1, 512, 12, 64)),
+    "sum over positions": ("bnhd,bnhe->bhde", (1, 512, 12, 64), (1, 512, 12, 64)),
+    "1x1 of an image": ("nc,bcp->bnp", (64, 64), (1, 64, 56 * 56)),
+    "64 of 49x32x49": (None, (64, 49, 32), (64, 32, 49)),
+    "one row": (None, (12, 1, 64), (12, 64, 2048)),
+}
+
+
+def flops_of(equation, left, right):
+    """Twice the number of products: the sizes of all indices multiplied."""
+    if equation is None:
+        return 2 * math.prod(left) * right[-1]
+    words = equation.split("->")[0].split(",")
+    return 2 * math.prod(dict(zip(words[0] + words[1], left + right)).values())
+
+
+def main():
+    options = operators.parser(__doc__).parse_args()
+    rng = np.random.default_rng(0)
+
+    def case(name, equation, left, right):
+        inputs = {"a": rng.standard_normal(left, np.float32), "b": rng.standard_normal(right, np.float32)}
+        node = (helper.make_node("MatMul", ["a", "b"], ["y"]) if equation is None
+                else helper.make_node("Einsum", ["a", "b"], ["y"], equation=equation))
+        model = operators.single(node, inputs, "y")
+        return operators.compare(name, model, inputs, flops_of(equation, left, right), options)
+
+    operators.run({name: lambda name=name: case(name, *CASES[name]) for name in CASES}, options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+//===- ActivationProduct.cpp - contractions as products of matrices --------------------===//
+#include "passes/lowering/ActivationProduct.h"
+#include "dialects/tenon/ContractSpec.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+namespace {
+
+/// The elements between neighbours of each dim.
+SmallVector<Dim> stridesOf(ArrayRef<Dim> shape) {
+  SmallVector<Dim> strides(shape.size(), Dim(1));
+  for (size_t i = shape.size(); i-- > 1;)
+    strides[i - 1] = strides[i] * shape[i];
+  return strides;
+}
+
+/// `a` and the inner `b` are one index in every tensor that has them.
+bool areNeighbours(const ProductIndex &a, const ProductIndex &b) {
+  return a.left == b.left * b.size && a.right == b.right * b.size && a.result == b.result * b.size;
+}
+
+ProductIndex joined(const ProductIndex &a, const ProductIndex &b) {
+  ProductIndex both{a.size * b.size, b.left, b.right, b.result, a.dims};
+  llvm::append_range(both.dims, b.dims);
+  return both;
+}
+
+void joinNeighbours(ActivationProduct::Indices &indices) {
+  ActivationProduct::Indices kept;
+  for (const ProductIndex &index : indices)
+    if (!kept.empty() && areNeighbours(kept.back(), index))
+      kept.back() = joined(kept.back(), index);
+    else
+      kept.push_back(index);
+  indices = kept;
+}
+
+class Matcher {
+public:
+  Matcher(ContractOp op, const ContractSpec &spec) : op(op), spec(spec) {
+    product.op = op;
+    product.left = op.getLhs();
+    product.right = op.getRhs();
+    leftWords = spec.lhs;
+    rightWords = spec.rhs;
+  }
+
+  std::optional<ActivationProduct> match(bool mayJoinColumns) {
+    if (!spec.lone().empty() || spec.summed().empty() || !isNarrowFloat(op.getLhs()) || !isNarrowFloat(op.getRhs()) ||
+        !isNarrowFloat(op.getResult()) || !op.getAccumulateType().isF32())
+      return std::nullopt;
+    std::optional<StringRef> last = lastWord();
+    if (!last)
+      return std::nullopt;
+    if (positionOf(*last, rightWords) < 0) {
+      std::swap(product.left, product.right);
+      std::swap(leftWords, rightWords);
+    }
+    if (positionOf(*last, leftWords) >= 0)
+      return std::nullopt;
+    sortWords();
+    takeColumns(mayJoinColumns);
+    joinNeighbours(product.outer);
+    joinNeighbours(product.rows);
+    return product;
+  }
+
+private:
+  static bool isNarrowFloat(Value tensor) {
+    Type element = elementOf(tensor);
+    return element.isF32() || element.isF16() || element.isBF16();
+  }
+
+  Dim sizeOf(StringRef word) const {
+    int position = positionOf(word, leftWords);
+    return position >= 0 ? shapeOf(product.left)[position] : shapeOf(product.right)[positionOf(word, rightWords)];
+  }
+
+  /// Of the result, of those that are more than one element.
+  std::optional<StringRef> lastWord() const {
+    for (StringRef word : llvm::reverse(spec.result))
+      if (sizeOf(word) != Dim(1))
+        return word;
+    return std::nullopt;
+  }
+
+  ProductIndex indexOf(StringRef word) {
+    auto strideIn = [&](Value tensor, ArrayRef<StringRef> words) {
+      int position = positionOf(word, words);
+      return position < 0 ? Dim(0) : stridesOf(shapeOf(tensor))[position];
+    };
+    ProductIndex index{sizeOf(word), strideIn(product.left, leftWords), strideIn(product.right, rightWords),
+                       strideIn(op.getResult(), spec.result), {}};
+    if (int position = positionOf(word, spec.result); position >= 0)
+      index.dims.push_back(position);
+    return index;
+  }
+
+  void sortWords() {
+    for (StringRef word : spec.result) {
+      if (sizeOf(word) == Dim(1))
+        continue;
+      bool isLeft = positionOf(word, leftWords) >= 0, isRight = positionOf(word, rightWords) >= 0;
+      (isLeft && isRight ? product.outer : isLeft ? product.rows : product.columns).push_back(indexOf(word));
+    }
+    // In the order of the operand whose elements are read one by one the more often.
+    for (StringRef word : leftWords)
+      if (llvm::is_contained(spec.summed(), word) && sizeOf(word) != Dim(1))
+        product.summed.push_back(indexOf(word));
+    joinNeighbours(product.summed);
+    if (product.summed.empty())
+      product.summed.push_back({Dim(1), Dim(0), Dim(0), Dim(0), {}});
+  }
+
+  /// The last columns are the product's; those before them are of the outer indices.
+  void takeColumns(bool mayJoin) {
+    if (mayJoin)
+      joinNeighbours(product.columns);
+    ProductIndex last = product.columns.pop_back_val();
+    llvm::append_range(product.outer, product.columns);
+    product.columns = {last};
+  }
+
+  ContractOp op;
+  const ContractSpec &spec;
+  ContractSpec::Indices leftWords, rightWords;
+  ActivationProduct product;
+};
+
+} // namespace
+
+std::optional<ActivationProduct> ActivationProduct::match(ContractOp op, bool mayJoinColumns) {
+  std::string error;
+  ContractSpec spec = *ContractSpec::parse(op.getSpec(), error);
+  return Matcher(op, spec).match(mayJoinColumns);
+}
+
+} // namespace tenon

@@ -1,0 +1,43 @@
+//===- ActivationProduct.h - contractions as products of matrices ----------------------===//
+//
+// Any contraction is, for each point of some outer indices, a product of two matrices whose rows, columns and
+// steps of k are runs of indices:
+//
+//     "b q h d, b k h d -> b h q k"       outer b h, rows q, columns k, sums over d
+//     "n c, b c h w -> b n h w"           outer b, rows n, columns h w, sums over c
+//
+// Indices that stand next to each other wherever they occur are one. Columns are the result's last indices, so that
+// its rows are written whole; the operand they belong to is the right one.
+//
+#ifndef TENON_PASSES_LOWERING_ACTIVATIONPRODUCT_H
+#define TENON_PASSES_LOWERING_ACTIVATIONPRODUCT_H
+
+#include "dialects/tenon/Tenon.h"
+#include "passes/lowering/KernelLowering.h"
+
+namespace tenon {
+
+/// An index, or several as one: its size, and the elements between neighbours in each tensor; 0 where it is not.
+struct ProductIndex {
+  Dim size;
+  Dim left, right, result;
+  llvm::SmallVector<unsigned, 2> dims; ///< Of the result, from the outermost on; none of a sum.
+};
+
+struct ActivationProduct {
+  using Indices = llvm::SmallVector<ProductIndex, 4>;
+
+  ContractOp op;
+  mlir::Value left, right;
+  Indices outer, rows, columns, summed; ///< One of the columns at most.
+
+  /// Null where a contraction has no sums, no columns, indices of one operand alone that are summed, or is not
+  /// accumulated in f32. Columns become one only where `mayJoinColumns`.
+  static std::optional<ActivationProduct> match(ContractOp op, bool mayJoinColumns);
+};
+
+/// Both operands are memory.
+KernelGrid lowerActivationProduct(KernelLowering &lowering, const ActivationProduct &product);
+
+} // namespace tenon
+#endif
