@@ -19,7 +19,7 @@ namespace tenon {
 
 llvm::Expected<Placement> placementOf(Operation *op, StringRef text, const Array &tensor) {
   std::string message;
-  std::optional<AttentionLayout> layout = AttentionLayout::parse(text, message);
+  std::optional<AttentionLayout> layout = AttentionLayout::parse(text, message, "");
   if (!layout)
     return errorAt(op, message);
   Placement placement;
@@ -236,13 +236,10 @@ private:
 } // namespace
 
 llvm::Expected<std::vector<Array>> evaluateAttention(AttentionOp op, Operands operands, const Evaluation &evaluation) {
-  std::vector<Array> results;
-  for (Value each : op->getResults()) {
-    llvm::Expected<Array> result = makeResult(each, evaluation);
-    if (!result)
-      return result.takeError();
-    results.push_back(std::move(*result));
-  }
+  llvm::Expected<std::vector<Array>> made = makeResults(op, evaluation);
+  if (!made)
+    return made.takeError();
+  std::vector<Array> results = std::move(*made);
   if (!results[0].isFloat() || !operands[0]->isFloat())
     return errorAt(op, "wanted floating-point elements, found " + toString(operands[0]->dtype));
   if (llvm::Error error = Attention(op, operands, evaluation, results).run())

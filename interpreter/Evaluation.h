@@ -29,6 +29,8 @@ llvm::Expected<DType> dtypeOf(mlir::Type element, mlir::Operation *op);
 llvm::Expected<std::vector<int64_t>> sizesOf(mlir::Type type, mlir::Operation *op, const DimValues &dims);
 /// A zeroed array of the result's type and sizes.
 llvm::Expected<Array> makeResult(mlir::Value result, const Evaluation &evaluation);
+/// The same for each result of an operation.
+llvm::Expected<std::vector<Array>> makeResults(mlir::Operation *op, const Evaluation &evaluation);
 
 using Operands = llvm::ArrayRef<const Array *>;
 llvm::Expected<Array> evaluateMap(MapOp op, Operands operands, const Evaluation &evaluation);
@@ -38,6 +40,7 @@ llvm::Expected<Array> evaluateScatter(ScatterOp op, Operands operands, const Eva
 llvm::Expected<Array> evaluateSoftmax(SoftmaxOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateNorm(NormOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<std::vector<Array>> evaluateAttention(AttentionOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<std::vector<Array>> evaluateScan(ScanOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAttentionUpdate(AttentionUpdateOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAttentionMerge(AttentionMergeOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAttentionFinish(AttentionFinishOp op, Operands operands, const Evaluation &evaluation);

@@ -96,6 +96,17 @@ llvm::Expected<Array> makeResult(Value result, const Evaluation &evaluation) {
   return Array::zeros(*dtype, std::move(*sizes));
 }
 
+llvm::Expected<std::vector<Array>> makeResults(Operation *op, const Evaluation &evaluation) {
+  std::vector<Array> results;
+  for (Value each : op->getResults()) {
+    llvm::Expected<Array> result = makeResult(each, evaluation);
+    if (!result)
+      return result.takeError();
+    results.push_back(std::move(*result));
+  }
+  return results;
+}
+
 //===----------------------------------------------------------------------------===//
 // Symbols from the shapes of the inputs
 //===----------------------------------------------------------------------------===//
@@ -273,6 +284,8 @@ private:
       return runKernel(dispatch, operands);
     if (auto attention = dyn_cast<AttentionOp>(op))
       return evaluateAttention(attention, operands, evaluation);
+    if (auto scan = dyn_cast<ScanOp>(op))
+      return evaluateScan(scan, operands, evaluation);
     llvm::Expected<Array> result =
         llvm::TypeSwitch<Operation *, llvm::Expected<Array>>(&op)
             .Case<MapOp>([&](auto op) { return evaluateMap(op, operands, evaluation); })

@@ -4,7 +4,7 @@
 // "b h n d" is [batch, heads, rows, depth], "b n h d" what a projection gives
 // without a transpose, and "b n 1 h d" the second of three slices of a merged
 // product [B, N, 3, H, D]. Each of b, h, n, d occurs at most once; b or h may
-// be missing where that size is 1.
+// be missing where that size is 1, and with tenon.scan any other.
 //
 #ifndef TENON_DIALECTS_TENON_ATTENTIONLAYOUT_H
 #define TENON_DIALECTS_TENON_ATTENTIONLAYOUT_H
@@ -24,7 +24,7 @@ struct AttentionLayout {
   /// The fixed index where the role is '#', else 0.
   llvm::SmallVector<int64_t, 5> fixed;
 
-  static std::optional<AttentionLayout> parse(llvm::StringRef text, std::string &error);
+  static std::optional<AttentionLayout> parse(llvm::StringRef text, std::string &error, llvm::StringRef required = "nd");
 
   /// The size of a role in a tensor of this shape, 1 if the role is missing.
   Dim sizeOf(char role, llvm::ArrayRef<Dim> shape) const;

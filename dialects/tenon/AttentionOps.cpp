@@ -8,7 +8,7 @@ using namespace tenon;
 // Layouts
 //===----------------------------------------------------------------------------===//
 
-std::optional<AttentionLayout> AttentionLayout::parse(StringRef text, std::string &error) {
+std::optional<AttentionLayout> AttentionLayout::parse(StringRef text, std::string &error, StringRef required) {
   AttentionLayout layout;
   SmallVector<StringRef> words;
   text.split(words, ' ', -1, /*KeepEmpty=*/false);
@@ -23,8 +23,8 @@ std::optional<AttentionLayout> AttentionLayout::parse(StringRef text, std::strin
     layout.roles.push_back(role);
     layout.fixed.push_back(isNumber ? index : 0);
   }
-  if (!llvm::is_contained(layout.roles, 'n') || !llvm::is_contained(layout.roles, 'd')) {
-    error = "wanted the rows n and the depth d among \"" + text.str() + "\"";
+  if (!llvm::all_of(required, [&](char role) { return llvm::is_contained(layout.roles, role); })) {
+    error = std::string("wanted the rows n") + (required.contains('d') ? " and the depth d" : "") + " among \"" + text.str() + "\"";
     return std::nullopt;
   }
   return layout;

@@ -54,9 +54,9 @@ void tenon::printOptionalRegion(OpAsmPrinter &printer, StringRef keyword, Region
 // Verification
 //===----------------------------------------------------------------------------===//
 
-LogicalResult tenon::verifyLayout(Operation *op, StringRef text, StringRef what, Value tensor) {
+LogicalResult tenon::verifyLayout(Operation *op, StringRef text, StringRef what, Value tensor, StringRef required) {
   std::string error;
-  std::optional<AttentionLayout> layout = AttentionLayout::parse(text, error);
+  std::optional<AttentionLayout> layout = AttentionLayout::parse(text, error, required);
   if (!layout)
     return op->emitOpError("layout of the ") << what << ": " << error;
   Shape shape = shapeOf(tensor);

@@ -25,7 +25,8 @@ mlir::ParseResult parseOptionalRegion(mlir::OpAsmParser &parser, llvm::StringRef
 void printOptionalRegion(mlir::OpAsmPrinter &printer, llvm::StringRef keyword, mlir::Region &region);
 
 /// The layout `text` of a tensor; errors are `op`'s, about its operand or result `what`.
-mlir::LogicalResult verifyLayout(mlir::Operation *op, llvm::StringRef text, llvm::StringRef what, mlir::Value tensor);
+mlir::LogicalResult verifyLayout(mlir::Operation *op, llvm::StringRef text, llvm::StringRef what, mlir::Value tensor,
+                                 llvm::StringRef required = "nd");
 
 /// "wants <what> <wanted>, found <found>" unless the two are equal.
 mlir::LogicalResult wantEqual(mlir::Operation *op, llvm::StringRef what, const Dim &wanted, const Dim &found);

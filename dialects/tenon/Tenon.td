@@ -7,4 +7,5 @@ include "dialects/tenon/ProgramOps.td"
 include "dialects/tenon/StateOps.td"
 include "dialects/tenon/TensorOps.td"
 include "dialects/tenon/AttentionOps.td"
+include "dialects/tenon/ScanOps.td"
 #endif

@@ -133,13 +133,7 @@ private:
   /// A loop by `step` that carries values.
   SmallVector<Value> carry(Value begin, Value end, int64_t step, ArrayRef<Value> start,
                            llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-    auto loop = scf::ForOp::create(builder, loc, begin, end, index(step), start);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(loop.getBody());
-    SmallVector<Value> next = body(loop.getInductionVar(), loop.getRegionIterArgs());
-    if (!next.empty())
-      scf::YieldOp::create(builder, loc, next);
-    return SmallVector<Value>(loop.getResults());
+    return emitCarryingLoop(scope, loc, begin, end, step, start, body);
   }
   void step(Value begin, Value end, int64_t by, llvm::function_ref<void(Value)> body) {
     carry(begin, end, by, {}, [&](Value i, ValueRange) { return body(i), SmallVector<Value>(); });

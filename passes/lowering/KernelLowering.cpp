@@ -18,7 +18,9 @@ Value KernelLowering::memoryOf(Value tensor) {
                                                                    : Value();
 }
 
-Value KernelLowering::resultMemory() { return scope.function.operand(kernel.getArgumentTypes().size()); }
+Value KernelLowering::resultMemory(unsigned number) {
+  return scope.function.operand(kernel.getArgumentTypes().size() + number);
+}
 
 TensorReader KernelLowering::reader(Value tensor, RegionEmitter &emitter) {
   if (Value memory = memoryOf(tensor))

@@ -38,8 +38,8 @@ public:
   TensorReader reader(mlir::Value tensor, RegionEmitter &emitter);
   /// The memory of a tensor that is a kernel argument; null otherwise.
   mlir::Value memoryOf(mlir::Value tensor);
-  /// The memory of the kernel's result.
-  mlir::Value resultMemory();
+  /// The memory of a result of the kernel.
+  mlir::Value resultMemory(unsigned number = 0);
   /// The tensor the kernel returns.
   mlir::Value returned() { return kernel.getBody().front().getTerminator()->getOperand(0); }
 
@@ -63,6 +63,7 @@ KernelGrid lowerScatter(KernelLowering &lowering, ScatterOp scatter);
 KernelGrid lowerSoftmax(KernelLowering &lowering, SoftmaxOp softmax);
 KernelGrid lowerNorm(KernelLowering &lowering, NormOp norm);
 KernelGrid lowerContract(KernelLowering &lowering, ContractOp contract);
+mlir::FailureOr<KernelGrid> lowerScan(KernelLowering &lowering, ScanOp scan);
 /// Attention by the algorithm chosen for it; any other operation is an error.
 mlir::FailureOr<KernelGrid> lowerAttention(KernelLowering &lowering, mlir::Operation *op);
 

@@ -15,6 +15,17 @@ void emitLoop(KernelScope &scope, Location loc, Value begin, Value end, function
   body(loop.getInductionVar());
 }
 
+SmallVector<Value> emitCarryingLoop(KernelScope &scope, Location loc, Value begin, Value end, int64_t step, ValueRange start,
+                                    function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  auto loop = scf::ForOp::create(scope.builder, loc, begin, end, scope.index(step, loc), start);
+  OpBuilder::InsertionGuard guard(scope.builder);
+  scope.builder.setInsertionPointToStart(loop.getBody());
+  SmallVector<Value> next = body(loop.getInductionVar(), loop.getRegionIterArgs());
+  if (!next.empty())
+    scf::YieldOp::create(scope.builder, loc, next);
+  return SmallVector<Value>(loop.getResults());
+}
+
 Value emitLoopNest(KernelScope &scope, Location loc, ArrayRef<Value> sizes, Value start,
                    function_ref<Value(ArrayRef<Value>, Value)> body) {
   SmallVector<Value> point;

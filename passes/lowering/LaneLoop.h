@@ -24,6 +24,12 @@ mlir::Value emitLaneReduction(KernelScope &scope, mlir::Location loc, mlir::Valu
 void emitLoop(KernelScope &scope, mlir::Location loc, mlir::Value begin, mlir::Value end,
               llvm::function_ref<void(mlir::Value i)> body);
 
+/// A loop from `begin` to `end` by `step` that carries values; what `body` gives are those of the next round.
+llvm::SmallVector<mlir::Value>
+emitCarryingLoop(KernelScope &scope, mlir::Location loc, mlir::Value begin, mlir::Value end, int64_t step,
+                 mlir::ValueRange start,
+                 llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value i, mlir::ValueRange carried)> body);
+
 /// A loop nest over all points of `sizes` that carries one value.
 mlir::Value emitLoopNest(KernelScope &scope, mlir::Location loc, llvm::ArrayRef<mlir::Value> sizes, mlir::Value start,
                          llvm::function_ref<mlir::Value(llvm::ArrayRef<mlir::Value> point, mlir::Value carried)> body);

@@ -35,6 +35,7 @@ FailureOr<KernelGrid> lowerRoot(KernelLowering &lowering, Operation *root) {
       .Case([&](SoftmaxOp op) { return lowerSoftmax(lowering, op); })
       .Case([&](NormOp op) { return lowerNorm(lowering, op); })
       .Case([&](ContractOp op) { return lowerContract(lowering, op); })
+      .Case([&](ScanOp op) { return lowerScan(lowering, op); })
       .Default([&](Operation *op) { return lowerAttention(lowering, op); });
 }
 

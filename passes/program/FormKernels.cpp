@@ -4,6 +4,7 @@
 // left over are maps, each its own kernel. Costs nothing at run time; what a group
 // saves is one pass over memory for each map it takes in.
 //
+#include "dialects/tenon/AttentionLayout.h"
 #include "passes/Passes.h"
 #include "passes/lowering/RowMove.h"
 #include "passes/lowering/WindowProduct.h"
@@ -22,6 +23,9 @@ namespace {
 //===----------------------------------------------------------------------------===//
 // Which operations go together
 //===----------------------------------------------------------------------------===//
+
+/// Columns of a scan's state that one worker carries.
+constexpr int64_t columnsOfOneScan = 64;
 
 bool isRoot(Operation *op) { return isa<KernelRootOpInterface>(op); }
 
@@ -53,6 +57,19 @@ bool onlyConverts(MapOp map) {
   return llvm::all_of(map.getBody().front(), [](Operation &op) { return isa<LoadOp, arith::TruncFOp, YieldOp>(op); });
 }
 
+/// A scan walks an operand once for each head, and one that is not as wide as the value once for each block of columns.
+bool readsOnce(ScanOp scan, Value operand) {
+  ScanOp::Sizes sizes = scan.getSizes();
+  if (operand == scan.getInitial())
+    return sizes.states == sizes.heads;
+  if (operand != scan.getValue() && sizes.valueDepth.constant().value_or(0) > columnsOfOneScan)
+    return false;
+  std::string error;
+  unsigned number = llvm::find(scan.getInputs(), operand) - scan.getInputs().begin();
+  std::optional<AttentionLayout> layout = AttentionLayout::parse(scan.getLayout(number), error, "");
+  return layout->sizeOf('h', shapeOf(operand)) == sizes.heads;
+}
+
 /// A root that reads each element of `operand` once takes in the map that computes it. A
 /// packed product reads its rows once for each worker.
 bool readsOnce(Operation *root, Value operand) {
@@ -61,6 +78,8 @@ bool readsOnce(Operation *root, Value operand) {
     return contract.getPanels() && operand == contract.getLhs() && (onlyConverts(map) || rowMoveOf(map));
   if (isa<ReduceOp, SoftmaxOp>(root))
     return true;
+  if (auto scan = dyn_cast<ScanOp>(root))
+    return readsOnce(scan, operand);
   if (auto scatter = dyn_cast<ScatterOp>(root))
     return operand != scatter.getPlaces();
   auto norm = dyn_cast<NormOp>(root);
@@ -80,7 +99,7 @@ bool isTakenIn(Operation *root) {
   return isa<AttentionFinishOp>(*merge->user_begin());
 }
 
-/// The operations of one kernel, in order; the last one gives the result.
+/// The operations of one kernel, in order; the last one gives the results.
 using Group = SmallVector<Operation *, 4>;
 
 Group groupOf(Operation *root) {
@@ -103,8 +122,8 @@ Group groupOf(Operation *root) {
     if (AttentionMergeOp merge = mergeFor(finish))
       group.push_back(merge);
   group.push_back(root);
-  // The rows of a state are written as they are.
-  if (isa<AttentionUpdateOp, AttentionMergeOp>(root))
+  // The rows of a state are written as they are, and so is what comes of a root with several results.
+  if (isa<AttentionUpdateOp, AttentionMergeOp>(root) || root->getNumResults() > 1)
     return group;
   if (MapOp epilogue = epilogueOf(root->getResult(0)))
     group.push_back(epilogue);
@@ -203,17 +222,20 @@ private:
       (void)dims.rename(group.front()->getResult(0).getType());
       dims.keepProducts();
     }
-    Type resultType = dims.rename(group.back()->getResult(0).getType());
+    SmallVector<Type> resultTypes;
+    for (Type type : group.back()->getResultTypes())
+      resultTypes.push_back(dims.rename(type));
     builder.setInsertionPointToEnd(module.getBody());
     auto kernel = KernelOp::create(builder, locationOf(group), "kernel",
-                                   builder.getFunctionType(argumentTypes, resultType));
+                                   builder.getFunctionType(argumentTypes, resultTypes));
     Block *body = builder.createBlock(&kernel.getBody());
     IRMapping mapping;
     for (auto [input, type] : llvm::zip(inputs, argumentTypes))
       mapping.map(input, body->addArgument(type, input.getLoc()));
     for (Operation *op : group)
       builder.clone(*op, mapping)->walk([&](Operation *cloned) { dims.rename(cloned); });
-    ReturnOp::create(builder, kernel.getLoc(), mapping.lookup(group.back()->getResult(0)));
+    auto results = llvm::map_to_vector(group.back()->getResults(), [&](Value result) { return mapping.lookup(result); });
+    ReturnOp::create(builder, kernel.getLoc(), results);
     return kernel;
   }
 

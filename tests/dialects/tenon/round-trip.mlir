@@ -114,3 +114,16 @@ func.func @normalisers(%x: tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<1x1x4xf3
   %c, %l, %s = tenon.attention %b, (%x), (%x) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"] also log_sum_exp, scores : (tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<1x1x4xf32>, tensor<1x1x4x4xf32>)
   return %c, %l, %s : tensor<4x8xf32>, tensor<1x1x4xf32>, tensor<1x1x4x4xf32>
 }
+
+// CHECK-LABEL: func.func @scan
+func.func @scan(%x: tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>, %g: tensor<?x4x2xf32, #tenon.dims<[B, 4, 2]>>, %s: tensor<?x2x8x8xf32, #tenon.dims<[B, 2, 8, 8]>>) -> tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>> {
+  // CHECK: tenon.scan %{{.*}}, %{{.*}}, %{{.*}} decay(%{{.*}} : tensor<{{.*}}>) rate(%{{.*}} : tensor<{{.*}}>) from(%{{.*}} : tensor<{{.*}}>) layout ["b h n d", "b h n d", "b h n d", "b n h", "b n h", "b h n d"] : {{.*}} -> {{.*}}, tensor<?x2x8x8xf32
+  %o, %t = tenon.scan %x, %x, %x decay (%g : tensor<?x4x2xf32, #tenon.dims<[B, 4, 2]>>) rate (%g : tensor<?x4x2xf32, #tenon.dims<[B, 4, 2]>>) from (%s : tensor<?x2x8x8xf32, #tenon.dims<[B, 2, 8, 8]>>)
+    layout ["b h n d", "b h n d", "b h n d", "b n h", "b n h", "b h n d"]
+    : tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>, tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>, tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>
+    -> tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>, tensor<?x2x8x8xf32, #tenon.dims<[B, 2, 8, 8]>>
+  // CHECK: tenon.scan %{{.*}}, %{{.*}}, %{{.*}} layout ["b h n d", "b h n d", "b h n d", "b h n d"] : {{.*}} -> tensor<?x2x4x8xf32
+  %p = tenon.scan %o, %x, %x layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+    : tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>, tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>, tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>> -> tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>
+  return %p : tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>
+}

@@ -1,0 +1,442 @@
+//===- LowerScan.cpp - a recurrence with its state in registers ----------------------===//
+//
+// One tile carries some columns of the state of one head over the whole of time. Columns do not meet (o, and the delta
+// rule's kᵀ S, are sums along rows), so they are the lanes, and tiles are independent.
+//
+// Time is taken in blocks of 32 steps. What a block reads is brought into scratch first, in the type of the state: with it
+// whatever maps compute it. Then, without a rate, a register tile of the state, R rows and V vectors, stays in registers
+// over the block,
+//
+//   for each R rows:  for each step t:  S = a_t S + k_t v_t;  o_t += q_t S           S in registers, o in scratch
+//
+// and what remains in memory is o. The delta rule needs a whole column before it may write: there each step walks the
+// column once, and looks up the next step's key on the way,
+//
+//   for each step t:  w = β_t (v_t - p);  for each row:  S = a_t S + k_t w;  o_t += q_t S;  p += k_{t+1} S
+//
+// Costs for a step: 2 depth · value depth multiply-adds, with a decay one multiplication more, with a rate one more. That
+// is less than any chunked form does, whose products within a chunk come on top of reading and writing the state
+// (docs/decisions/0008-scans-by-steps.md). Scratch: the columns of the state and 32 rows of each operand.
+//
+#include "dialects/tenon/AttentionLayout.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/lowering/KernelLowering.h"
+
+using namespace mlir;
+
+namespace tenon {
+namespace {
+
+/// Steps of a block: four operands of 64 columns share the first-level cache with a column of the state.
+constexpr int64_t blockSteps = 32;
+/// Vectors of a state's row in registers, most wanted first.
+constexpr int64_t manyRegisters[] = {4, 5, 3, 6, 2, 1}, fewRegisters[] = {2, 3, 1};
+
+/// One operand seen through its layout.
+struct Track {
+  Value tensor;
+  AttentionLayout layout;
+  Value head;       ///< Of the tile, once set.
+  int64_t at = 0;   ///< Where a block's rows stand in scratch.
+  int64_t row = 0;  ///< Elements of a row there.
+  int64_t size = 0; ///< Those that come from the operand.
+};
+
+class ScanLowering {
+public:
+  ScanLowering(KernelLowering &lowering, ScanOp op)
+      : lowering(lowering), op(op), scope(lowering.scope), builder(lowering.builder), loc(lowering.loc) {}
+
+  FailureOr<KernelGrid> lower() {
+    if (failed(readShapes()))
+      return failure();
+    carveScratch();
+    scratch = scope.function.scratch(builder, loc, real, index(0));
+    emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value tile) { emitTile(tile); });
+    return KernelGrid{sizes.batch * sizes.heads * Dim(panels), Dim(scratchElements * int64_t(real.getIntOrFloatBitWidth() / 8))};
+  }
+
+private:
+  //===--------------------------------------------------------------------------===//
+  // Shapes and scratch
+  //===--------------------------------------------------------------------------===//
+
+  LogicalResult readShapes() {
+    sizes = op.getSizes();
+    if (!sizes.depth.constant() || !sizes.valueDepth.constant())
+      return op.emitOpError("wants constant depths, found ") << sizes.depth.str() << " and " << sizes.valueDepth.str();
+    depth = *sizes.depth.constant();
+    columns = *sizes.valueDepth.constant();
+    real = op.getStateType();
+    lanes = lowering.lanesOf(real);
+    chooseTile();
+    Track *tracks[] = {&query, &key, &value, op.getDecay() ? &decay : &rate, &rate};
+    for (auto [number, input] : llvm::enumerate(op.getInputs()))
+      *tracks[number] = {input, parsed(op.getLayout(number))};
+    return success();
+  }
+
+  static AttentionLayout parsed(StringRef text) {
+    std::string error;
+    return *AttentionLayout::parse(text, error, "");
+  }
+
+  /// As few vectors as hold the columns, in tiles that leave registers for a row of each operand.
+  void chooseTile() {
+    bool hasMany = lowering.target.getVectorRegisters() >= 32;
+    int64_t needed = std::max<int64_t>(1, llvm::divideCeil(columns, int64_t(lanes)));
+    int64_t least = std::numeric_limits<int64_t>::max();
+    for (int64_t candidate : hasMany ? ArrayRef<int64_t>(manyRegisters) : ArrayRef<int64_t>(fewRegisters)) {
+      // The delta rule walks its columns at every step: they stay in the first-level cache.
+      int64_t bytes = depth * candidate * lowering.target.getVectorBits() / 8;
+      if (op.getRate() && candidate > 1 && bytes > lowering.target.getL1Bytes() / 2)
+        continue;
+      int64_t cost = llvm::divideCeil(needed, candidate) * candidate;
+      if (cost < least)
+        least = cost, vectors = candidate;
+    }
+    panels = llvm::divideCeil(needed, vectors);
+    int64_t room = (hasMany ? 16 : 8) / vectors;
+    rows = std::min<int64_t>(llvm::bit_floor(uint64_t(room)), llvm::PowerOf2Ceil(uint64_t(std::max<int64_t>(depth, 1))));
+  }
+
+  bool looksUpDecayedKeys() { return op.getRate() && op.hasDiagonalDecay(); }
+
+  void carveScratch() {
+    int64_t width = vectors * lanes;
+    height = llvm::alignTo(depth, rows);
+    stateAt = carve(height * width);
+    carveRows(key, height, depth, blockSteps + 1); // the delta rule looks one step ahead
+    carveRows(query, height, depth, blockSteps);
+    carveRows(value, width, columns, blockSteps);
+    if (op.hasDiagonalDecay())
+      carveRows(decay, height, depth, blockSteps);
+    else if (op.getDecay())
+      carveRows(decay, 1, 1, blockSteps);
+    if (op.getRate())
+      carveRows(rate, 1, 1, blockSteps);
+    lookupAt = looksUpDecayedKeys() ? carve((blockSteps + 1) * height) : key.at;
+    outputAt = carve(blockSteps * width);
+  }
+
+  int64_t carve(int64_t elements) {
+    int64_t at = scratchElements;
+    scratchElements += llvm::alignTo(elements, 16);
+    return at;
+  }
+  void carveRows(Track &track, int64_t row, int64_t size, int64_t count) {
+    track.at = carve(row * count);
+    track.row = row;
+    track.size = size;
+  }
+
+  //===--------------------------------------------------------------------------===//
+  // Small words
+  //===--------------------------------------------------------------------------===//
+
+  Value index(int64_t value) { return scope.index(value, loc); }
+  Value plus(Value a, Value b) { return scope.add(a, b, loc); }
+  Value plus(int64_t a, Value b) { return scope.add(index(a), b, loc); }
+  Value times(Value a, int64_t b) { return scope.mul(a, index(b), loc); }
+  VectorType vectorType() { return VectorType::get({int64_t(lanes)}, real); }
+  Value load(Value at) { return vector::LoadOp::create(builder, loc, vectorType(), scratch, at); }
+  void store(Value vector, Value at) { vector::StoreOp::create(builder, loc, vector, scratch, at); }
+  /// The element at `at` of scratch, in every lane.
+  Value broadcast(Value at) {
+    return vector::BroadcastOp::create(builder, loc, vectorType(), memref::LoadOp::create(builder, loc, scratch, at));
+  }
+  Value zero() { return arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType())); }
+  Value fma(Value a, Value b, Value c) { return math::FmaOp::create(builder, loc, a, b, c); }
+  Value product(Value a, Value b) { return arith::MulFOp::create(builder, loc, a, b); }
+  Value stateOf(Value row, int64_t vector) { return plus(stateAt + vector * lanes, times(row, vectors * lanes)); }
+  Value outputOf(Value step, int64_t vector) { return plus(outputAt + vector * lanes, times(step, vectors * lanes)); }
+  static Value elementOf(ScanLowering &self, const Track &track, Value step, Value column) {
+    return self.plus(self.plus(track.at, self.times(step, track.row)), column);
+  }
+  SmallVector<Value> carry(Value begin, Value end, int64_t step, ArrayRef<Value> start,
+                           function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+    return emitCarryingLoop(scope, loc, begin, end, step, start, body);
+  }
+  SmallVector<Value> eachVector(function_ref<Value(int64_t)> make) {
+    return llvm::map_to_vector(llvm::seq<int64_t>(vectors), make);
+  }
+  void clear(int64_t at, int64_t elements) {
+    carry(index(at), index(at + llvm::alignTo(elements, 16)), 16, {}, [&](Value offset, ValueRange) {
+      for (unsigned part = 0; part < 16; part += lanes)
+        store(zero(), plus(part, offset));
+      return SmallVector<Value>();
+    });
+  }
+
+  //===--------------------------------------------------------------------------===//
+  // One tile
+  //===--------------------------------------------------------------------------===//
+
+  /// The head of an operand with `own` heads that serves head `head` of `all`.
+  Value shared(Value head, const Dim &all, const Dim &own) {
+    if (own == Dim(1))
+      return index(0);
+    if (own == all)
+      return head;
+    return builder.createOrFold<arith::DivUIOp>(loc, head, scope.dim(all.floorDiv(own), loc));
+  }
+
+  void emitTile(Value tile) {
+    auto split = [&](Value of) {
+      Value remainder = builder.createOrFold<arith::RemUIOp>(loc, tile, of);
+      tile = builder.createOrFold<arith::DivUIOp>(loc, tile, of);
+      return remainder;
+    };
+    firstColumn = times(split(index(panels)), vectors * lanes);
+    head = split(scope.dim(sizes.heads, loc));
+    batch = tile;
+    state = shared(head, sizes.heads, sizes.states);
+    int64_t width = vectors * lanes;
+    bool isEven = columns % width == 0;
+    columnCount = isEven ? index(width) : scope.minimum(index(width), scope.sub(index(columns), firstColumn, loc), loc);
+    if (!op.getInitial() || !isEven || height != depth)
+      clear(stateAt, height * width);
+    for (Track *track : {&query, &key, &value, &decay, &rate})
+      if (track->tensor) {
+        // What stands behind the last row or column multiplies nothing.
+        if (track->row != track->size)
+          clear(track->at, track->row * blockSteps);
+        track->head = shared(track == &query ? head : state, track == &query ? sizes.heads : sizes.states,
+                             track->layout.sizeOf('h', shapeOf(track->tensor)));
+      }
+    if (op.getInitial())
+      loadState();
+    Value steps = scope.dim(sizes.steps, loc);
+    carry(index(0), steps, blockSteps, {}, [&](Value first, ValueRange) {
+      emitBlock(first, scope.minimum(index(blockSteps), scope.sub(steps, first, loc), loc));
+      return SmallVector<Value>();
+    });
+    if (op.getFinal())
+      storeState();
+  }
+
+  void emitBlock(Value first, Value count) {
+    for (Track *track : {&query, &key, &value, &decay, &rate})
+      if (track->tensor)
+        stage(*track, first, count);
+    if (looksUpDecayedKeys())
+      decayKeys(count);
+    if (op.getRate())
+      followRule(count);
+    else
+      accumulate(count);
+    emitLoop(scope, loc, index(0), count, [&](Value step) { storeRow(step, plus(first, step)); });
+  }
+
+  //===--------------------------------------------------------------------------===//
+  // Between memory and scratch
+  //===--------------------------------------------------------------------------===//
+
+  static LaneValue lanesOf(RegionEmitter &emitter, Value value) {
+    return emitter.getLanes() == 1 ? LaneValue::uniform(value, true) : LaneValue::varying(value);
+  }
+
+  /// An element of a tensor as one of the state's type.
+  Value read(RegionEmitter &emitter, Value tensor, ArrayRef<LaneValue> at) {
+    return convertFloat(builder, loc, emitter.materialise(lowering.reader(tensor, emitter)(at)), real);
+  }
+
+  LaneValue columnAt(const LaneValue &j) {
+    LaneValue column = j;
+    column.value = plus(firstColumn, j.value);
+    return column;
+  }
+
+  /// Rows [first, first + count) of an operand.
+  void stage(Track &track, Value first, Value count) {
+    bool isValue = &track == &value;
+    emitLoop(scope, loc, index(0), count, [&](Value step) {
+      emitLaneLoop(scope, loc, isValue ? columnCount : index(track.size), lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
+        SmallVector<LaneValue> at;
+        for (auto [role, fixed] : llvm::zip(track.layout.roles, track.layout.fixed))
+          at.push_back(role == 'b'   ? LaneValue::uniform(batch)
+                       : role == 'h' ? LaneValue::uniform(track.head)
+                       : role == 'n' ? LaneValue::uniform(plus(first, step))
+                       : role == 'd' ? (isValue ? columnAt(j) : j)
+                                     : LaneValue::uniform(index(fixed)));
+        emitter.store(lanesOf(emitter, read(emitter, track.tensor, at)), scratch, elementOf(*this, track, step, j.value));
+      });
+    });
+  }
+
+  /// Row [batch, state, d] of the initial or final state, some columns at a time.
+  void forEachOfState(function_ref<void(RegionEmitter &, ArrayRef<LaneValue> at, Value here)> body) {
+    emitLoop(scope, loc, index(0), index(depth), [&](Value row) {
+      emitLaneLoop(scope, loc, columnCount, lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
+        LaneValue at[] = {LaneValue::uniform(batch), LaneValue::uniform(state), LaneValue::uniform(row), columnAt(j)};
+        body(emitter, at, plus(stateOf(row, 0), j.value));
+      });
+    });
+  }
+
+  void loadState() {
+    forEachOfState([&](RegionEmitter &emitter, ArrayRef<LaneValue> at, Value here) {
+      emitter.store(lanesOf(emitter, read(emitter, op.getInitial(), at)), scratch, here);
+    });
+  }
+
+  void storeState() {
+    Type element = tenon::elementOf(op.getFinal());
+    SmallVector<Value> strides = scope.strides(shapeOf(op.getFinal()), loc);
+    forEachOfState([&](RegionEmitter &emitter, ArrayRef<LaneValue> at, Value here) {
+      Value offset = index(0);
+      for (auto [place, stride] : llvm::zip(at, strides))
+        offset = plus(offset, scope.mul(place.value, stride, loc));
+      Value value = emitter.materialise(emitter.loadConsecutive(scratch, here));
+      emitter.store(lanesOf(emitter, convertFloat(builder, loc, value, element)), lowering.resultMemory(1), offset);
+    });
+  }
+
+  /// Row `step` of the block is row `n` of the result.
+  void storeRow(Value step, Value n) {
+    AttentionLayout layout = parsed(op.getLayoutOfResult());
+    Shape shape = shapeOf(op.getResult());
+    SmallVector<Value> strides = scope.strides(shape, loc);
+    Type element = tenon::elementOf(op.getResult());
+    bool isSideBySide = layout.strideOf('d', shape) == Dim(1);
+    emitLaneLoop(scope, loc, columnCount, isSideBySide ? lanes : 1, [&](RegionEmitter &emitter, const LaneValue &j) {
+      SmallVector<LaneValue> at;
+      Value offset = index(0);
+      for (auto [role, stride] : llvm::zip(layout.roles, strides)) {
+        at.push_back(role == 'd' ? columnAt(j) : LaneValue::uniform(role == 'b' ? batch : role == 'h' ? head : n));
+        offset = plus(offset, scope.mul(at.back().value, stride, loc));
+      }
+      Value sum = emitter.materialise(emitter.loadConsecutive(scratch, plus(outputOf(step, 0), j.value)));
+      lowering.finish(emitter, at, offset, lanesOf(emitter, convertFloat(builder, loc, sum, element)));
+    });
+  }
+
+  //===--------------------------------------------------------------------------===//
+  // A block of steps
+  //===--------------------------------------------------------------------------===//
+
+  /// The factor of row `row` at `step`, in every lane.
+  Value factorOf(Value step, Value row) {
+    return broadcast(elementOf(*this, decay, step, op.hasDiagonalDecay() ? row : index(0)));
+  }
+
+  /// S = a S + k w, for one vector.
+  Value advance(Value old, Value factor, Value key, Value w) { return fma(key, w, factor ? product(factor, old) : old); }
+
+  /// Without a rate: R rows over all steps of the block, then the next R.
+  void accumulate(Value count) {
+    emitLoop(scope, loc, index(0), count, [&](Value step) {
+      for (int64_t v = 0; v < vectors; ++v)
+        store(zero(), outputOf(step, v));
+    });
+    carry(index(0), index(height), rows, {}, [&](Value row, ValueRange) {
+      SmallVector<Value> tile;
+      for (int64_t r = 0; r < rows; ++r)
+        llvm::append_range(tile, eachVector([&](int64_t v) { return load(stateOf(plus(r, row), v)); }));
+      tile = carry(index(0), count, 1, tile, [&](Value step, ValueRange carried) { return takeStep(step, row, carried); });
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t v = 0; v < vectors; ++v)
+          store(tile[r * vectors + v], stateOf(plus(r, row), v));
+      return SmallVector<Value>();
+    });
+  }
+
+  SmallVector<Value> takeStep(Value step, Value row, ValueRange tile) {
+    SmallVector<Value> input = eachVector([&](int64_t v) { return load(elementOf(*this, value, step, index(v * lanes))); });
+    SmallVector<Value> output = eachVector([&](int64_t v) { return load(outputOf(step, v)); });
+    SmallVector<Value> next;
+    Value common = op.getDecay() && !op.hasDiagonalDecay() ? factorOf(step, row) : Value();
+    for (int64_t r = 0; r < rows; ++r) {
+      Value here = plus(r, row);
+      Value factor = op.hasDiagonalDecay() ? factorOf(step, here) : common;
+      Value k = broadcast(elementOf(*this, key, step, here)), q = broadcast(elementOf(*this, query, step, here));
+      for (int64_t v = 0; v < vectors; ++v) {
+        next.push_back(advance(tile[r * vectors + v], factor, k, input[v]));
+        output[v] = fma(q, next.back(), output[v]);
+      }
+    }
+    for (int64_t v = 0; v < vectors; ++v)
+      store(output[v], outputOf(step, v));
+    return next;
+  }
+
+  /// a k, by which a column that has not decayed yet is looked up.
+  void decayKeys(Value count) {
+    emitLoop(scope, loc, index(0), count, [&](Value step) {
+      emitLoop(scope, loc, index(0), index(depth), [&](Value d) {
+        auto element = [&](Track &track) -> Value {
+          return memref::LoadOp::create(builder, loc, scratch, elementOf(*this, track, step, d));
+        };
+        memref::StoreOp::create(builder, loc, product(element(key), element(decay)), scratch, lookupOf(step, d));
+      });
+    });
+  }
+
+  Value lookupOf(Value step, Value row) { return plus(plus(lookupAt, times(step, height)), row); }
+
+  /// The delta rule: one walk down the columns for each step.
+  void followRule(Value count) {
+    SmallVector<Value> zeros(vectors, zero());
+    SmallVector<Value> found = carry(index(0), index(height), 1, zeros, [&](Value row, ValueRange sums) {
+      Value k = broadcast(lookupOf(index(0), row));
+      return eachVector([&](int64_t v) { return fma(k, load(stateOf(row, v)), sums[v]); });
+    });
+    carry(index(0), count, 1, found, [&](Value step, ValueRange found) {
+      Value factor = op.getDecay() && !op.hasDiagonalDecay() ? factorOf(step, index(0)) : Value();
+      Value beta = broadcast(elementOf(*this, rate, step, index(0)));
+      SmallVector<Value> written = eachVector([&](int64_t v) {
+        Value old = factor ? product(factor, found[v]) : found[v];
+        Value wanted = load(elementOf(*this, value, step, index(v * lanes)));
+        return product(beta, arith::SubFOp::create(builder, loc, wanted, old));
+      });
+      return walkColumns(step, factor, written);
+    });
+  }
+
+  /// Writes k wᵀ, reads o, and gives what the next step's key finds.
+  SmallVector<Value> walkColumns(Value step, Value common, ArrayRef<Value> written) {
+    SmallVector<Value> zeros(2 * vectors, zero());
+    SmallVector<Value> sums = carry(index(0), index(height), rows, zeros, [&](Value row, ValueRange carried) {
+      SmallVector<Value> next(carried);
+      for (int64_t r = 0; r < rows; ++r) {
+        Value here = plus(r, row);
+        Value factor = op.hasDiagonalDecay() ? factorOf(step, here) : common;
+        Value k = broadcast(elementOf(*this, key, step, here)), q = broadcast(elementOf(*this, query, step, here));
+        Value ahead = broadcast(lookupOf(plus(1, step), here));
+        for (int64_t v = 0; v < vectors; ++v) {
+          Value moved = advance(load(stateOf(here, v)), factor, k, written[v]);
+          store(moved, stateOf(here, v));
+          next[v] = fma(q, moved, next[v]);
+          next[vectors + v] = fma(ahead, moved, next[vectors + v]);
+        }
+      }
+      return next;
+    });
+    for (int64_t v = 0; v < vectors; ++v)
+      store(sums[v], outputOf(step, v));
+    return SmallVector<Value>(ArrayRef<Value>(sums).drop_front(vectors));
+  }
+
+  KernelLowering &lowering;
+  ScanOp op;
+  KernelScope &scope;
+  OpBuilder &builder;
+  Location loc;
+
+  ScanOp::Sizes sizes;
+  Track query, key, value, decay, rate;
+  Type real;
+  int64_t depth = 0, columns = 0, height = 0, rows = 1, vectors = 1, panels = 1, scratchElements = 0;
+  int64_t stateAt = 0, outputAt = 0, lookupAt = 0;
+  unsigned lanes = 0;
+  Value scratch;
+  // Of the tile being emitted.
+  Value batch, head, state, firstColumn, columnCount;
+};
+
+} // namespace
+
+FailureOr<KernelGrid> lowerScan(KernelLowering &lowering, ScanOp scan) { return ScanLowering(lowering, scan).lower(); }
+
+} // namespace tenon

@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""tenon.scan as native code against NumPy: every transition, odd lengths, shared heads, states carried from run to run.
+
+Two oracles that share nothing: the recurrence step by step, and the chunked form (WY for the delta rule), whose products are
+of whole matrices. Both in float64; the recurrence in float32 as well, as the plain evaluation the accuracy rule asks for.
+"""
+
+import pathlib
+import sys
+import unittest
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from accuracy import compare  # noqa: E402
+from mlir_text import entry, tensor  # noqa: E402
+from native import Program  # noqa: E402
+
+STEPS = (0, 1, 2, 31, 32, 63, 64, 65, 97, 129)
+
+
+def shared(x, heads):
+    return np.repeat(x, heads // x.shape[1], axis=1)
+
+
+def recurrence(q, k, v, state, decay=None, rate=None):
+    """Step by step. q, k: b h n d; v: b h n e; decay: b h n 1 or b h n d; rate: b h n 1; state: b s d e."""
+    states, heads = state.shape[1], max(q.shape[1], state.shape[1])
+    k, v = shared(k, states), shared(v, states)
+    q = shared(q, heads)
+    s, out = state.copy(), np.zeros((q.shape[0], heads, *v.shape[2:]), q.dtype)
+    for t in range(v.shape[2]):
+        if decay is not None:
+            s = s * shared(decay, states)[:, :, t, :, None]
+        w = v[:, :, t]
+        if rate is not None:
+            w = (w - np.einsum("bhd,bhde->bhe", k[:, :, t], s)) * shared(rate, states)[:, :, t]
+        s = s + k[:, :, t, :, None] * w[:, :, None, :]
+        out[:, :, t] = np.einsum("bhd,bhde->bhe", q[:, :, t], shared(s, heads))
+    return out, s
+
+
+def chunked(q, k, v, state, decay=None, rate=None, size=16):
+    """Products of whole chunks. With a factor of one for all rows: `decay` is b h n 1."""
+    s, parts = state.copy(), []
+    for at in range(0, v.shape[2], size):
+        Q, K, V = (x[:, :, at:at + size] for x in (q, k, v))
+        n = V.shape[2]
+        a = np.ones((*V.shape[:2], n)) if decay is None else decay[:, :, at:at + size, 0]
+        from_start = np.cumprod(a, -1)
+        between = np.zeros((*V.shape[:2], n, n))  # Π of a over (j, i], 0 where j > i
+        for i in range(n):
+            between[..., i, i] = 1
+            if i:
+                between[..., i, :i] = a[..., i, None] * between[..., i - 1, :i]
+        W = V
+        if rate is not None:
+            beta = rate[:, :, at:at + size]
+            A = np.tril(beta * (K @ K.swapaxes(-1, -2)) * between, -1)
+            old = from_start[..., None] * (K @ s)
+            W = np.linalg.solve(np.eye(n) + A, beta * (V - old))
+        parts.append(from_start[..., None] * (Q @ s) + (Q @ K.swapaxes(-1, -2) * between) @ W)
+        s = from_start[..., -1, None, None] * s + (K * between[..., -1, :, None]).swapaxes(-1, -2) @ W
+    return (np.concatenate(parts, 2) if parts else np.zeros_like(v)), s
+
+
+class Form:
+    """One way to write a scan: sizes, and which of its operands are there."""
+
+    def __init__(self, depth=8, width=16, heads=2, query=None, key=None, value=None, decay="", rate=False, initial=False,
+                 final=True, order="b h n {}"):
+        self.depth, self.width, self.heads, self.order = depth, width, heads, order
+        self.query, self.key, self.value = query or heads, key or heads, value or heads
+        self.states = max(self.key, self.value)
+        self.decay, self.rate, self.initial, self.final = decay, rate, initial, final
+
+    def shape(self, layout, heads, depth):
+        of = {"b": "B", "h": heads, "n": "N", "d": depth}
+        return [of[role] for role in layout.split()]
+
+    def operands(self):
+        """NAME -> (layout, dims)."""
+        order = self.order.format
+        all = {"q": (order("d"), self.query, self.depth), "k": (order("d"), self.key, self.depth),
+               "v": (order("d"), self.value, self.width)}
+        if self.decay:
+            all["a"] = (self.decay, self.states, self.depth)
+        if self.rate:
+            all["r"] = ("b n h", self.states, 1)
+        return {name: (layout, self.shape(layout, heads, depth)) for name, (layout, heads, depth) in all.items()}
+
+    def text(self):
+        operands = self.operands()
+        types = {name: tensor(*dims) for name, (_, dims) in operands.items()}
+        result = tensor(*self.shape(self.order.format("d"), self.heads, self.width))
+        state = tensor("B", self.states, self.depth, self.width)
+        layouts = [layout for layout, _ in operands.values()] + [self.order.format("d")]
+        more = f" decay (%a : {types['a']})" if self.decay else ""
+        more += f" rate (%r : {types['r']})" if self.rate else ""
+        more += f" from (%s : {state})" if self.initial else ""
+        outputs = {"y": result, **({"z": state} if self.final else {})}
+        body = (f"  %{', %'.join(outputs)} = tenon.scan %q, %k, %v{more} layout [{', '.join(f'{chr(34)}{x}{chr(34)}' for x in layouts)}]\n"
+                f"    : {types['q']}, {types['k']}, {types['v']} -> {', '.join(outputs.values())}\n")
+        return entry({**types, **({"s": state} if self.initial else {})}, outputs, body, {"B": (0, 4), "N": (0, 256)})
+
+
+def standard(array, layout):
+    """As b h n d, dims that are not there of size 1."""
+    roles = layout.split()
+    array = array.transpose([roles.index(role) for role in "bhnd" if role in roles])
+    for position, role in enumerate("bhnd"):
+        if role not in roles:
+            array = np.expand_dims(array, position)
+    return array
+
+
+class ScanTest(unittest.TestCase):
+    def check(self, form, steps=STEPS, batches=(2,), factors=lambda rng, shape: rng.uniform(0.8, 1, shape)):
+        program = Program(form.text())
+        rng = np.random.default_rng(form.depth + form.width)
+        for b in batches:
+            for n in steps:
+                self.check_size(program, form, rng, b, n, factors)
+
+    def check_size(self, program, form, rng, b, n, factors):
+        inputs = {}
+        for name, (layout, dims) in form.operands().items():
+            shape = [{"B": b, "N": n}.get(dim, dim) for dim in dims]
+            inputs[name] = (factors(rng, shape) if name == "a" else rng.uniform(0, 1, shape) if name == "r"
+                            else rng.standard_normal(shape)).astype(np.float32)
+            if name == "k":
+                axis = layout.split().index("d")
+                inputs[name] /= np.linalg.norm(inputs[name], axis=axis, keepdims=True)
+        state = np.zeros((b, form.states, form.depth, form.width), np.float32)
+        if form.initial:
+            inputs["s"] = state = rng.standard_normal(state.shape).astype(np.float32)
+
+        def views(kind):
+            seen = {name: standard(inputs[name].astype(kind), layout) for name, (layout, _) in form.operands().items()}
+            if "a" in seen:
+                wanted = (b, form.states, n, seen["a"].shape[3])
+                seen["a"] = np.broadcast_to(seen["a"], wanted)
+            return [seen["q"], seen["k"], seen["v"], state.astype(kind), seen.get("a"), seen.get("r")]
+
+        def results(y, z):
+            places = ["bhnd".index(role) for role in form.order.format("d").split()]
+            return {"y": y.transpose(places), **({"z": z} if form.final else {})}
+
+        wanted, plain = results(*recurrence(*views(np.float64))), results(*recurrence(*views(np.float32)))
+        if form.query == form.key == form.value and (not form.decay or "d" not in form.decay):
+            for name, other in results(*chunked(*views(np.float64))).items():
+                np.testing.assert_allclose(other, wanted[name], rtol=1e-9, atol=1e-9)
+        for level, threads, outputs in program.run(inputs):
+            for name in wanted:
+                compare(outputs[name], wanted[name], plain[name], f"{name} B={b} N={n} {level} {threads} thread(s)")
+
+    def test_sum(self):
+        self.check(Form(), batches=(0, 1, 3))
+
+    def test_decay_of_heads(self):
+        self.check(Form(decay="h"))
+
+    def test_decay_that_is_data(self):
+        self.check(Form(decay="b n h", initial=True))
+
+    def test_decay_of_rows(self):
+        self.check(Form(decay="b h n d", initial=True))
+
+    def test_delta_rule(self):
+        self.check(Form(rate=True, initial=True))
+
+    def test_gated_delta_rule(self):
+        self.check(Form(rate=True, decay="b n h", initial=True))
+
+    def test_delta_rule_with_decay_of_rows(self):
+        self.check(Form(rate=True, decay="b n h d"))
+
+    def test_decay_of_zero_and_one(self):
+        for kind in ("b n h", "b h n d"):
+            for rate in (False, True):
+                self.check(Form(decay=kind, rate=rate, initial=True), (1, 2, 65),
+                           factors=lambda rng, shape: rng.integers(0, 2, shape))
+
+    def test_depths(self):
+        """Register tiles of every shape, columns that fill no vector, several blocks of columns."""
+        for depth, width in ((1, 1), (3, 5), (5, 17), (64, 64), (7, 65), (16, 96), (33, 130), (128, 48)):
+            for rate in (False, True):
+                self.check(Form(depth, width, decay="b n h", rate=rate), (2, 33))
+
+    def test_shared_heads(self):
+        self.check(Form(heads=6, query=2, key=1, value=6, decay="b n h"), (1, 33))
+        self.check(Form(heads=6, query=6, key=3, value=3, rate=True, initial=True), (1, 33))
+
+    def test_rows_of_all_heads(self):
+        self.check(Form(order="b n h {}", decay="b n h", final=False), (1, 40))
+
+    def test_maps_around_it(self):
+        """Functions of its operands are computed where they are read, and what follows where it is written."""
+        x, g = tensor("B", "N", 2, 8), tensor("B", "N", 2)
+        body = (f"  %k = tenon.map %a = %x at %b, %n, %h, %d : ({x}) -> {x} = max(%a[%b, %n, %h, %d], 0.0)\n"
+                f"  %f = tenon.map %a = %g at %b, %n, %h : ({g}) -> {g} = exp(0.0 - %a[%b, %n, %h])\n"
+                f"  %o = tenon.scan %x, %k, %x decay (%f : {g}) layout [\"b n h d\", \"b n h d\", \"b n h d\", \"b n h\", \"b n h d\"]"
+                f" : {x}, {x}, {x} -> {x}\n"
+                f"  %y = tenon.map %a = %o at %b, %n, %h, %d : ({x}) -> {x} = %a[%b, %n, %h, %d] * 0.5 + 1.0\n")
+        program = Program(entry({"x": x, "g": g}, {"y": x}, body, {"B": (0, 4), "N": (0, 256)}))
+        rng = np.random.default_rng(1)
+        inputs = {"x": rng.standard_normal((2, 37, 2, 8)).astype(np.float32), "g": rng.random((2, 37, 2)).astype(np.float32)}
+
+        def oracle(kind):
+            x, g = (inputs[name].astype(kind) for name in "xg")
+            rows = x.transpose(0, 2, 1, 3)
+            y, _ = recurrence(rows, np.maximum(rows, 0), rows, np.zeros((2, 2, 8, 8), kind),
+                              np.exp(-g).transpose(0, 2, 1)[..., None])
+            return y.transpose(0, 2, 1, 3) * kind(0.5) + 1
+
+        for level, threads, outputs in program.run(inputs):
+            compare(outputs["y"], oracle(np.float64), oracle(np.float32), f"{level} {threads} thread(s)")
+
+
+if __name__ == "__main__":
+    unittest.main()
