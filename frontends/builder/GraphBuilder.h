@@ -180,6 +180,17 @@ public:
   };
   Value attention(Value query, Value key, Value value, ValueRange captures, const Attention &what);
 
+  struct Scan {
+    /// See ScanOp: those that are null are not there.
+    Value decay, rate, initial;
+    /// The order of dims of query, key and value, and of the result; of the decay and of the rate.
+    llvm::StringRef rows = "b h n d", decays = "b h n", rates = "b h n";
+    /// Of the state in the end.
+    Type state;
+  };
+  /// The result, in the element type of the value, and the state in the end.
+  std::pair<Value, Value> scan(Value query, Value key, Value value, const Scan &what);
+
   //===--------------------------------------------------------------------------===//
   // Dims
   //===--------------------------------------------------------------------------===//

@@ -252,3 +252,38 @@ Value GraphBuilder::attention(Value query, Value key, Value value, ValueRange ca
   }
   return op.getResult();
 }
+
+//===----------------------------------------------------------------------------===//
+// Recurrences
+//===----------------------------------------------------------------------------===//
+
+std::pair<Value, Value> GraphBuilder::scan(Value query, Value key, Value value, const Scan &what) {
+  if (!query || !key || !value || hasFailed())
+    return {};
+  std::string message;
+  std::optional<AttentionLayout> rows = AttentionLayout::parse(what.rows, message);
+  if (!rows) {
+    error() << "layout: " << message;
+    return {};
+  }
+  auto heads = [&](Value x) { return rows->sizeOf('h', shapeOf(x)); };
+  auto most = [](const Dim &a, const Dim &b) { return a.constant() && b.constant() && *b.constant() > *a.constant() ? b : a; };
+  Dim states = most(heads(key), heads(value));
+  Shape result = shapeOf(value);
+  for (auto [role, dim] : llvm::zip(rows->roles, result))
+    if (role == 'h')
+      dim = most(states, heads(query));
+  Shape state{rows->sizeOf('b', result), states, rows->sizeOf('d', shapeOf(key)), rows->sizeOf('d', result)};
+  std::optional<RankedTensorType> type = typeOf(elementOf(value), result), final = typeOf(what.state, state);
+  if (!type || !final)
+    return {};
+  SmallVector<StringRef> layouts{what.rows, what.rows, what.rows};
+  if (what.decay)
+    layouts.push_back(what.decays);
+  if (what.rate)
+    layouts.push_back(what.rates);
+  layouts.push_back(what.rows);
+  auto op = ScanOp::create(builder, loc, *type, *final, query, key, value, what.decay, what.rate, what.initial,
+                           builder.getStrArrayAttr(layouts));
+  return {op.getResult(), op.getFinal()};
+}

@@ -27,7 +27,7 @@ OUT_OF_SCOPE = {
     "training": "Adagrad Adam Gradient Momentum NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss",
     "random numbers": "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike",
 }
-LATER = set("LinearAttention CausalConvWithState DFT STFT".split())
+LATER = set("DFT STFT".split())
 FOREIGN_OPERATORS = {name for names in OUT_OF_SCOPE.values() for name in names.split()}
 DOMAINS = {"", "ai.onnx", "ai.onnx.preview"}
 _cases = None

@@ -189,6 +189,18 @@ Value onnx_importer::multiplyWindows(NodeContext &n, Value columns, ArrayRef<Dim
   return n.graph.reshape(n.graph.transpose(product, {0, 2, 1}), result);
 }
 
+Value onnx_importer::convolveChannels(NodeContext &n, Value x, Value filters, Value bias, bool padded) {
+  Shape shape = shapeOf(x), of = shapeOf(filters);
+  int64_t channels = *of[0].constant(), size = *of[2].constant();
+  Window w;
+  w.kernel = {size};
+  w.strides = w.dilations = {1};
+  w.before = {Dim(padded ? size - 1 : 0)};
+  w.positions = {padded ? shape[2] : shape[2] - Dim(size - 1)};
+  w.isPadded = padded && size > 1;
+  return multiplyGroups(n, columns(n, x, w, channels, 1), w.positions, filters, bias);
+}
+
 LogicalResult onnx_importer::importConv(NodeContext &n) {
   return n.result(convolve(n, n.tensor(0), n.tensor(1), n.optional(2)));
 }

@@ -10,6 +10,10 @@ namespace tenon::onnx_importer {
 /// `bias` (one number for each filter) may be null. Null after an error.
 mlir::Value convolve(NodeContext &n, mlir::Value x, mlir::Value filters, mlir::Value bias);
 
+/// Each channel's windows of its elements [batch, channels, length] times its filter [channels, 1, size]: as many positions as
+/// there are elements if zeros stand before the first (`padded`), else `size` - 1 fewer. `bias` may be null.
+mlir::Value convolveChannels(NodeContext &n, mlir::Value x, mlir::Value filters, mlir::Value bias, bool padded);
+
 /// What windows hold, [batch, groups, positions..., channels, offsets...], times matrices
 /// [groups, channels and offsets, filters] plus the bias: [batch, groups and filters, positions...].
 mlir::Value multiplyWindows(NodeContext &n, mlir::Value columns, llvm::ArrayRef<Dim> positions, mlir::Value matrices,
