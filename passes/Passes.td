@@ -335,6 +335,31 @@ def ReassociateAttention : Pass<"tenon-reassociate-attention", "::mlir::ModuleOp
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def ScanAttention : Pass<"tenon-scan-attention", "::mlir::ModuleOp"> {
+  let summary = "Causal linear attention as a recurrence";
+  let description = [{
+    ```mlir
+    %o = tenon.attention %q, (%k), (%v) captures (%gamma) normalise none empty zero layout [...]
+           score (%x, %b, %h, %i, %j, %g) = %x * %c[%h, %i] * pow(%g[%h], %i - %j)
+           keep (%b, %h, %i, %j, %g) = %j <= %i
+    ```
+    becomes, with c taken into the queries,
+    ```mlir
+    %a = tenon.map … { load %gamma[%h] }
+    %o = tenon.scan %q', %k, %v decay (%a) layout [..., "h", ...]
+    ```
+    Under `sum` the values get a column of ones, whose sums the others are divided by. Exact in real arithmetic: a factor f of
+    query and key must be Π_{j < t ≤ i} f(t, t - 1), which is proven of a constant to the power of i - j (or exp of a multiple
+    of i - j) and of exp(u(i) - u(j)), whose factors exp(u(t) - u(t - 1)) are what the model decays by at each step. Nothing
+    is divided by, so a decay of 0 stays exact.
+
+    It must not fire for softmax, a keep other than j <= i, as many queries as keys not known, a weight region, a score that is not x
+    times factors, another factor of query and key (a table of distances), an `algorithm` that is given; nor where the
+    sizes are known and N (d + d_v) <= 5 d d_v: then flash attention does less.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def MaterialiseAttention : Pass<"tenon-materialise-attention", "::mlir::ModuleOp"> {
   let summary = "Attention as two contractions, a softmax and maps";
   let description = [{

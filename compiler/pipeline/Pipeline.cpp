@@ -36,6 +36,7 @@ static void addFuse(OpPassManager &passes) {
 
 static void addChoose(OpPassManager &passes) {
   passes.addPass(createReassociateAttention());    // linear scores: no algorithm to choose
+  passes.addPass(createScanAttention());           // before distances, which are decays to it, become tables
   passes.addPass(createTabulateDiagonals());
   passes.addPass(createChooseAttentionAlgorithm());
   passes.addPass(createSplitAttention());

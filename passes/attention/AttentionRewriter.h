@@ -59,8 +59,10 @@ protected:
   AttentionOp::Sizes sizes;
   mlir::Type type;
 
-private:
+  /// The tensor in the score's type without its fixed dims; n is the word `rows`.
   Worded operand(mlir::Value tensor, llvm::StringRef layout, llvm::StringRef rows);
+
+private:
   Worded sourcesOf(mlir::ValueRange tensors, unsigned first);
   mlir::Value keysFirst(mlir::Value tensor, llvm::StringRef layout);
   mlir::Value converted(mlir::Value tensor, const AttentionLayout &layout, const Shape &kept);

@@ -35,6 +35,23 @@ def rms(x, epsilon):
     return x / np.sqrt(total(x * x) / x.dtype.type(x.shape[-1]) + x.dtype.type(epsilon))
 
 
+def unit(x):
+    """x / sqrt(Σ x² + 1e-6) over the last axis."""
+    return x / np.sqrt(total(x * x) + x.dtype.type(1e-6))
+
+
+def recurrence(q, k, v, decay=None, rate=None):
+    """S = decay S + k wᵀ, o = qᵀ S, w = v or rate (v - kᵀ S). All [batch, time, heads, …]; decay has one row or all."""
+    state, out = np.zeros((*k.shape[:1], *k.shape[2:], v.shape[-1]), v.dtype), np.zeros_like(v)
+    along = lambda row, s: product(row[..., None, :], s)[..., 0, :]
+    for t in range(v.shape[1]):
+        state = state if decay is None else decay[:, t, ..., None] * state
+        w = v[:, t] if rate is None else rate[:, t, :, None] * (v[:, t] - along(k[:, t], state))
+        state = state + k[:, t, ..., None] * w[..., None, :]
+        out[:, t] = along(q[:, t], state)
+    return out
+
+
 def positions(n, m=None):
     """Query and key indices that broadcast to [n, m]."""
     return np.arange(n)[:, None], np.arange(m or n)[None, :]

@@ -74,8 +74,9 @@ def derived(source):
     explained = subprocess.run([BUILD / "bin" / "tenon", "explain", source, "--json"], capture_output=True, text=True)
     explained.check_returncode()
     decisions = json.loads(explained.stdout)["decisions"]
-    texts = [d["text"] for d in decisions if "algorithm" in d["pass"]]
-    return "; ".join(dict.fromkeys(texts)) or "maps, contractions and reductions"
+    texts = [d["text"] for d in decisions if "algorithm" in d["pass"] or "scan" in d["pass"] and d["outcome"] == "passed"]
+    plain = "a recurrence" if "tenon.scan" in source.read_text() else "maps, contractions and reductions"
+    return "; ".join(dict.fromkeys(texts)) or plain
 
 
 def table():
