@@ -16,9 +16,9 @@ namespace tenon {
 static constexpr size_t blockAlignment = 64;
 static constexpr size_t hugePage = size_t(2) << 20;
 
-/// Blocks of two huge pages and more are worth the advice: a matrix product
-/// touches a page per row, and 4 KiB pages overflow the TLB.
-static bool wantsHugePages(size_t bytes) { return bytes >= 2 * hugePage; }
+/// A matrix product touches a page per row, and 4 KiB pages overflow the TLB. From a quarter of a huge page on
+/// the rest of it is worth losing.
+static bool wantsHugePages(size_t bytes) { return bytes >= hugePage / 4; }
 
 static void *allocateSystem(void *, size_t bytes, size_t alignment) {
   if (wantsHugePages(bytes))
