@@ -3,6 +3,7 @@
 #include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
 #include "passes/attention/KeepAnalysis.h"
+#include "passes/attention/PositionProducts.h"
 #include "passes/attention/RegionAnalysis.h"
 
 using namespace mlir;
@@ -30,6 +31,8 @@ std::string describeFlash(AttentionOp op) {
     text += "; two passes, for the weight region needs normalised weights";
   else if (op.hasWeight() && isProportional(op.getWeight()))
     text += "; one pass, for the weight region is a factor, taken in with the values";
+  if (size_t products = PositionProduct::streamed(op).size())
+    text += "; products with positions computed with the tile: " + std::to_string(products);
   if (!op.hasKeep())
     return text;
   KeepAnalysis keep(op);

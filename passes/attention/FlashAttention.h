@@ -25,6 +25,8 @@
 // Tiles of keys that the keep region rules out are skipped, tiles it lets through throughout are not masked
 // (KeepIntervals.h); of the others the dead ends are cut.
 //
+// Score terms that are products with rows chosen by distance are computed with the tile (FlashPositions.cpp).
+//
 // Costs for a live pair (query, key): 2 d multiply-adds for the two products, one exponential, and the regions.
 // Memory: a few tiles of scratch, independent of N. Limits: f32, constant depth and row strides, softmax,
 // sum or none. A weight region other than the guard select(isnan(p), 0, p) or a factor needs normalised weights:
@@ -35,6 +37,7 @@
 
 #include "dialects/tenon/AttentionLayout.h"
 #include "passes/attention/KeepIntervals.h"
+#include "passes/attention/PositionProducts.h"
 #include "passes/lowering/MicroKernel.h"
 
 namespace tenon {
@@ -52,6 +55,26 @@ struct FlashOperand {
 struct FlashKeys {
   mlir::Value first, count;
   mlir::Value keys, keysAt, values, valuesAt; ///< memref and offset of row `first`.
+};
+
+/// Rows in memory: row r begins at start + r * stride.
+struct FlashRows {
+  mlir::Value memory, start, stride;
+  mlir::Value element; ///< Between elements of a row; null: they lie side by side.
+};
+
+/// A product with positions and its places in scratch.
+struct FlashPosition {
+  PositionProduct product;
+  llvm::SmallVector<std::unique_ptr<mlir::Region>, 4> indices; ///< Of the load, as regions of the score's scalars.
+  std::optional<TileFunction> tile;
+  /// The table's rows of a tile, their product with a panel of queries, rows of keys, and the terms.
+  int64_t tableAt = 0, bandAt = 0, keysAt = 0, productAt = 0;
+  int64_t queriesAt = 0; ///< In the state of a group.
+  FlashRows rows, table; ///< Of (b, h), once set.
+
+  /// Floats between the terms of neighbouring keys.
+  int64_t rowLength(int64_t width) const { return width + (product.ofQuery ? 0 : RegisterTile::panelWidth); }
 };
 
 class FlashLowering {
@@ -88,6 +111,30 @@ private:
   int64_t carve(int64_t floats);
   void carveScratch();
 
+  // Products with positions: FlashPositions.cpp.
+  mlir::LogicalResult readPositions();
+  void carvePositions();
+  void carvePositionQueries();
+  void makePositionTiles(mlir::ModuleOp module);
+  void locatePositions();
+  void packPositionQueries();
+  void multiplyPositions(const FlashKeys &keys);
+  void multiplyQueryPositions(FlashPosition &x, const FlashKeys &keys);
+  void multiplyKeyPositions(FlashPosition &x, const FlashKeys &keys);
+  void alignBand(FlashPosition &x, const FlashKeys &keys, int64_t first, Value column);
+  Value indexAt(mlir::Region &region, Value i, Value j);
+  FlashRows locateRows(FlashPosition &position, const PositionProduct::Side &side, unsigned along);
+  FlashPosition *positionOfCapture(unsigned capture);
+  Value tableRow(FlashPosition &x, Value distance);
+  LaneValue positionTerm(FlashPosition &x, Value j, Value column, RegionEmitter &emitter,
+                         llvm::ArrayRef<LaneValue> indices);
+
+  // Rows into scratch.
+  void copyRow(const FlashRows &rows, Value from, int64_t depth, Value to);
+  Value elementOffset(const FlashRows &rows, Value d);
+  void packPanel(const FlashRows &from, llvm::ArrayRef<Value> rows, int64_t depth, Value to);
+  void packQueryPanels(const FlashRows &from, int64_t depth, int64_t at);
+
   // A tile of queries.
   void emitTile(Value number);
   void locate(Value number);
@@ -99,8 +146,6 @@ private:
   AttentionBox groupBox(const FlashKeys &keys);
   void forEachGroup(llvm::function_ref<void()> body);
   void enterGroup(Value group);
-  Value queryRow(Value column);
-  void packQueries();
   void initialise();
   FlashKeys takeKeys(Value firstKey, Value count);
   void copyRows(const FlashOperand &operand, int64_t depth, Value first, Value count, int64_t to);
@@ -109,7 +154,7 @@ private:
   // A tile of keys.
   void emitStep(const FlashKeys &keys, Masking masking, Phase phase);
   void multiplyTiles(TileFunction &family, Value rows, TileFunction::Arguments x,
-                     llvm::function_ref<Value(Value row)> aOffset, Value cAt);
+                     llvm::function_ref<Value(Value row)> aOffset, Value cAt, int64_t cRow);
   void multiplyScores(const FlashKeys &keys);
   void multiplyValues(const FlashKeys &keys);
   struct Score {
@@ -117,6 +162,7 @@ private:
   };
   Score scoreOf(Value j, const FlashKeys &keys, Value column, Masking masking);
   void limitToQueries(RegionEmitter &emitter, Value column);
+  llvm::SmallVector<TensorReader> captureReaders(RegionEmitter &emitter, Value j, Value column);
   Value weightOf(Value p, Value j, const FlashKeys &keys, Value column);
   void storeWeight(Value weight, Value j, const FlashKeys &keys, Value column);
   void updateSoftmax(const FlashKeys &keys, Value column, Masking masking, bool keepsWeights);
@@ -165,6 +211,9 @@ private:
   Value startOf(const FlashOperand &operand, Value b, Value h);
   bool isSoftmax() { return op.getNormaliser() == Normaliser::Softmax; }
 
+  /// Keys of one step: a tile of K, V and its scores share the first-level cache in turn.
+  static constexpr int64_t keyTile = 64;
+
   KernelLowering &lowering;
   AttentionOp op;
   KernelScope &scope;
@@ -184,6 +233,7 @@ private:
   unsigned lanes = 0;
   RegisterTile tile;
   std::optional<TileFunction> scoreTile, valueTile;
+  llvm::SmallVector<FlashPosition, 2> positions;
   Value scratch, queryBlocks;
   // Of the tile being emitted.
   Value batch, head, blockStart, groups, firstQuery, queryCount, panels, columns, state;

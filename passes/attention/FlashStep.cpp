@@ -151,13 +151,13 @@ FlashLowering::ScoreForm FlashLowering::scoreForm() {
 //===----------------------------------------------------------------------------===//
 
 void FlashLowering::multiplyTiles(TileFunction &family, Value rows, TileFunction::Arguments x,
-                                  llvm::function_ref<Value(Value row)> aOffset, Value cAt) {
+                                  llvm::function_ref<Value(Value row)> aOffset, Value cAt, int64_t cRow) {
   RowSplit split = RowSplit::create(builder, loc, rows, tile.rows);
   emitLoop(scope, loc, index(0), split.count, [&](Value number) {
     Value row = split.firstRowOf(builder, loc, number);
     x.aOffset = aOffset(row);
     x.c = scratch;
-    x.cOffset = plus(cAt, times(row, width));
+    x.cOffset = plus(cAt, times(row, cRow));
     x.height = split.heightOf(builder, loc, number);
     family.call(builder, loc, x);
   });
@@ -173,7 +173,7 @@ void FlashLowering::multiplyScores(const FlashKeys &keys) {
   x.k = index(depth);
   x.accumulate = arith::ConstantIntOp::create(builder, loc, 0, 1);
   multiplyTiles(*scoreTile, keys.count, x, [&](Value row) { return plus(keys.keysAt, times(row, keyRow)); },
-                index(scoresAt));
+                index(scoresAt), width);
 }
 
 void FlashLowering::multiplyValues(const FlashKeys &keys) {
@@ -186,11 +186,12 @@ void FlashLowering::multiplyValues(const FlashKeys &keys) {
   x.k = keys.count;
   x.accumulate = arith::ConstantIntOp::create(builder, loc, 1, 1);
   multiplyTiles(*valueTile, index(valueDepth), x, [&](Value row) { return plus(keys.valuesAt, row); },
-                plus(outputAt, state));
+                plus(outputAt, state), width);
 }
 
 void FlashLowering::emitStep(const FlashKeys &keys, Masking masking, Phase phase) {
   multiplyScores(keys);
+  multiplyPositions(keys);
   forEachVector([&](Value column) {
     if (phase == Phase::Weigh)
       weigh(keys, column, masking);
@@ -218,14 +219,26 @@ void FlashLowering::limitToQueries(RegionEmitter &emitter, Value column) {
   emitter.limitLanes(builder.createOrFold<arith::MaxSIOp>(loc, count, index(0)));
 }
 
+/// How the regions of key j of the tile read the captured tensors.
+SmallVector<TensorReader> FlashLowering::captureReaders(RegionEmitter &emitter, Value j, Value column) {
+  SmallVector<TensorReader> readers;
+  for (auto [number, capture] : llvm::enumerate(op.getCaptures())) {
+    if (FlashPosition *position = positionOfCapture(number))
+      readers.push_back([this, position, j, column, &emitter](ArrayRef<LaneValue> indices) {
+        return positionTerm(*position, j, column, emitter, indices);
+      });
+    else
+      readers.push_back(lowering.reader(capture, emitter));
+  }
+  return readers;
+}
+
 /// The score after its region; where the factor is applied in the exponent it stays away. A dead key has no
 /// weight: -inf under softmax, else 0.
 FlashLowering::Score FlashLowering::scoreOf(Value j, const FlashKeys &keys, Value column, Masking masking) {
   RegionEmitter emitter(scope, lanes, loc);
   limitToQueries(emitter, column);
-  SmallVector<TensorReader> captures;
-  for (Value capture : op.getCaptures())
-    captures.push_back(lowering.reader(capture, emitter));
+  SmallVector<TensorReader> captures = captureReaders(emitter, j, column);
   SmallVector<LaneValue> point{LaneValue::uniform(batch), LaneValue::uniform(head),
                                LaneValue::linear(plus(firstQuery, column)), LaneValue::uniform(plus(keys.first, j))};
   Value score = load(scoreOffset(j, column));
@@ -253,9 +266,7 @@ FlashLowering::Score FlashLowering::scoreOf(Value j, const FlashKeys &keys, Valu
 Value FlashLowering::weightOf(Value p, Value j, const FlashKeys &keys, Value column) {
   RegionEmitter emitter(scope, lanes, loc);
   limitToQueries(emitter, column);
-  SmallVector<TensorReader> captures;
-  for (Value capture : op.getCaptures())
-    captures.push_back(lowering.reader(capture, emitter));
+  SmallVector<TensorReader> captures = captureReaders(emitter, j, column);
   return emitter.materialise(emitter.evaluate(
       op.getWeight(),
       {LaneValue::varying(p), LaneValue::uniform(batch), LaneValue::uniform(head),

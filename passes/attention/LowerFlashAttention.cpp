@@ -15,8 +15,6 @@ using namespace mlir;
 
 namespace tenon {
 
-/// Keys of one step: a tile of K, V and its scores share the first-level cache in turn.
-static constexpr int64_t keyTile = 64;
 /// Groups of queries that take a tile of keys in, one after another, share what copying it costs; at most.
 static constexpr int64_t mostGroups = 16;
 /// Dead ends of a tile are cut in pieces of this many keys.
@@ -62,7 +60,9 @@ LogicalResult FlashLowering::readShapes() {
     return op.emitOpError("flash wants the elements of a row of the result side by side");
   if (failed(readOperand(query, 0, op.getQuery(), "query")) || failed(readOperand(key, 1, op.getKeys()[0], "keys")))
     return failure();
-  return readOperand(value, 2, op.getValues()[0], "values");
+  if (failed(readOperand(value, 2, op.getValues()[0], "values")))
+    return failure();
+  return readPositions();
 }
 
 int64_t FlashLowering::carve(int64_t floats) {
@@ -75,9 +75,11 @@ void FlashLowering::carveScratch() {
   scoresAt = carve(keyTile * width);
   keysAt = carve(key.row == keyRow ? 0 : keyTile * keyRow);
   valuesAt = carve(value.row == valueRow ? 0 : keyTile * valueRow);
+  carvePositions();
   // The state of the first group; the others' follow.
   int64_t states = scratchFloats;
   queriesAt = carve(depth * width);
+  carvePositionQueries();
   outputAt = carve(llvm::alignTo(valueDepth, lanes) * width);
   maximumAt = carve(width);
   sumAt = carve(width);
@@ -100,6 +102,7 @@ FailureOr<KernelGrid> FlashLowering::lower() {
   ModuleOp module = scope.function.function()->getParentOfType<ModuleOp>();
   scoreTile.emplace(TileFunction::get(module, tile, {keyRow, 16, width, 1, /*fetchesAhead=*/false}));
   valueTile.emplace(TileFunction::get(module, tile, {1, width, width, valueRow, /*fetchesAhead=*/false}));
+  makePositionTiles(module);
   Dim blocks = sizes.queries.ceilDiv(Dim(width * groupsPerTile));
   queryBlocks = scope.dim(blocks, loc);
   emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value number) { emitTile(number); });
@@ -127,6 +130,7 @@ void FlashLowering::locate(Value number) {
   query.start = startOf(query, batch, head);
   key.start = startOf(key, batch, keyHead);
   value.start = startOf(value, batch, keyHead);
+  locatePositions();
   blockStart = times(block, width * groupsPerTile);
   Value left = minus(scope.dim(sizes.queries, loc), blockStart);
   groups = scope.minimum(builder.createOrFold<arith::DivUIOp>(loc, plus(width - 1, left), index(width)),
@@ -136,7 +140,8 @@ void FlashLowering::locate(Value number) {
 void FlashLowering::emitTile(Value number) {
   locate(number);
   forEachGroup([&] {
-    packQueries();
+    packQueryPanels({query.memory, query.start, index(query.row), Value()}, depth, queriesAt);
+    packPositionQueries();
     initialise();
   });
   emitKeyLoop(twoPhases ? Phase::Statistics : Phase::Stream);
@@ -166,41 +171,6 @@ void FlashLowering::enterGroup(Value group) {
   state = times(group, stateFloats);
 }
 
-Value FlashLowering::queryRow(Value column) {
-  Value last = minus(queryCount, index(1));
-  Value row = plus(firstQuery, scope.minimum(column, last, loc));
-  return plus(query.start, times(row, query.row));
-}
-
-/// Q^T in panels [depth][16].
-void FlashLowering::packQueries() {
-  int64_t whole = depth / lanes * lanes;
-  forEachVector([&](Value column) {
-    Value panel = builder.createOrFold<arith::DivUIOp>(loc, column, index(16));
-    Value inPanel = builder.createOrFold<arith::RemUIOp>(loc, column, index(16));
-    Value to = plus(plus(plus(queriesAt, state), times(panel, depth * 16)), inPanel);
-    SmallVector<Value> rows;
-    for (unsigned lane = 0; lane < lanes; ++lane)
-      rows.push_back(queryRow(plus(lane, column)));
-    auto loop = scf::ForOp::create(builder, loc, index(0), index(whole), index(lanes));
-    {
-      OpBuilder::InsertionGuard guard(builder);
-      builder.setInsertionPointToStart(loop.getBody());
-      Value d = loop.getInductionVar();
-      SmallVector<Value> block;
-      for (Value row : rows)
-        block.push_back(vector::LoadOp::create(builder, loc, vectorType(), query.memory, plus(row, d)));
-      for (auto [i, turned] : llvm::enumerate(transposeTile(builder, loc, block)))
-        store(turned, plus(to, times(plus(i, d), 16)));
-    }
-    for (int64_t d = whole; d < depth; ++d)
-      for (auto [lane, row] : llvm::enumerate(rows)) {
-        Value element = memref::LoadOp::create(builder, loc, query.memory, plus(d, row));
-        memref::StoreOp::create(builder, loc, element, scratch, plus(d * 16 + int64_t(lane), to));
-      }
-  });
-}
-
 void FlashLowering::initialise() {
   forEachVector([&](Value column) {
     store(minusInfinity(), ofGroup(maximumAt, column));
@@ -216,7 +186,7 @@ void FlashLowering::initialise() {
 //===----------------------------------------------------------------------------===//
 
 /// Calls body(first, count) for all tiles of keys.
-static void forEachKeyTile(KernelScope &scope, Location loc, Value keys,
+static void forEachKeyTile(KernelScope &scope, Location loc, Value keys, int64_t keyTile,
                            llvm::function_ref<void(Value first, Value count)> body) {
   auto loop = scf::ForOp::create(scope.builder, loc, scope.index(0, loc), keys, scope.index(keyTile, loc));
   OpBuilder::InsertionGuard guard(scope.builder);
@@ -227,7 +197,7 @@ static void forEachKeyTile(KernelScope &scope, Location loc, Value keys,
 
 void FlashLowering::emitKeyLoop(Phase phase) {
   Value queriesEnd = scope.minimum(plus(blockStart, times(groups, width)), scope.dim(sizes.queries, loc), loc);
-  forEachKeyTile(scope, loc, scope.dim(sizes.keys, loc), [&](Value first, Value count) {
+  forEachKeyTile(scope, loc, scope.dim(sizes.keys, loc), keyTile, [&](Value first, Value count) {
     if (!intervals)
       return emitBlockOfKeys(first, count, phase);
     AttentionBox box{batch, head, blockStart, minus(queriesEnd, index(1)), first, plus(first, minus(count, index(1)))};
@@ -298,7 +268,7 @@ void FlashLowering::emitRevival() {
                            Value(arith::OrIOp::create(builder, loc, scan.getRegionIterArg(0), empty)));
     }
     emitIf(scan.getResult(0), [&] {
-      forEachKeyTile(scope, loc, keyCount, [&](Value first, Value count) {
+      forEachKeyTile(scope, loc, keyCount, keyTile, [&](Value first, Value count) {
         emitStep(takeKeys(first, count), Masking::EmptyRows, Phase::Stream);
       });
       Value any = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sgt, keyCount, index(0));

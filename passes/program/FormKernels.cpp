@@ -6,6 +6,7 @@
 //
 #include "dialects/tenon/AttentionLayout.h"
 #include "passes/Passes.h"
+#include "passes/attention/PositionProducts.h"
 #include "passes/lowering/RowMove.h"
 #include "passes/lowering/WindowProduct.h"
 #include "mlir/IR/IRMapping.h"
@@ -93,6 +94,8 @@ AttentionMergeOp mergeFor(AttentionFinishOp finish) {
 }
 
 bool isTakenIn(Operation *root) {
+  if (auto contract = dyn_cast<ContractOp>(root))
+    return isPartOfAttention(contract);
   auto merge = dyn_cast<AttentionMergeOp>(root);
   if (!merge || !merge->hasOneUse())
     return false;
@@ -118,6 +121,7 @@ Group groupOf(Operation *root) {
         group.push_back(epilogue);
       return group;
     }
+  llvm::append_range(group, productsOfAttention(root));
   if (auto finish = dyn_cast<AttentionFinishOp>(root))
     if (AttentionMergeOp merge = mergeFor(finish))
       group.push_back(merge);
@@ -197,7 +201,7 @@ llvm::SetVector<Value> inputsOf(const Group &group) {
 
 StringRef kindOf(const Group &group) {
   for (Operation *op : group)
-    if (isRoot(op))
+    if (isRoot(op) && !isPartOfAttention(op))
       return op->getName().stripDialect();
   return group.back()->getName().stripDialect();
 }

@@ -125,6 +125,21 @@ def xlnet():
     return text(randomised(hf.XLNetModel(config), 18), hidden)
 
 
+def deberta():
+    """Content to position and position to content, of as many distances as the sequence has, up to 24."""
+    config = hf.DebertaConfig(**ENCODER, type_vocab_size=0, relative_attention=True, max_relative_positions=24,
+                              pos_att_type="c2p|p2c", position_biased_input=False, pad_token_id=0)
+    return text(randomised(hf.DebertaModel(config), 21), hidden)
+
+
+def deberta_v2():
+    """Distances in 32 buckets, narrow near 0 and wide far from it; a table for all layers."""
+    config = hf.DebertaV2Config(**ENCODER, type_vocab_size=0, relative_attention=True, position_buckets=16,
+                                norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p",
+                                position_biased_input=False, pad_token_id=0)
+    return text(randomised(hf.DebertaV2Model(config), 22), hidden)
+
+
 def xmod():
     """Each sample goes through the adapter of its language: found by NonZero, put back by ScatterND."""
     config = hf.XmodConfig(**{**ENCODER, "intermediate_size": 24, "max_position_embeddings": 75}, pad_token_id=1, default_language="en_XX",
@@ -364,4 +379,5 @@ def mamba():
 
 
 ARCHITECTURES = [bert, minilm, distilbert, modernbert, t5_encoder, t5_step, vit, swin, whisper_encoder, whisper_step,
-                 gpt2_prefill, gpt2_step, llama_prefill, llama_step, mistral, bloom, mamba, gpt_oss, xlnet, xmod]
+                 gpt2_prefill, gpt2_step, llama_prefill, llama_step, mistral, bloom, mamba, gpt_oss, xlnet, deberta, deberta_v2,
+                 xmod]

@@ -30,8 +30,6 @@ MODELS = sorted(FOLDER.glob("*.onnx"))
 RECURRENCES = {"mamba"}
 # A softmax that is no attention's: over the experts of a token.
 ROUTERS = {"gpt_oss"}
-# Each query's product with all 2 N - 1 distances is added to its scores: they are a tensor of their own.
-POSITION_PRODUCTS = {"xlnet"}
 
 
 def read_cases(path):
@@ -106,8 +104,7 @@ class Exported(unittest.TestCase):
         for entry in program["entries"]:
             for buffer in entry["buffers"]:
                 for name in names:
-                    allowed = 2 if name_of_model in POSITION_PRODUCTS else 1
-                    self.assertLessEqual(degree(buffer["bytes"], name, names), allowed, f"{buffer['bytes']} in {name}")
+                    self.assertLessEqual(degree(buffer["bytes"], name, names), 1, f"{buffer['bytes']} in {name}")
         if name_of_model not in RECURRENCES:
             kernels = native.tenon("compile", model, "--emit=mlir@kernels")
             self.assertIn("algorithm flash", kernels)
