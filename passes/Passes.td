@@ -278,6 +278,8 @@ def RaiseKeep : Pass<"tenon-raise-keep", "::mlir::ModuleOp"> {
     values (-1e4, -1e9) stay in the score: they do not absorb it. A NaN or infinite score of a dead key no longer
     reaches its row; that is the only difference, and it needs such a score.
 
+    A mask on one side of a choice by position, `select(j < n, x + mask, sink)`, is a condition of that side: `j >= n or …`.
+
     An added constant 0, what is left of a mask that masks nothing, goes as well: an exponential does not see the
     sign of zero.
 

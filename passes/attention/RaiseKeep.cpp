@@ -24,12 +24,19 @@ std::optional<double> constantOf(Value value) {
   return matchPattern(value, m_Constant(&attribute)) ? std::optional(attribute.getValueAsDouble()) : std::nullopt;
 }
 
+/// A condition and what it has to be.
+struct Guard {
+  Value condition;
+  bool wanted;
+};
+
 /// A select between a live and a dead value.
 struct MaskTerm {
   arith::SelectOp select;
   bool liveIfTrue;
   bool isInfinite;
   Value live; ///< What stays where the key is live; null for an added 0.
+  SmallVector<Guard, 1> under = {}; ///< Elsewhere the score does not have this mask.
 
   static std::optional<MaskTerm> match(Value value) {
     auto select = value.getDefiningOp<arith::SelectOp>();
@@ -48,7 +55,8 @@ struct MaskTerm {
 };
 
 /// The masks among the summands of a score. A select inside the live side of another replaces the same value, so
-/// both together are one mask of two conditions.
+/// both together are one mask of two conditions. Of two sides of a choice by position (keys and a learned sink), a mask
+/// holds on its own.
 class MaskFinder {
 public:
   explicit MaskFinder(AttentionOp op) : analysis(op.getScore(), /*hasScore=*/true) {
@@ -72,17 +80,31 @@ private:
       return;
     }
     std::optional<MaskTerm> mask = MaskTerm::match(value);
+    if (auto choice = value.getDefiningOp<arith::SelectOp>(); !mask && choice)
+      return visitSides(choice);
     if (!mask || !value.hasOneUse() || analysis.dependenceOf(mask->select.getCondition()).score)
       return;
     if (!mask->live && !isa<arith::AddFOp>(*value.user_begin()))
       return;
+    mask->under = under;
     masks.push_back(*mask);
     (mask->isInfinite ? infinite : finite) += mask->isInfinite || !insideFinite;
     if (mask->live)
       visit(mask->live, !mask->isInfinite);
   }
 
+  void visitSides(arith::SelectOp choice) {
+    if (!choice->hasOneUse() || analysis.dependenceOf(choice.getCondition()).score)
+      return;
+    for (bool side : {true, false}) {
+      under.push_back({choice.getCondition(), side});
+      visit(side ? choice.getTrueValue() : choice.getFalseValue(), /*insideFinite=*/false);
+      under.pop_back();
+    }
+  }
+
   RegionAnalysis analysis;
+  SmallVector<Guard, 1> under;
 };
 
 /// Conjunction of the masks' conditions as the keep region of the op.
@@ -99,18 +121,26 @@ void writeKeep(AttentionOp op, ArrayRef<MaskTerm> masks) {
     if (definition && needed.insert(definition).second)
       llvm::for_each(definition->getOperands(), need);
   };
-  for (const MaskTerm &mask : masks)
-    need(MaskTerm(mask).select.getCondition());
+  for (MaskTerm mask : masks) {
+    need(mask.select.getCondition());
+    for (const Guard &guard : mask.under)
+      need(guard.condition);
+  }
   for (Operation &inner : score.front())
     if (needed.contains(&inner))
       builder.clone(inner, mapping);
+  auto hasValue = [&](Value condition, bool wanted) -> Value {
+    condition = mapping.lookup(condition);
+    if (wanted)
+      return condition;
+    Value yes = arith::ConstantOp::create(builder, op.getLoc(), builder.getBoolAttr(true));
+    return arith::XOrIOp::create(builder, op.getLoc(), condition, yes);
+  };
   Value live;
   for (MaskTerm mask : masks) {
-    Value condition = mapping.lookup(mask.select.getCondition());
-    if (!mask.liveIfTrue) {
-      Value yes = arith::ConstantOp::create(builder, op.getLoc(), builder.getBoolAttr(true));
-      condition = arith::XOrIOp::create(builder, op.getLoc(), condition, yes);
-    }
+    Value condition = hasValue(mask.select.getCondition(), mask.liveIfTrue);
+    for (const Guard &guard : mask.under)
+      condition = arith::OrIOp::create(builder, op.getLoc(), hasValue(guard.condition, !guard.wanted), condition);
     live = live ? Value(arith::AndIOp::create(builder, op.getLoc(), live, condition)) : condition;
   }
   YieldOp::create(builder, op.getLoc(), live);

@@ -167,3 +167,79 @@ func.func @zeroed_rows(%q: tensor<2x3x5x4xf32>, %mask: tensor<2x5x5xi1>, %empty:
     }
   return %o : tensor<2x3x5x4xf32>
 }
+
+// Keys in a window, and a learned sink behind them: the mask is on the side of the keys.
+// CHECK-LABEL: func.func @beside_a_sink
+// CHECK: normalise softmax empty uniform
+// CHECK: score (%{{.*}}) {
+// CHECK-NOT: E+38
+// CHECK: keep (%{{[a-z0-9]+}}, %{{[a-z0-9]+}}, %[[I:[a-z0-9]+]], %[[J:[a-z0-9]+]], %{{.*}}) {
+// CHECK: %[[KEYS:.*]] = arith.cmpi slt, %[[J]]
+// CHECK: %[[NEAR:.*]] = arith.cmpi sgt
+// CHECK: %[[SINK:.*]] = arith.xori %[[KEYS]]
+// CHECK: %[[LIVE:.*]] = arith.ori %[[SINK]], %[[NEAR]]
+// CHECK: tenon.yield %[[LIVE]]
+func.func @beside_a_sink(%q: tensor<2x3x6x4xf32>, %sink: tensor<3xf32>) -> tensor<2x3x6x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%sink) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x6x4xf32>, tensor<2x3x6x4xf32>, tensor<2x3x6x4xf32>, tensor<3xf32>) -> tensor<2x3x6x4xf32>
+    score (%x, %b, %h, %i, %j, %s) {
+      %n = arith.constant 5 : index
+      %two = arith.constant 2 : index
+      %live = arith.constant 0.0 : f32
+      %dead = arith.constant -3.40282347E+38 : f32
+      %isKey = arith.cmpi slt, %j, %n : index
+      %before = arith.subi %i, %two : index
+      %near = arith.cmpi sgt, %j, %before : index
+      %mask = arith.select %near, %live, %dead : f32
+      %0 = arith.addf %x, %mask : f32
+      %1 = tenon.load %s[%h] : tensor<3xf32>
+      %2 = arith.select %isKey, %0, %1 : f32
+      tenon.yield %2 : f32
+    }
+  return %o : tensor<2x3x6x4xf32>
+}
+
+// Masks on both sides and beside them: which sum is dead twice depends on the position.
+// CHECK-LABEL: func.func @beside_and_inside
+// CHECK: normalise softmax empty zero
+// CHECK-NOT: keep
+// CHECK: return
+func.func @beside_and_inside(%q: tensor<2x3x6x4xf32>) -> tensor<2x3x6x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x6x4xf32>, tensor<2x3x6x4xf32>, tensor<2x3x6x4xf32>) -> tensor<2x3x6x4xf32>
+    score (%x, %b, %h, %i, %j) {
+      %n = arith.constant 5 : index
+      %live = arith.constant 0.0 : f32
+      %dead = arith.constant -3.40282347E+38 : f32
+      %isKey = arith.cmpi slt, %j, %n : index
+      %past = arith.cmpi sle, %j, %i : index
+      %mask = arith.select %past, %live, %dead : f32
+      %0 = arith.addf %x, %mask : f32
+      %1 = arith.select %isKey, %0, %x : f32
+      %odd = arith.cmpi ne, %j, %i : index
+      %more = arith.select %odd, %live, %dead : f32
+      %2 = arith.addf %1, %more : f32
+      tenon.yield %2 : f32
+    }
+  return %o : tensor<2x3x6x4xf32>
+}
+
+// A choice by the score is no choice of keys.
+// CHECK-LABEL: func.func @chosen_by_score
+// CHECK-NOT: keep
+// CHECK: return
+func.func @chosen_by_score(%q: tensor<2x3x6x4xf32>) -> tensor<2x3x6x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x6x4xf32>, tensor<2x3x6x4xf32>, tensor<2x3x6x4xf32>) -> tensor<2x3x6x4xf32>
+    score (%x, %b, %h, %i, %j) {
+      %live = arith.constant 0.0 : f32
+      %dead = arith.constant -3.40282347E+38 : f32
+      %isLarge = arith.cmpf ogt, %x, %live : f32
+      %past = arith.cmpi sle, %j, %i : index
+      %mask = arith.select %past, %live, %dead : f32
+      %0 = arith.addf %x, %mask : f32
+      %1 = arith.select %isLarge, %0, %x : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<2x3x6x4xf32>
+}

@@ -491,6 +491,10 @@ TEST_P(FlashAttentionTest, TilesLeft) {
   AttentionText wide;
   wide.regions = "keep (%b, %h, %i, %j) = %j <= %i and %i - %j < 256";
   EXPECT_LE(count(wide, 4096), 2.1 * count(wide, 2048));
+  // The window, and a last key that is live for all: a learned sink.
+  AttentionText besideSink;
+  besideSink.regions = "keep (%b, %h, %i, %j) = not (%j < 4095) or %j <= %i and %i - %j < 256";
+  EXPECT_LE(count(besideSink, 4096), 1.3 * count(wide, 4096));
   EXPECT_LE(count(past, 2048), 0.56 * double(2048) * 2048 * 64 * 2 / 16);
   std::vector<int64_t> ids(n);
   for (int64_t j = 0; j < n; ++j)
