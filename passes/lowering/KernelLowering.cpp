@@ -46,6 +46,34 @@ void KernelLowering::finish(RegionEmitter &emitter, ArrayRef<LaneValue> indices,
   emitter.store(emitter.evaluate(map.getBody(), indices, readers), resultMemory(), offset);
 }
 
+static bool comesFromLoad(Value value) {
+  Operation *op = value.getDefiningOp();
+  return op && (isa<LoadOp>(op) || llvm::any_of(op->getOperands(), comesFromLoad));
+}
+
+/// A lane that is left out reads zeros: nothing may divide by it, or find it out of range as an index. Levels without
+/// masks for vectors of 16-bit floats would take them apart.
+static bool mayLeaveLanesOut(KernelOp kernel, MapOp map) {
+  auto isHalf = [](Type type) { return isa<Float16Type, BFloat16Type>(getElementTypeOrSelf(type)); };
+  FunctionType type = kernel.getFunctionType();
+  if (llvm::any_of(type.getInputs(), isHalf) || llvm::any_of(type.getResults(), isHalf))
+    return false;
+  auto mustExist = [](Operation *op) {
+    if (auto load = dyn_cast<LoadOp>(op))
+      return llvm::any_of(load.getIndices(), comesFromLoad);
+    return isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp, arith::FloorDivSIOp, arith::CeilDivSIOp,
+               arith::CeilDivUIOp>(op);
+  };
+  return !map || llvm::none_of(map.getBody().front(), [&](Operation &op) { return mustExist(&op); });
+}
+
+void KernelLowering::forEachElement(Value count, function_ref<void(RegionEmitter &, const LaneValue &)> body) {
+  unsigned lanes = target.getVectorBits() / 32;
+  if (!mayLeaveLanesOut(kernel, returned().getDefiningOp<MapOp>()))
+    return emitLaneLoop(scope, loc, count, lanes, body);
+  emitMaskedLaneLoop(scope, loc, count, lanes, body);
+}
+
 void KernelLowering::forEachRow(const Dim &rows, int64_t rowsPerTile, function_ref<void(Value)> body) {
   Value size = scope.index(rowsPerTile, loc);
   Value begin = scope.mul(scope.function.firstTile(), size, loc);

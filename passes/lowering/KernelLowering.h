@@ -47,6 +47,10 @@ public:
   /// is the position of the first lane in the result.
   void finish(RegionEmitter &emitter, llvm::ArrayRef<LaneValue> indices, mlir::Value offset, const LaneValue &element);
 
+  /// Calls `body` for `count` neighbouring elements of the result, which hands each to `finish`: whole vectors, then one
+  /// whose last lanes are left out, or single elements where the map behind must not see lanes that do not exist.
+  void forEachElement(mlir::Value count, llvm::function_ref<void(RegionEmitter &, const LaneValue &j)> body);
+
   /// Calls body(row) for the rows of this call's tiles, `rowsPerTile` to a tile.
   void forEachRow(const Dim &rows, int64_t rowsPerTile, llvm::function_ref<void(mlir::Value row)> body);
   /// The position in a row-major shape that has number `row`.

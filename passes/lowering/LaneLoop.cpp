@@ -67,21 +67,42 @@ static Split splitLanes(KernelScope &scope, Location loc, Value n, unsigned lane
   return {scope.sub(n, remainder, loc), true, lanes > 1};
 }
 
+/// The whole vectors.
+static void emitVectors(KernelScope &scope, Location loc, const Split &split, unsigned lanes,
+                        function_ref<void(RegionEmitter &, const LaneValue &)> body) {
+  if (!split.hasVectors)
+    return;
+  RegionEmitter emitter(scope, lanes, loc);
+  auto loop = scf::ForOp::create(scope.builder, loc, scope.index(0, loc), split.whole, scope.index(lanes, loc));
+  OpBuilder::InsertionGuard guard(scope.builder);
+  scope.builder.setInsertionPointToStart(loop.getBody());
+  Value j = loop.getInductionVar();
+  body(emitter, lanes == 1 ? LaneValue::uniform(j) : LaneValue::linear(j));
+}
+
 void emitLaneLoop(KernelScope &scope, Location loc, Value n, unsigned lanes,
                   function_ref<void(RegionEmitter &, const LaneValue &)> body) {
   Split split = splitLanes(scope, loc, n, lanes);
-  if (split.hasVectors) {
-    RegionEmitter emitter(scope, lanes, loc);
-    auto loop = scf::ForOp::create(scope.builder, loc, scope.index(0, loc), split.whole, scope.index(lanes, loc));
-    OpBuilder::InsertionGuard guard(scope.builder);
-    scope.builder.setInsertionPointToStart(loop.getBody());
-    Value j = loop.getInductionVar();
-    body(emitter, lanes == 1 ? LaneValue::uniform(j) : LaneValue::linear(j));
-  }
+  emitVectors(scope, loc, split, lanes, body);
   if (split.hasRemainder) {
     RegionEmitter emitter(scope, 1, loc);
     emitLoop(scope, loc, split.whole, n, [&](Value j) { body(emitter, LaneValue::uniform(j)); });
   }
+}
+
+void emitMaskedLaneLoop(KernelScope &scope, Location loc, Value n, unsigned lanes,
+                        function_ref<void(RegionEmitter &, const LaneValue &)> body) {
+  Split split = splitLanes(scope, loc, n, lanes);
+  emitVectors(scope, loc, split, lanes, body);
+  if (!split.hasRemainder)
+    return;
+  Value isLeft = arith::CmpIOp::create(scope.builder, loc, arith::CmpIPredicate::slt, split.whole, n);
+  auto rest = scf::IfOp::create(scope.builder, loc, isLeft, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(scope.builder);
+  scope.builder.setInsertionPointToStart(rest.thenBlock());
+  RegionEmitter emitter(scope, lanes, loc);
+  emitter.limitLanes(scope.sub(n, split.whole, loc));
+  body(emitter, LaneValue::linear(split.whole));
 }
 
 static vector::CombiningKind horizontal(ReduceKind kind, Type element) {

@@ -14,6 +14,10 @@ namespace tenon {
 void emitLaneLoop(KernelScope &scope, mlir::Location loc, mlir::Value n, unsigned lanes,
                   llvm::function_ref<void(RegionEmitter &, const LaneValue &j)> body);
 
+/// The same in vectors alone; of the last one only the lanes below n are active (RegionEmitter::limitLanes).
+void emitMaskedLaneLoop(KernelScope &scope, mlir::Location loc, mlir::Value n, unsigned lanes,
+                        llvm::function_ref<void(RegionEmitter &, const LaneValue &j)> body);
+
 /// The reduction of `element(emitter, j)` over j in 0..n-1, starting from the scalar `start`.
 /// The order of combination is free but fixed by n.
 mlir::Value emitLaneReduction(KernelScope &scope, mlir::Location loc, mlir::Value n, unsigned lanes, ReduceKind kind,

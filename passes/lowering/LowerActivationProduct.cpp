@@ -303,7 +303,7 @@ private:
       SmallVector<LaneValue> at(shapeOf(product.op.getResult()).size(), LaneValue::uniform(index.constant(0)));
       place(outerPoint, product.outer, at);
       place(rowPoint, product.rows, at);
-      emitLaneLoop(scope, loc, count, tile.lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
+      lowering.forEachElement(count, [&](RegionEmitter &emitter, const LaneValue &j) {
         if (columns().dims.size() == 1)
           at[columns().dims[0]] = {j.kind, index.add(first, j.value), j.step, false};
         LaneValue sum = emitter.loadConsecutive(piece.sums, index.add(sums, j.value));

@@ -128,7 +128,7 @@ struct PanelLowering {
       if (columns % RegisterTile::panelWidth == 0)
         emitWholeVectors(count, body);
       else
-        emitLaneLoop(scope, loc, count, tile().lanes, body);
+        lowering.forEachElement(count, body);
     });
   }
 

@@ -1,8 +1,16 @@
 //===- LowerWindow.h - convolutions ---------------------------------------------------===//
+//
+// | lowering             | reads                                            | for                                |
+// |----------------------|--------------------------------------------------|------------------------------------|
+// | LowerDepthwise.cpp   | rows of one channel in scratch                   | one filter a channel               |
+// | LowerWindowRows.cpp  | rows of all channels in scratch, tap by tap      | rows long enough                   |
+// | LowerWindow.cpp      | windows packed into panels                       | the rest: short rows, any filters  |
+//
 #ifndef TENON_PASSES_LOWERING_LOWERWINDOW_H
 #define TENON_PASSES_LOWERING_LOWERWINDOW_H
 
 #include "passes/lowering/KernelLowering.h"
+#include "passes/lowering/PackedProduct.h"
 #include "passes/lowering/WindowProduct.h"
 
 namespace tenon {
@@ -14,6 +22,7 @@ struct StridedReader {
   mlir::Value memory;
   int64_t stride;
   unsigned lanes;
+  bool mostlyWhole = false; ///< Most vectors have all their lanes: a branch to one without masks pays.
 
   /// Lane l is the element at offset + l · stride, for the lanes begin to end - 1.
   mlir::Value load(mlir::Value offset, mlir::Value begin, mlir::Value end);
@@ -27,8 +36,85 @@ private:
   mlir::Value loadEverySecond(mlir::Value offset, mlir::Value begin, mlir::Value end);
 };
 
-/// Filters times windows, the register tile of matrix products over panels packed from x.
+/// What the lowerings share: one convolution, its tiles, rows of x and rows of the result.
+class WindowEmitter {
+protected:
+  WindowEmitter(KernelLowering &lowering, const WindowProduct &product);
+
+  // Words.
+  mlir::Value index(int64_t value) { return scope.index(value, loc); }
+  mlir::Value dim(const Dim &dim) { return scope.dim(dim, loc); }
+  mlir::Value add(mlir::Value a, mlir::Value b) { return scope.add(a, b, loc); }
+  mlir::Value sub(mlir::Value a, mlir::Value b) { return scope.sub(a, b, loc); }
+  mlir::Value mul(mlir::Value a, mlir::Value b) { return scope.mul(a, b, loc); }
+  mlir::Value divide(mlir::Value a, mlir::Value b) { return builder.createOrFold<mlir::arith::DivUIOp>(loc, a, b); }
+  mlir::Value remainder(mlir::Value a, mlir::Value b) { return builder.createOrFold<mlir::arith::RemUIOp>(loc, a, b); }
+  mlir::Value atLeast(mlir::Value a, mlir::Value b) { return builder.createOrFold<mlir::arith::MaxSIOp>(loc, a, b); }
+  mlir::Value isBelow(mlir::Value a, mlir::Value b);
+
+  bool isFlat() const { return read.axes.size() == 1; }
+
+  /// body(number of the tile in its batch and group) for each tile of this call.
+  void forEachTile(const Dim &tilesOfGroup, llvm::function_ref<void(mlir::Value number)> body);
+  KernelGrid grid(const Dim &tilesOfGroup, const Dim &scratchFloats);
+
+  /// The first element of a channel of this tile's batch and group.
+  mlir::Value planeOf(mlir::Value channel);
+  /// x has row `row`, which may be negative.
+  mlir::Value isRow(mlir::Value row);
+  /// Elements first, first + stride, … of row `row` of a plane: vectors for `count` of them, zeros beyond x.
+  void copyRow(mlir::Value plane, mlir::Value row, mlir::Value first, mlir::Value count, mlir::Value to,
+               mlir::Value toOffset);
+  /// `count` finished sums of filter `channel` of the group, from position `position` on.
+  void finishRun(mlir::Value channel, mlir::Value position, mlir::Value count, mlir::Value sums, mlir::Value sumsOffset);
+
+  KernelLowering &lowering;
+  WindowProduct product;
+  const WindowRead &read = product.read;
+  mlir::Location loc = lowering.loc;
+  KernelScope &scope = lowering.scope;
+  mlir::OpBuilder &builder = lowering.builder;
+  mlir::Type f32 = mlir::Float32Type::get(builder.getContext());
+  unsigned lanes = lowering.lanesOf(f32);
+  int64_t filters = product.kind == WindowProduct::Depthwise
+                        ? 1
+                        : *shapeOf(product.op.getLhs())[product.kind == WindowProduct::Grouped ? 1 : 0].constant();
+  WindowRead::Axis rows; ///< Of one position and one tap where x has one extent.
+  const WindowRead::Axis &columns = read.axes.back();
+  StridedReader reader{scope, loc, lowering.memoryOf(read.source), columns.stride, lanes};
+  // Of the tile being emitted.
+  mlir::Value batch, group;
+};
+
+/// Filters [n][k] times something with positions as columns: the register tile of matrix products.
+class FilterProduct : protected WindowEmitter {
+protected:
+  FilterProduct(KernelLowering &lowering, const WindowProduct &product) : WindowEmitter(lowering, product) {
+    blocking.rowBlock = 64;
+  }
+
+  /// The first filter of this tile's group.
+  mlir::Value filtersAt() { return mul(group, index(filters * depth)); }
+  /// Emits the product for `positions` columns; `inner` has its operands and its epilogue.
+  void multiply(PackedProduct &inner, mlir::Value scratch, mlir::Value positions);
+  /// Rows of the result, from filter `row` of this tile's group and position `position` on.
+  TileRows resultFrom(mlir::Value row, mlir::Value position);
+
+  int64_t depth = *shapeOf(product.op.getRhs()).back().constant();
+  RegisterTile tile = productTile(lowering.target.getVectorBits() / 32, lowering.target.getVectorRegisters(),
+                                  lowering.target.getRowTile());
+  ProductBlocking blocking = productBlocking(tile, depth);
+};
+
+/// Filters times windows: where it pays, over rows of x as they are.
 KernelGrid lowerWindowProduct(KernelLowering &lowering, const WindowProduct &product);
+/// The rows of x and of the result that a tile of LowerWindowRows.cpp takes.
+struct RowsChunk {
+  int64_t rows, columns;
+};
+/// Null where packed windows are expected to be faster.
+std::optional<RowsChunk> chooseRowsChunk(const WindowProduct &product, int64_t filters);
+KernelGrid lowerWindowRows(KernelLowering &lowering, const WindowProduct &product, RowsChunk chunk);
 /// One filter a channel: sums of shifted rows.
 KernelGrid lowerDepthwise(KernelLowering &lowering, const WindowProduct &product);
 

@@ -195,6 +195,15 @@ private:
     }
   }
 
+  /// Where step k + u of panel 0 is.
+  Value bAt(OpBuilder &builder, Value k, unsigned u) const {
+    IndexMath index{builder, loc};
+    if (!b.table)
+      return index.step(index.add(b.offset, index.mul(k, index.value(b.kStride))), u, b.kStride);
+    Value entry = memref::LoadOp::create(builder, loc, b.table, index.add(index.add(b.tableOffset, k), u));
+    return index.add(b.offset, arith::IndexCastOp::create(builder, loc, builder.getIndexType(), entry));
+  }
+
   SmallVector<Value> sumOver(OpBuilder &builder, Value from, Value to, Value step, ArrayRef<Value> initial,
                              unsigned unroll, bool fetchesRows = false) const {
     auto loop = scf::ForOp::create(
@@ -202,12 +211,11 @@ private:
           IndexMath index{inner, loc};
           SmallVector<Value> sums(carried);
           Value aAt = index.add(a.offset, index.mul(k, index.value(a.kStride)));
-          Value bAt = index.add(b.offset, index.mul(k, index.value(b.kStride)));
           if (fetchesRows)
             fetchRows(inner, k);
           for (unsigned u = 0; u < unroll; ++u) {
             fetchAhead(inner, index.add(k, u));
-            multiplyAdd(inner, index.step(aAt, u, a.kStride), index.step(bAt, u, b.kStride), sums);
+            multiplyAdd(inner, index.step(aAt, u, a.kStride), bAt(inner, k, u), sums);
           }
           scf::YieldOp::create(inner, loc, sums);
         });
@@ -277,8 +285,8 @@ Value RowSplit::firstRowOf(OpBuilder &builder, Location loc, Value tileIndex) co
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// Arguments of the shared function, in order; those from Next on only where the
-/// family fetches ahead.
+/// Arguments of the shared function, in order; those from NextOffset on only where the
+/// family fetches ahead, and behind them all its table, the offset in it and the distance of A's rows.
 enum TileArgument {
   ABase, AOffset, BBase, BOffset, PanelStride, CBase, COffset, Height, Panels, K, Accumulate,
   NextOffset, NextStep, AfterRows, WrittenBase, WrittenOffset, WrittenStride, ReadBase, ReadOffset, ReadStride
@@ -321,6 +329,12 @@ private:
                 builder.getIndexAttr(strides.aK)};
     TilePanels b{arguments[BBase], at.add(arguments[BOffset], at.mul(panel, arguments[PanelStride])),
                  arguments[PanelStride], builder.getIndexAttr(strides.bK)};
+    if (strides.hasTable) {
+      ValueRange more = arguments.take_back(3);
+      b.table = more[0];
+      b.tableOffset = more[1];
+      a.rowStride = more[2];
+    }
     TileOutput c{arguments[CBase], at.add(arguments[COffset], at.mul(panel, RegisterTile::panelWidth)),
                  builder.getIndexAttr(strides.cRow)};
     emitTileProduct(builder, loc, tile, height, panels, a, b, arguments[K], c, arguments[Accumulate],
@@ -337,8 +351,9 @@ private:
       return result;
     IndexMath at{builder, loc};
     bool isLow = height <= TileFunction::lowHeight(tile);
-    result.next = {arguments[BBase], at.add(arguments[NextOffset], at.mul(panel, arguments[PanelStride])),
-                   arguments[PanelStride], arguments[NextStep], /*intoL1=*/!isLow};
+    if (!strides.hasTable)
+      result.next = {arguments[BBase], at.add(arguments[NextOffset], at.mul(panel, arguments[PanelStride])),
+                     arguments[PanelStride], arguments[NextStep], /*intoL1=*/!isLow};
     // The narrow tiles behind the wide ones are too few to be worth the code.
     if (isLow || panels != tile.panelsAt(height))
       return result;
@@ -382,12 +397,12 @@ static void emitWholeTiles(OpBuilder &builder, Location loc, const RegisterTile 
 }
 
 TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const Strides &strides) {
-  std::string name = ("tile_" + Twine(tile.rows) + "_a" + Twine(strides.aRow) + "_b" + Twine(strides.bK) + "_c" +
-                      Twine(strides.cRow) + (strides.aK == 1 ? "" : "_k" + Twine(strides.aK).str()) +
-                      (strides.fetchesAhead ? "" : "_near") + stepName(tile.step))
+  std::string name = ("tile_" + Twine(tile.rows) + "_a" + (strides.hasTable ? Twine("n") : Twine(strides.aRow)) + "_b" +
+                      Twine(strides.bK) + "_c" + Twine(strides.cRow) + (strides.aK == 1 ? "" : "_k" + Twine(strides.aK).str()) +
+                      (strides.fetchesAhead ? "" : "_near") + (strides.hasTable ? "_table" : "") + stepName(tile.step))
                          .str();
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
-    return TileFunction(known, strides.fetchesAhead);
+    return TileFunction(known, strides);
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
   Location loc = module.getLoc();
   Type index = builder.getIndexType();
@@ -395,6 +410,8 @@ TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const 
   SmallVector<Type> types{view, index, view, index, index, view, index, index, index, index, builder.getI1Type()};
   if (strides.fetchesAhead)
     types.append({index, index, index, view, index, index, view, index, index});
+  if (strides.hasTable)
+    types.append({MemRefType::get({ShapedType::kDynamic}, builder.getI64Type()), index, index});
   auto type = builder.getFunctionType(types, {});
   auto function = func::FuncOp::create(builder, loc, name, type);
   function.setPrivate();
@@ -410,7 +427,7 @@ TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const 
                        HeightEmitter(loc, tile, height, strides, body->getArguments()).emit(inner);
                      });
   func::ReturnOp::create(builder, loc);
-  return TileFunction(function, strides.fetchesAhead);
+  return TileFunction(function, strides);
 }
 
 /// The kinds of rows touched afterwards: one written, one read. A kind that is
@@ -438,6 +455,8 @@ void TileFunction::call(OpBuilder &builder, Location loc, const Arguments &argum
     operands.append({x.nextOffset ? x.nextOffset : x.bOffset, x.nextStep ? x.nextStep : x.k});
     appendAfter(builder, loc, x, operands);
   }
+  if (hasTable)
+    operands.append({x.table, x.tableOffset, x.aRow});
   func::CallOp::create(builder, loc, function, operands);
 }
 

@@ -71,12 +71,14 @@ struct TileInput {
   mlir::OpFoldResult kStride;
 };
 
-/// Element (k, p * 16 + c) of B is at offset + p * panelStride + k * kStride + c.
+/// Element (k, p * 16 + c) of B is at offset + p * panelStride + k * kStride + c, or, where there is a table, at
+/// table[tableOffset + k] in place of k * kStride: rows of B wherever they are.
 struct TilePanels {
   mlir::Value base;   // memref<?xf32>
   mlir::Value offset; // index
   mlir::OpFoldResult panelStride;
   mlir::OpFoldResult kStride;
+  mlir::Value table = {}, tableOffset = {}; // memref<?xi64>, index
 };
 
 /// Element (i, n) of C is at offset + i * rowStride + n of `base`.
@@ -146,6 +148,9 @@ public:
     int64_t cRow;   // elements between rows of C
     int64_t aK = 1; // elements between k steps of A
     bool fetchesAhead = true; // B comes from memory: fetch what the next call reads
+    /// k steps of B are where a table says, rows of A as far apart as the call says; only what is touched after a call
+    /// is fetched.
+    bool hasTable = false;
   };
 
   /// Tiles up to this height leave the memory to the second-level cache.
@@ -169,13 +174,16 @@ public:
     /// Rows touched after the call, at most two kinds, fetched during it. Only
     /// where the family fetches ahead, and only by tall tiles.
     llvm::SmallVector<TileRows, 2> after;
+    mlir::Value table, tableOffset; ///< Where the family has one, as in TilePanels.
+    mlir::Value aRow;               ///< Index, beside a table.
   };
   void call(mlir::OpBuilder &builder, mlir::Location loc, const Arguments &arguments) const;
 
 private:
-  TileFunction(mlir::func::FuncOp function, bool fetchesAhead) : function(function), fetchesAhead(fetchesAhead) {}
+  TileFunction(mlir::func::FuncOp function, const Strides &strides)
+      : function(function), fetchesAhead(strides.fetchesAhead), hasTable(strides.hasTable) {}
   mlir::func::FuncOp function;
-  bool fetchesAhead;
+  bool fetchesAhead, hasTable;
 };
 
 } // namespace tenon

@@ -226,7 +226,7 @@ LaneValue RegionEmitter::loadConsecutive(Value memory, Value offset) {
   Type element = cast<MemRefType>(memory.getType()).getElementType();
   if (lanes == 1)
     return LaneValue::uniform(memref::LoadOp::create(builder, loc, memory, offset), true);
-  return LaneValue::varying(vector::LoadOp::create(builder, loc, vectorOf(element), memory, offset));
+  return LaneValue::varying(loadRow(memory, vectorOf(element), offset, /*backwards=*/false));
 }
 
 void RegionEmitter::store(LaneValue value, Value memory, Value offset) {
@@ -240,6 +240,8 @@ void RegionEmitter::store(LaneValue value, Value memory, Value offset) {
     stored = arith::ExtUIOp::create(builder, loc, type, stored);
   if (lanes == 1)
     memref::StoreOp::create(builder, loc, stored, memory, offset);
+  else if (activeLanes)
+    vector::MaskedStoreOp::create(builder, loc, memory, offset, laneMask(), stored);
   else
     vector::StoreOp::create(builder, loc, stored, memory, offset);
 }

@@ -73,7 +73,8 @@ public:
       : scope(scope), builder(scope.builder), lanes(lanes), loc(loc) {}
 
   unsigned getLanes() const { return lanes; }
-  /// Only the first `count` lanes (index) stand for elements that exist: loads leave memory behind the others alone.
+  /// Only the first `count` lanes (index) stand for elements that exist: loads and stores leave memory behind the
+  /// others alone.
   void limitLanes(mlir::Value count) { activeLanes = count; }
 
   /// Evaluates the region. `scalars` are its scalar arguments in order, `tensors` what its tensor

@@ -1,0 +1,71 @@
+// RUN: tenon-opt %s --tenon-lower-kernels | FileCheck %s
+
+// A convolution reads rows of x by a table where rows are long, and packs windows into panels where they are short
+// and filters many.
+
+module attributes {tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, panel_tile = 2, l1 = 32768, l2 = 1048576>} {
+
+// CHECK-LABEL: func.func @long_rows
+// CHECK-NOT: @tile_9_a528_b16_c96(
+// CHECK: call @tile_9_an_b16_c96_table(
+tenon.kernel @long_rows(%x: tensor<1x4x20x60xf32>, %w: tensor<7x36xf32>) -> tensor<7x1200xf32> {
+  %v = tenon.map %a = %x at %i, %j, %c, %p, %q : (tensor<1x4x20x60xf32>) -> tensor<20x60x4x3x3xf32> {
+    %zero = arith.constant 0 : index
+    %one = arith.constant 1 : index
+    %none = arith.constant 0.0 : f32
+    %h = arith.constant 20 : index
+    %w0 = arith.constant 60 : index
+    %ip = arith.addi %i, %p : index
+    %y = arith.subi %ip, %one : index
+    %y0 = arith.cmpi sge, %y, %zero : index
+    %y1 = arith.cmpi slt, %y, %h : index
+    %yin = arith.andi %y0, %y1 : i1
+    %ys = arith.select %yin, %y, %zero : index
+    %jq = arith.addi %j, %q : index
+    %z = arith.subi %jq, %one : index
+    %z0 = arith.cmpi sge, %z, %zero : index
+    %z1 = arith.cmpi slt, %z, %w0 : index
+    %zin = arith.andi %z0, %z1 : i1
+    %zs = arith.select %zin, %z, %zero : index
+    %in = arith.andi %yin, %zin : i1
+    %u = tenon.load %a[%zero, %c, %ys, %zs] : tensor<1x4x20x60xf32>
+    %e = arith.select %in, %u, %none : f32
+    tenon.yield %e : f32
+  }
+  %r = tenon.reshape %v : tensor<20x60x4x3x3xf32> -> tensor<1200x36xf32>
+  %s = tenon.contract "n k, m k -> n m" %w, %r : (tensor<7x36xf32>, tensor<1200x36xf32>) -> tensor<7x1200xf32>
+  tenon.return %s : tensor<7x1200xf32>
+}
+
+// CHECK-LABEL: func.func @short_rows
+// CHECK-NOT: _table(
+// CHECK: call @tile_9_a528_b16_c96(
+tenon.kernel @short_rows(%x: tensor<1x4x14x14xf32>, %w: tensor<200x36xf32>) -> tensor<200x196xf32> {
+  %v = tenon.map %a = %x at %i, %j, %c, %p, %q : (tensor<1x4x14x14xf32>) -> tensor<14x14x4x3x3xf32> {
+    %zero = arith.constant 0 : index
+    %one = arith.constant 1 : index
+    %none = arith.constant 0.0 : f32
+    %h = arith.constant 14 : index
+    %w0 = arith.constant 14 : index
+    %ip = arith.addi %i, %p : index
+    %y = arith.subi %ip, %one : index
+    %y0 = arith.cmpi sge, %y, %zero : index
+    %y1 = arith.cmpi slt, %y, %h : index
+    %yin = arith.andi %y0, %y1 : i1
+    %ys = arith.select %yin, %y, %zero : index
+    %jq = arith.addi %j, %q : index
+    %z = arith.subi %jq, %one : index
+    %z0 = arith.cmpi sge, %z, %zero : index
+    %z1 = arith.cmpi slt, %z, %w0 : index
+    %zin = arith.andi %z0, %z1 : i1
+    %zs = arith.select %zin, %z, %zero : index
+    %in = arith.andi %yin, %zin : i1
+    %u = tenon.load %a[%zero, %c, %ys, %zs] : tensor<1x4x14x14xf32>
+    %e = arith.select %in, %u, %none : f32
+    tenon.yield %e : f32
+  }
+  %r = tenon.reshape %v : tensor<14x14x4x3x3xf32> -> tensor<196x36xf32>
+  %s = tenon.contract "n k, m k -> n m" %w, %r : (tensor<200x36xf32>, tensor<196x36xf32>) -> tensor<200x196xf32>
+  tenon.return %s : tensor<200x196xf32>
+}
+}
