@@ -76,17 +76,22 @@ static void addCounters(ModuleOp module, const Dim &scratchBytes) {
   });
 }
 
-std::string AttentionKernel::compile(const AttentionText &text, const Level &level, bool counts) {
+static DialectRegistry dialects() {
   DialectRegistry registry;
   registerCodegenDialects(registry);
   registry.insert<TenonDialect, arith::ArithDialect, func::FuncDialect, math::MathDialect, memref::MemRefDialect,
                   scf::SCFDialect, vector::VectorDialect>();
-  MLIRContext context(registry);
+  return registry;
+}
+
+/// The kernel as loops and vectors; null, with `message`, where that fails.
+static OwningOpRef<ModuleOp> lowered(const AttentionText &text, const Level &level, MLIRContext &context,
+                                     std::string &message) {
   context.loadAllAvailableDialects();
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(textOf(text), &context);
   if (!module) {
     message = "the text does not parse:\n" + textOf(text);
-    return "";
+    return {};
   }
   (*module)->setAttr("tenon.target",
                      TargetAttr::get(&context, level.name, level.vectorBits, level.vectorRegisters, level.tileRows, 2,
@@ -98,8 +103,26 @@ std::string AttentionKernel::compile(const AttentionText &text, const Level &lev
   passes.addNestedPass<func::FuncOp>(createExpandMath());
   if (failed(passes.run(*module))) {
     message = "the kernel does not lower";
-    return "";
+    return {};
   }
+  return module;
+}
+
+std::string assemblyOf(const AttentionText &text, const Level &level) {
+  MLIRContext context(dialects());
+  std::string message;
+  OwningOpRef<ModuleOp> module = lowered(text, level, context, message);
+  if (!module)
+    return "";
+  FailureOr<std::string> assembly = printKernels(*module, level, CodeText::Assembly);
+  return failed(assembly) ? "" : *assembly;
+}
+
+std::string AttentionKernel::compile(const AttentionText &text, const Level &level, bool counts) {
+  MLIRContext context(dialects());
+  OwningOpRef<ModuleOp> module = lowered(text, level, context, message);
+  if (!module)
+    return "";
   auto function = module->lookupSymbol<func::FuncOp>("attention");
   tileCount = function->getAttrOfType<DimAttr>("tenon.tiles").getValue();
   scratchBytes = function->getAttrOfType<DimAttr>("tenon.scratch").getValue();

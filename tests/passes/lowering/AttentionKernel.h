@@ -26,6 +26,9 @@ struct AttentionText {
   unsigned queries = 0;              // a constant number of queries; 0: d1
 };
 
+/// The kernel's assembly; empty if it does not compile.
+std::string assemblyOf(const AttentionText &text, const Level &level);
+
 class AttentionKernel {
 public:
   /// With `counts`, scratch gets one more float behind its end: multiply-adds of the two products, in units of 16.
