@@ -43,6 +43,7 @@ struct Compiler::Impl {
 
   unsigned threads() const { return llvm::hardware_concurrency(options.threads).compute_thread_count(); }
 
+  llvm::Error applyRecipe(Model &model);
   llvm::Error runProgramPhases(Model &model, StringRef last);
   llvm::Expected<std::vector<Level>> levels() const;
 };
@@ -82,6 +83,18 @@ static llvm::Error applyBounds(ModuleOp module, const CompileOptions &options) {
   return llvm::Error::success();
 }
 
+llvm::Error Compiler::Impl::applyRecipe(Model &model) {
+  if (options.factorization.steps.empty())
+    return llvm::Error::success();
+  return step("factorize", [&]() -> llvm::Error {
+    auto factorized = factorize(model.module(), model.impl->weights, options.factorization, threads());
+    if (!factorized)
+      return factorized.takeError();
+    model.impl->factorized = std::move(*factorized);
+    return llvm::Error::success();
+  });
+}
+
 llvm::Error Compiler::Impl::runProgramPhases(Model &model, StringRef last) {
   if (llvm::Error error = applyBounds(model.module(), options))
     return error;
@@ -98,6 +111,9 @@ llvm::Error Compiler::Impl::runProgramPhases(Model &model, StringRef last) {
     bool isDone = step(phase.name.str(), [&] { return succeeded(passes.run(model.module())); });
     if (!isDone)
       return diagnostics.takeError("the phase '" + phase.name.str() + "' failed");
+    if (phase.name == "simplify")
+      if (llvm::Error error = applyRecipe(model))
+        return error;
     if (phase.name == last)
       break;
   }
@@ -272,6 +288,7 @@ llvm::Expected<CompiledModel> Compiler::compile(Model model) {
     return weights.takeError();
   auto result = std::make_unique<CompiledModel::Impl>();
   result->summary = summarise(*program, *codes, *weights);
+  result->summary.factorized = model.impl->factorized;
   result->threads = impl->threads();
   for (const KernelDesc &kernel : program->tables.kernels)
     result->kernels.push_back(kernel.name);

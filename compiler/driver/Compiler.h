@@ -16,6 +16,7 @@
 #define TENON_COMPILER_DRIVER_COMPILER_H
 
 #include "compiler/artifact/ArtifactBuilder.h"
+#include "compiler/factorization/Factorize.h"
 #include "compiler/levels/Level.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/Support/Error.h"
@@ -45,6 +46,8 @@ struct CompileOptions {
   /// Compiler threads; 0: as many as this process may use. The artifact does not depend on it.
   unsigned threads = 0;
   ProductType products = ProductType::AsInModel;
+  /// What becomes factors of less rank (`--factorize`); none without steps.
+  FactorizationRecipe factorization;
   /// Bounds of named dims: {"sequence", {1, 512}}.
   std::map<std::string, std::pair<int64_t, int64_t>> dims;
   /// Told the name of each step as it begins, and its seconds when it ended (else negative).
@@ -85,6 +88,7 @@ public:
     std::vector<size_t> codeBytes; // per level
     size_t weightBytes = 0;
     unsigned kernels = 0, commands = 0;
+    std::vector<FactorizedWeight> factorized;
   };
   Summary summary() const;
 

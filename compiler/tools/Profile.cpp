@@ -90,13 +90,13 @@ private:
 };
 } // namespace
 
-llvm::Expected<Measurement> profile(const std::string &model, const Explanation &explanation, const Sizes &sizes,
-                                    unsigned threads) {
+llvm::Expected<Measurement> profile(const std::string &model, const CompileOptions &options, const Explanation &explanation,
+                                    const Sizes &sizes, unsigned threads) {
   WorkFolder work;
   if (work.path.empty())
     return makeError("no folder for temporary files can be made in " + std::filesystem::temp_directory_path().string());
   std::string artifact = (work.path / "model.tenon").string();
-  if (llvm::Error error = compileForThisMachine(model, artifact))
+  if (llvm::Error error = compileForThisMachine(model, artifact, options))
     return std::move(error);
   Measurement measurement;
   measurement.model = std::filesystem::path(model).filename().string();

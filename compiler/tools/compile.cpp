@@ -11,7 +11,7 @@ namespace tenon {
 namespace {
 
 struct CompileCommand {
-  std::string model, output, emit = "artifact", dtype = "f32", key;
+  std::string model, output, emit = "artifact", dtype = "f32", key, recipe;
   std::vector<std::string> dims;
   CompileOptions options;
   bool timing = false, quiet = false;
@@ -70,6 +70,28 @@ int CompileCommand::emitText(Compiler &compiler, Model loaded) {
   return isWritten ? 0 : fail(llvm::createStringError("%s: cannot be written", output.c_str()));
 }
 
+/// One line for all that changed, then the weights, with their errors.
+void printFactorized(const std::vector<FactorizedWeight> &weights) {
+  if (weights.empty())
+    return;
+  size_t changed = 0;
+  double before = 0, after = 0;
+  for (const FactorizedWeight &weight : weights) {
+    changed += weight.rank != 0;
+    before += weight.elementsBefore();
+    after += weight.elementsAfter();
+  }
+  std::printf("  factorized %zu of %zu weights: %.2f to %.2f million elements\n", changed, weights.size(), before / 1e6, after / 1e6);
+  for (const FactorizedWeight &weight : weights) {
+    std::string size = std::to_string(weight.rows) + " x " + std::to_string(weight.columns);
+    if (weight.rank)
+      std::printf("    %s, %s: rank %lld, relative error %.3g\n", weight.weight.c_str(), size.c_str(), (long long)weight.rank,
+                  weight.error);
+    else
+      std::printf("    %s, %s: left as it is, %s\n", weight.weight.c_str(), size.c_str(), weight.reason.c_str());
+  }
+}
+
 int CompileCommand::writeArtifact(Compiler &compiler, Model loaded) {
   auto begin = std::chrono::steady_clock::now();
   std::string path = outputPath();
@@ -92,6 +114,7 @@ int CompileCommand::writeArtifact(Compiler &compiler, Model loaded) {
               summary.commands, summary.kernels, seconds);
   for (size_t i = 0; i < summary.levels.size(); ++i)
     std::printf("  %-16s %zu KB of code\n", summary.levels[i].c_str(), (summary.codeBytes[i] + 1023) / 1024);
+  printFactorized(summary.factorized);
   if (!isObject)
     std::printf("next: tenon inspect %s\n", path.c_str());
   return 0;
@@ -107,6 +130,12 @@ int CompileCommand::run() {
       else if (seconds >= 0 && timing)
         std::fprintf(stderr, "%8.3f s  %s\n", seconds, step.c_str());
     };
+  if (!recipe.empty()) {
+    auto read = FactorizationRecipe::read(recipe);
+    if (!read)
+      return fail(read.takeError());
+    options.factorization = std::move(*read);
+  }
   options.products = dtype == "bf16" ? ProductType::BF16 : ProductType::AsInModel;
   if (emit == "object" && options.targets.empty())
     options.targets = "host";
@@ -164,6 +193,7 @@ void addCompileCommand(CLI::App &app, Command &command) {
       ->check(checkTargets);
   compile->add_option("--dtype", state->dtype, "What products with weights multiply: f32 (as in the model) or bf16; sums stay f32")
       ->check(checkDtype);
+  compile->add_option("--factorize", state->recipe, "Replace weights by products of smaller ones as this JSON file says (docs/factorize.md)");
   compile->add_option("--dim", state->dims, "Bounds of a dynamic dim: name=low..high; may be repeated");
   compile->add_option("--emit", state->emit, "artifact, object (NAME.o and NAME.h, for one level), llvm, asm, or mlir@PHASE: the module after a phase")
       ->check(checkEmit);

@@ -15,7 +15,8 @@ struct ExplainCommand {
   std::string model;
   std::vector<std::string> dims;
   bool json = false;
-  std::string html;
+  std::string html, recipe;
+  CompileOptions options;
   unsigned threads = 0;
 
   int run();
@@ -34,7 +35,13 @@ int ExplainCommand::run() {
     if (name.empty() || size.getAsInteger(10, sizes[name.str()]))
       return fail("--dim wants name=size, found '" + dim + "'", 2);
   }
-  Compiler compiler;
+  if (!recipe.empty()) {
+    auto read = FactorizationRecipe::read(recipe);
+    if (!read)
+      return fail(llvm::toString(read.takeError()));
+    options.factorization = std::move(*read);
+  }
+  Compiler compiler(options);
   auto loaded = compiler.load(model);
   if (!loaded)
     return fail(llvm::toString(loaded.takeError()));
@@ -54,7 +61,7 @@ int ExplainCommand::writePage(const Explanation &explanation, const Sizes &sizes
   if (std::vector<std::string> missing = missingSizes(explanation, sizes); !missing.empty())
     return fail("--html runs the model: give --dim for " + llvm::join(missing, ", ") + ", such as --dim " + missing[0] + "=1", 2);
   std::fprintf(stderr, "[explain] compiling for this machine and running for two seconds\n");
-  auto measurement = profile(model, explanation, sizes, threads);
+  auto measurement = profile(model, options, explanation, sizes, threads);
   if (!measurement)
     return fail(llvm::toString(measurement.takeError()));
   std::string page = renderHtml(explanation, sizes, *measurement);
@@ -77,6 +84,7 @@ void addExplainCommand(CLI::App &app, Command &command) {
   explain->add_option("model", state->model, "An .onnx file, a folder with config.json and model.safetensors, or .mlir")
       ->required();
   explain->add_option("--dim", state->dims, "name=size: costs for this size; may be repeated. Default: expressions");
+  explain->add_option("--factorize", state->recipe, "With the weights this JSON file says replaced (docs/factorize.md)");
   explain->add_flag("--json", state->json, "As JSON");
   explain->add_option("--html", state->html,
                       "Run it on this machine and write one page: graph, times, roofline, decisions. Wants every --dim");

@@ -1,0 +1,44 @@
+//===- FactorizationRecipe.h - what `--factorize` asks for -------------------------------===//
+//
+//   {"steps": [
+//     {"do": "low_rank", "weights": ["*.mlp.*", "node_MatMul_17"], "rank": 64},
+//     {"do": "low_rank", "weights": ["*"], "error": 0.05}
+//   ]}
+//
+// Steps are done in order; a product that one of them changed is left alone by the others.
+//
+// | field | of | is |
+// |---|---|---|
+// | `do` | every step | `low_rank`: a product with a weight becomes two with its factors (LowRank.h) |
+// | `weights` | every step | patterns (`*` any text, `?` one letter, `[ab]` one of them) of names of weights, or of the model's nodes that multiply with them |
+// | `rank` | `low_rank` | the rank of every matrix, or |
+// | `error` | `low_rank` | the largest relative error of a matrix, in 0..1: each gets the smallest rank that keeps it, in whole panels of 16 |
+//
+#ifndef TENON_COMPILER_FACTORIZATION_FACTORIZATIONRECIPE_H
+#define TENON_COMPILER_FACTORIZATION_FACTORIZATIONRECIPE_H
+
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tenon {
+
+struct LowRankStep {
+  std::vector<std::string> weights;
+  std::optional<int64_t> rank; ///< Or:
+  std::optional<double> error;
+};
+
+struct FactorizationRecipe {
+  std::vector<LowRankStep> steps;
+
+  /// Errors name the step and the field: what was wanted and what was found.
+  static llvm::Expected<FactorizationRecipe> parse(llvm::StringRef json);
+  static llvm::Expected<FactorizationRecipe> read(const std::string &path);
+};
+
+} // namespace tenon
+#endif

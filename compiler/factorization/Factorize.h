@@ -1,0 +1,33 @@
+//===- Factorize.h - a recipe applied to a model -----------------------------------------===//
+//
+// Not a pass: it reads weights, which passes never do. It runs after the phase `simplify`, where products with weights
+// stand as `tenon.contract` of a `tenon.get`, and before projections are merged and weights packed.
+//
+#ifndef TENON_COMPILER_FACTORIZATION_FACTORIZE_H
+#define TENON_COMPILER_FACTORIZATION_FACTORIZE_H
+
+#include "compiler/factorization/FactorizationRecipe.h"
+#include "dialects/tenon/WeightStore.h"
+#include "mlir/IR/BuiltinOps.h"
+
+namespace tenon {
+
+/// What became of one weight a step named.
+struct FactorizedWeight {
+  std::string weight, sources; ///< Its name, and the nodes that multiply with it.
+  int64_t rows = 0, columns = 0;
+  int64_t rank = 0;            ///< 0: left as it was, `reason` says why.
+  double error = 0;            ///< Relative, in the Frobenius norm.
+  std::string reason;
+
+  int64_t elementsBefore() const { return rows * columns; }
+  int64_t elementsAfter() const { return rank ? rank * (rows + columns) : elementsBefore(); }
+};
+
+/// Changes `module`, whose weights are in `store`; factors are added to it. Each decision is a remark as well. An error
+/// (nothing has the name, an impossible rank, a weight that is not finite) leaves the module as it was.
+llvm::Expected<std::vector<FactorizedWeight>> factorize(mlir::ModuleOp module, WeightStore &store,
+                                                        const FactorizationRecipe &recipe, unsigned threads);
+
+} // namespace tenon
+#endif

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""`tenon compile --factorize`: the model computed is the one its report promises, against NumPy's SVD in float64.
+
+TENON_BUILD names the build folder.
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+import native  # noqa: E402
+
+REPORT = re.compile(r"^    (\S+), (\d+) x (\d+): (?:rank (\d+), relative error (\S+)|left as it is, (.*))$", re.MULTILINE)
+
+
+def truncated(matrix, rank):
+    """The best matrix of this rank, and its relative error."""
+    u, s, v = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
+    return (u[:, :rank] * s[:rank]) @ v[:rank], np.linalg.norm(s[rank:]) / np.linalg.norm(s)
+
+
+def decaying(random, k, n):
+    """A matrix whose singular values fall, as those of trained weights do."""
+    u, s, v = np.linalg.svd(random.standard_normal((k, n)), full_matrices=False)
+    return (u * s * 0.8 ** np.arange(len(s)) @ v).astype(np.float32)
+
+
+class FactorizeTest(unittest.TestCase):
+    def setUp(self):
+        self.random = np.random.default_rng(5)
+        self.work = tempfile.TemporaryDirectory(prefix="tenon-factorize-")
+        self.folder = pathlib.Path(self.work.name)
+
+    def tearDown(self):
+        self.work.cleanup()
+
+    def write(self, nodes, weights, features, outputs=("y",)):
+        """A model of x [N, features]; gives its path."""
+        graph = helper.make_graph(
+            nodes, "g", [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", features])],
+            [helper.make_tensor_value_info(o, onnx.TensorProto.FLOAT, None) for o in outputs],
+            [numpy_helper.from_array(value, name) for name, value in weights.items()])
+        path = self.folder / "model.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+        return path
+
+    def compile(self, model, steps):
+        """(exit status, what was printed, weights by name -> their line's fields)."""
+        recipe = self.folder / "recipe.json"
+        recipe.write_text(steps if isinstance(steps, str) else json.dumps({"steps": steps}))
+        self.artifact = self.folder / "model.tenon"
+        done = subprocess.run([native.BUILD / "bin" / "tenon", "compile", model, "-o", self.artifact, "--target=host",
+                               "--factorize", recipe], capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr, {m[1]: m.groups()[1:] for m in REPORT.finditer(done.stdout)}
+
+    def refused(self, model, steps, *words):
+        status, text, _ = self.compile(model, steps)
+        self.assertEqual(status, 1, text)
+        for word in words:
+            self.assertIn(word, text)
+        self.assertFalse(self.artifact.exists(), "something was written")
+
+    def check_product(self, k, n, rows, transposed=False, **budget):
+        weight = decaying(self.random, k, n)
+        gemm = helper.make_node("Gemm", ["x", "w", "b"], ["y"], name="layer", transB=int(transposed))
+        bias = self.random.standard_normal(n).astype(np.float32)
+        model = self.write([gemm], {"w": np.ascontiguousarray(weight.T) if transposed else weight, "b": bias}, k)
+        status, text, report = self.compile(model, [{"do": "low_rank", "weights": ["layer"], **budget}])
+        self.assertEqual(status, 0, text)
+        (fields,) = report.values()
+        self.assertEqual((int(fields[0]), int(fields[1])), (k, n))
+        if fields[2] is None:
+            return None
+        best, error = truncated(weight, int(fields[2]))
+        self.assertAlmostEqual(float(fields[3]), error, delta=0.02 * error + 1e-6)
+        x = self.random.standard_normal((rows, k)).astype(np.float32)
+        found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
+        wanted = x.astype(np.float64) @ best + bias
+        scale = np.abs(x).astype(np.float64) @ np.abs(weight).astype(np.float64) + np.abs(bias)
+        self.assertLess((np.abs(found - wanted) / scale).max(), 1e-6)
+        return int(fields[2]), error, weight
+
+    def test_ranks(self):
+        for k, n, rank, rows in ((64, 48, 5, 7), (48, 65, 16, 1), (33, 17, 1, 3), (129, 63, 20, 65), (96, 96, 47, 2)):
+            for transposed in (False, True):
+                with self.subTest(k=k, n=n, rank=rank, transposed=transposed):
+                    self.assertEqual(self.check_product(k, n, rows, transposed, rank=rank)[0], rank)
+
+    def test_error_budget(self):
+        """The smallest rank that keeps the budget, filled up to whole panels of 16, which cost the same."""
+        for k, n, budget in ((128, 96, 0.3), (96, 160, 0.05), (200, 120, 0.01)):
+            with self.subTest(k=k, n=n, budget=budget):
+                rank, error, weight = self.check_product(k, n, 5, error=budget)
+                self.assertLessEqual(error, budget)
+                self.assertEqual(rank % 16, 0)
+                self.assertGreater(truncated(weight, rank - 16)[1] if rank > 16 else 1, budget)
+
+    def test_no_gain(self):
+        self.assertIsNone(self.check_product(40, 40, 3, rank=20))
+        self.assertIsNone(self.check_product(40, 40, 3, error=0.0))
+        self.assertIsNotNone(self.check_product(40, 40, 3, rank=19))
+
+    def test_matrix_of_zeros(self):
+        model = self.write([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": np.zeros((64, 64), np.float32)}, 64)
+        status, text, report = self.compile(model, [{"do": "low_rank", "weights": ["w"], "error": 0.1}])
+        self.assertEqual(status, 0, text)
+        self.assertEqual(float(report["w"][3]), 0)
+        found = native.outputs(self.artifact, {"x": np.ones((2, 64), np.float32)}, threads=1)["y"]
+        np.testing.assert_array_equal(found, 0)
+
+    def two_layers(self):
+        weights = {"first": decaying(self.random, 64, 96), "second": decaying(self.random, 96, 64)}
+        nodes = [helper.make_node("MatMul", ["x", "first"], ["h"], name="up"), helper.make_node("Relu", ["h"], ["r"]),
+                 helper.make_node("MatMul", ["r", "second"], ["y"], name="down")]
+        return self.write(nodes, weights, 64), weights
+
+    def test_steps_in_order(self):
+        """The first step that names a weight has it; what no step names stays."""
+        model, weights = self.two_layers()
+        status, text, report = self.compile(model, [{"do": "low_rank", "weights": ["fir*"], "rank": 8},
+                                                    {"do": "low_rank", "weights": ["*"], "rank": 16}])
+        self.assertEqual(status, 0, text)
+        self.assertEqual([report["first"][2], report["second"][2]], ["8", "16"])
+        self.assertIn("factorized 2 of 2 weights: 0.01 to 0.00 million", text)
+        x = self.random.standard_normal((9, 64)).astype(np.float32)
+        h = np.maximum(x @ truncated(weights["first"], 8)[0], 0)
+        wanted = h @ truncated(weights["second"], 16)[0]
+        found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
+        np.testing.assert_allclose(found, wanted, atol=2e-6 * np.abs(wanted).max())
+        status, text, report = self.compile(model, [{"do": "low_rank", "weights": ["down"], "rank": 4}])
+        self.assertEqual(list(report), ["second"], text)
+
+    def test_weight_read_elsewhere_stays(self):
+        """A tied embedding: its table would have to stay beside the factors."""
+        table = decaying(self.random, 64, 64)
+        nodes = [helper.make_node("MatMul", ["x", "table"], ["h"]), helper.make_node("Gather", ["table", "which"], ["row"]),
+                 helper.make_node("Add", ["h", "row"], ["y"])]
+        model = self.write(nodes, {"table": table, "which": np.array([3])}, 64)
+        status, text, report = self.compile(model, [{"do": "low_rank", "weights": ["table"], "rank": 4}])
+        self.assertEqual(status, 0, text)
+        self.assertEqual(report["table"][4], "something else reads it too")
+
+    def test_shared_weight_is_factorized_once(self):
+        weight = decaying(self.random, 64, 64)
+        nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Relu", ["h"], ["r"]),
+                 helper.make_node("MatMul", ["r", "w"], ["y"])]
+        status, text, report = self.compile(self.write(nodes, {"w": weight}, 64), [{"do": "low_rank", "weights": ["w"], "rank": 6}])
+        self.assertEqual((status, len(report)), (0, 1), text)
+        best, x = truncated(weight, 6)[0], self.random.standard_normal((3, 64)).astype(np.float32)
+        wanted = np.maximum(x @ best, 0) @ best
+        found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
+        np.testing.assert_allclose(found, wanted, atol=2e-6 * np.abs(wanted).max())
+
+    def test_refusals(self):
+        model, _ = self.two_layers()
+        step = {"do": "low_rank", "weights": ["*"], "rank": 4}
+        self.refused(model, [step | {"do": "sparsify"}], "recipe.json: step 1, do: wanted \"low_rank\", found \"sparsify\"")
+        self.refused(model, [step, step | {"weights": ["third.*"]}],
+                     "step 2, weights: no product has a weight or node called 'third.*'; there are: first, second")
+        self.refused(model, [step | {"rank": 65}], "step 1: weight 'first' (64 x 96): wanted a rank of at most 64, found 65")
+        self.refused(model, [step | {"rank": 0}], "step 1, rank: wanted a number of at least 1, found 0")
+        self.refused(model, [step | {"error": 0.1}], "step 1: wanted one of 'rank' and 'error'")
+        self.refused(model, [{"do": "low_rank", "weights": ["*"], "error": 1.5}], "step 1, error: wanted a number from 0 to below 1")
+        self.refused(model, [step | {"weights": []}], "step 1, weights: wanted a list of patterns, found []")
+        self.refused(model, [step | {"weights": ["[a"]}], "step 1, weights: wanted a pattern")
+        self.refused(model, [step | {"ranks": 3}], "step 1: no field is called 'ranks'")
+        self.refused(model, [], "wanted {\"steps\": [...]} with at least one step")
+        self.refused(model, "{\"steps\": [", "recipe.json")
+        (self.folder / "recipe.json").unlink()
+        done = subprocess.run([native.BUILD / "bin" / "tenon", "compile", model, "--factorize", self.folder / "none.json"],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("none.json: No such file", done.stderr)
+
+    def test_weights_that_are_not_finite_are_refused(self):
+        for bad in (np.nan, np.inf):
+            weight = decaying(self.random, 64, 64)
+            weight[3, 5] = bad
+            model = self.write([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": weight}, 64)
+            self.refused(model, [{"do": "low_rank", "weights": ["w"], "rank": 4}], "weight 'w': wanted finite elements")
+
+
+if __name__ == "__main__":
+    unittest.main()
