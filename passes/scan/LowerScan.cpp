@@ -30,6 +30,7 @@ namespace {
 
 /// Steps of a block: four operands of 64 columns share the first-level cache with a column of the state.
 constexpr int64_t blockSteps = 32;
+constexpr int64_t lineBytes = 64;
 /// Vectors of a state's row in registers, most wanted first.
 constexpr int64_t manyRegisters[] = {4, 5, 3, 6, 2, 1}, fewRegisters[] = {2, 3, 1};
 
@@ -38,6 +39,7 @@ struct Track {
   Value tensor;
   AttentionLayout layout;
   Value head;       ///< Of the tile, once set.
+  Value start;      ///< Of the tile, in the memory its rows come from; null where that is not known.
   int64_t at = 0;   ///< Where a block's rows stand in scratch.
   int64_t row = 0;  ///< Elements of a row there.
   int64_t size = 0; ///< Those that come from the operand.
@@ -204,7 +206,10 @@ private:
           clear(track->at, track->row * blockSteps);
         track->head = shared(track == &query ? head : state, track == &query ? sizes.heads : sizes.states,
                              track->layout.sizeOf('h', shapeOf(track->tensor)));
+        Value source = sourceOf(track->tensor);
+        track->start = startOf(source ? lowering.memoryOf(source) : Value(), track->layout, shapeOf(track->tensor), track->head);
       }
+    resultStart = startOf(lowering.resultMemory(), parsed(op.getLayoutOfResult()), shapeOf(op.getResult()), head);
     if (op.getInitial())
       loadState();
     Value steps = scope.dim(sizes.steps, loc);
@@ -217,6 +222,7 @@ private:
   }
 
   void emitBlock(Value first, Value count) {
+    firstStep = first;
     for (Track *track : {&query, &key, &value, &decay, &rate})
       if (track->tensor)
         stage(*track, first, count);
@@ -313,6 +319,53 @@ private:
   }
 
   //===--------------------------------------------------------------------------===//
+  // Memory ahead of its use
+  //===--------------------------------------------------------------------------===//
+
+  /// What a row is read from: past maps that read it in place.
+  Value sourceOf(Value tensor) {
+    auto map = tensor.getDefiningOp<MapOp>();
+    if (!map)
+      return tensor;
+    auto same = llvm::find_if(map.getInputs(), [&](Value input) { return shapeOf(input) == shapeOf(tensor); });
+    return same == map.getInputs().end() ? Value() : sourceOf(*same);
+  }
+
+  /// Where the tile's first row stands; null where rows are not elements side by side in memory.
+  Value startOf(Value memory, const AttentionLayout &layout, ArrayRef<Dim> shape, Value ofHead) {
+    if (!memory || layout.strideOf('d', shape) != Dim(1) || layout.strideOf('n', shape) == Dim(0))
+      return {};
+    auto along = [&](char role, Value position) { return scope.mul(position, scope.dim(layout.strideOf(role, shape), loc), loc); };
+    return plus(plus(scope.dim(layout.offset(shape), loc), along('b', batch)), along('h', ofHead));
+  }
+
+  void fetchRow(Value tensor, const AttentionLayout &layout, Value memory, Value start, Value row, int64_t size, bool isWrite) {
+    Value from = plus(start, scope.mul(row, scope.dim(layout.strideOf('n', shapeOf(tensor)), loc), loc));
+    int64_t line = lineBytes * 8 / cast<MemRefType>(memory.getType()).getElementTypeBitWidth();
+    for (int64_t d = 0; d < size; d += line)
+      memref::PrefetchOp::create(builder, loc, memory, plus(d, from), isWrite, /*localityHint=*/3, /*isDataCache=*/true);
+  }
+
+  /// Asks for part `part` of what the next block reads and this one writes, `rowsOfPart` rows of each operand.
+  void fetchPart(Value part, int64_t rowsOfPart) {
+    Value last = plus(-1, scope.dim(sizes.steps, loc));
+    for (int64_t r = 0; r < rowsOfPart; ++r) {
+      Value row = plus(firstStep, plus(r, times(part, rowsOfPart)));
+      Value next = scope.minimum(plus(blockSteps, row), last, loc);
+      for (Track *track : {&query, &key, &value, &decay})
+        if (track->start) {
+          bool isValue = track == &value;
+          fetchRow(track->tensor, track->layout, lowering.memoryOf(sourceOf(track->tensor)),
+                   isValue ? plus(track->start, firstColumn) : track->start, next,
+                   isValue ? std::min(columns, vectors * lanes) : track->size, /*isWrite=*/false);
+        }
+      if (resultStart)
+        fetchRow(op.getResult(), parsed(op.getLayoutOfResult()), lowering.resultMemory(), plus(resultStart, firstColumn),
+                 scope.minimum(row, last, loc), std::min(columns, vectors * lanes), /*isWrite=*/true);
+    }
+  }
+
+  //===--------------------------------------------------------------------------===//
   // A block of steps
   //===--------------------------------------------------------------------------===//
 
@@ -330,7 +383,9 @@ private:
       for (int64_t v = 0; v < vectors; ++v)
         store(zero(), outputOf(step, v));
     });
+    int64_t parts = std::max<int64_t>(1, height / rows);
     carry(index(0), index(height), rows, {}, [&](Value row, ValueRange) {
+      fetchPart(builder.createOrFold<arith::DivUIOp>(loc, row, index(rows)), llvm::divideCeil(blockSteps, parts));
       SmallVector<Value> tile;
       for (int64_t r = 0; r < rows; ++r)
         llvm::append_range(tile, eachVector([&](int64_t v) { return load(stateOf(plus(r, row), v)); }));
@@ -383,6 +438,7 @@ private:
       return eachVector([&](int64_t v) { return fma(k, load(stateOf(row, v)), sums[v]); });
     });
     carry(index(0), count, 1, found, [&](Value step, ValueRange found) {
+      fetchPart(step, 1);
       Value factor = op.getDecay() && !op.hasDiagonalDecay() ? factorOf(step, index(0)) : Value();
       Value beta = broadcast(elementOf(*this, rate, step, index(0)));
       SmallVector<Value> written = eachVector([&](int64_t v) {
@@ -432,7 +488,7 @@ private:
   unsigned lanes = 0;
   Value scratch;
   // Of the tile being emitted.
-  Value batch, head, state, firstColumn, columnCount;
+  Value batch, head, state, firstColumn, columnCount, firstStep, resultStart;
 };
 
 } // namespace
