@@ -337,6 +337,23 @@ def ReassociateAttention : Pass<"tenon-reassociate-attention", "::mlir::ModuleOp
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def FoldScanMoves : Pass<"tenon-fold-scan-moves", "::mlir::ModuleOp"> {
+  let summary = "A recurrence reads its operands where they were before being moved";
+  let description = [{
+    ```mlir
+    %r = tenon.reshape %x : tensor<?x1536xf32, …[N, 1536]> -> tensor<1x?x1536xf32, …[1, N, 1536]>
+    %t = tenon.map at %b, %h, %n, %d { load %r[%b, %n, %h * 64 + %d] }
+    %o = tenon.scan … %t … layout ["b h n d", …]
+    ```
+    becomes, of `%x` as `[N, 24, 64]`,
+    ```mlir
+    %o = tenon.scan … %x' … layout ["n h d", …]
+    ```
+    Exact: each element read is the same. So a map that computes an operand stands directly before it again, and is computed
+    where it is read. It does not fire where elements are repeated, computed or chosen by data.
+  }];
+}
+
 def ScanAttention : Pass<"tenon-scan-attention", "::mlir::ModuleOp"> {
   let summary = "Causal linear attention as a recurrence";
   let description = [{

@@ -30,6 +30,7 @@ static void addFuse(OpPassManager &passes) {
   passes.addPass(createRaiseAttention());          // before contractions take in the transposes it explains
   passes.addPass(createRaiseKeep());
   passes.addPass(createFoldAttentionMoves());
+  passes.addPass(createFoldScanMoves());
   passes.addPass(createFuseContractionOperands());
   addMapSimplification(passes);                    // not before attention: it would undo the merging
 }
@@ -51,6 +52,7 @@ static void addLayout(OpPassManager &passes) {
   passes.addPass(createMoveRows());
   passes.addPass(createNormaliseRows());
   passes.addPass(createSinkReshapes());
+  passes.addPass(createFoldScanMoves());           // the reshapes that went behind maps
   passes.addPass(createNarrowProducts());
   addMapSimplification(passes); // what now stands on one form composes
   passes.addPass(createPackWeights());

@@ -18,10 +18,7 @@
 // is less than any chunked form does, whose products within a chunk come on top of reading and writing the state
 // (docs/decisions/0008-scans-by-steps.md). Scratch: the columns of the state and 32 rows of each operand.
 //
-#include "dialects/tenon/AttentionLayout.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "passes/lowering/KernelLowering.h"
+#include "passes/scan/ScanKernel.h"
 
 using namespace mlir;
 
@@ -34,21 +31,9 @@ constexpr int64_t lineBytes = 64;
 /// Vectors of a state's row in registers, most wanted first.
 constexpr int64_t manyRegisters[] = {4, 5, 3, 6, 2, 1}, fewRegisters[] = {2, 3, 1};
 
-/// One operand seen through its layout.
-struct Track {
-  Value tensor;
-  AttentionLayout layout;
-  Value head;       ///< Of the tile, once set.
-  Value start;      ///< Of the tile, in the memory its rows come from; null where that is not known.
-  int64_t at = 0;   ///< Where a block's rows stand in scratch.
-  int64_t row = 0;  ///< Elements of a row there.
-  int64_t size = 0; ///< Those that come from the operand.
-};
-
-class ScanLowering {
+class ScanLowering : ScanKernel {
 public:
-  ScanLowering(KernelLowering &lowering, ScanOp op)
-      : lowering(lowering), op(op), scope(lowering.scope), builder(lowering.builder), loc(lowering.loc) {}
+  ScanLowering(KernelLowering &lowering, ScanOp op) : ScanKernel(lowering, op) {}
 
   FailureOr<KernelGrid> lower() {
     if (failed(readShapes()))
@@ -56,7 +41,7 @@ public:
     carveScratch();
     scratch = scope.function.scratch(builder, loc, real, index(0));
     emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value tile) { emitTile(tile); });
-    return KernelGrid{sizes.batch * sizes.heads * Dim(panels), Dim(scratchElements * int64_t(real.getIntOrFloatBitWidth() / 8))};
+    return KernelGrid{sizes.batch * sizes.heads * Dim(panels), scratchBytes()};
   }
 
 private:
@@ -65,23 +50,12 @@ private:
   //===--------------------------------------------------------------------------===//
 
   LogicalResult readShapes() {
-    sizes = op.getSizes();
     if (!sizes.depth.constant() || !sizes.valueDepth.constant())
       return op.emitOpError("wants constant depths, found ") << sizes.depth.str() << " and " << sizes.valueDepth.str();
     depth = *sizes.depth.constant();
     columns = *sizes.valueDepth.constant();
-    real = op.getStateType();
-    lanes = lowering.lanesOf(real);
     chooseTile();
-    Track *tracks[] = {&query, &key, &value, op.getDecay() ? &decay : &rate, &rate};
-    for (auto [number, input] : llvm::enumerate(op.getInputs()))
-      *tracks[number] = {input, parsed(op.getLayout(number))};
     return success();
-  }
-
-  static AttentionLayout parsed(StringRef text) {
-    std::string error;
-    return *AttentionLayout::parse(text, error, "");
   }
 
   /// As few vectors as hold the columns, in tiles that leave registers for a row of each operand.
@@ -122,44 +96,12 @@ private:
     outputAt = carve(blockSteps * width);
   }
 
-  int64_t carve(int64_t elements) {
-    int64_t at = scratchElements;
-    scratchElements += llvm::alignTo(elements, 16);
-    return at;
-  }
-  void carveRows(Track &track, int64_t row, int64_t size, int64_t count) {
-    track.at = carve(row * count);
-    track.row = row;
-    track.size = size;
-  }
-
   //===--------------------------------------------------------------------------===//
   // Small words
   //===--------------------------------------------------------------------------===//
 
-  Value index(int64_t value) { return scope.index(value, loc); }
-  Value plus(Value a, Value b) { return scope.add(a, b, loc); }
-  Value plus(int64_t a, Value b) { return scope.add(index(a), b, loc); }
-  Value times(Value a, int64_t b) { return scope.mul(a, index(b), loc); }
-  VectorType vectorType() { return VectorType::get({int64_t(lanes)}, real); }
-  Value load(Value at) { return vector::LoadOp::create(builder, loc, vectorType(), scratch, at); }
-  void store(Value vector, Value at) { vector::StoreOp::create(builder, loc, vector, scratch, at); }
-  /// The element at `at` of scratch, in every lane.
-  Value broadcast(Value at) {
-    return vector::BroadcastOp::create(builder, loc, vectorType(), memref::LoadOp::create(builder, loc, scratch, at));
-  }
-  Value zero() { return arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType())); }
-  Value fma(Value a, Value b, Value c) { return math::FmaOp::create(builder, loc, a, b, c); }
-  Value product(Value a, Value b) { return arith::MulFOp::create(builder, loc, a, b); }
   Value stateOf(Value row, int64_t vector) { return plus(stateAt + vector * lanes, times(row, vectors * lanes)); }
   Value outputOf(Value step, int64_t vector) { return plus(outputAt + vector * lanes, times(step, vectors * lanes)); }
-  static Value elementOf(ScanLowering &self, const Track &track, Value step, Value column) {
-    return self.plus(self.plus(track.at, self.times(step, track.row)), column);
-  }
-  SmallVector<Value> carry(Value begin, Value end, int64_t step, ArrayRef<Value> start,
-                           function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-    return emitCarryingLoop(scope, loc, begin, end, step, start, body);
-  }
   SmallVector<Value> eachVector(function_ref<Value(int64_t)> make) {
     return llvm::map_to_vector(llvm::seq<int64_t>(vectors), make);
   }
@@ -205,18 +147,14 @@ private:
         if (track->row != track->size)
           clear(track->at, track->row * blockSteps);
         track->head = shared(track == &query ? head : state, track == &query ? sizes.heads : sizes.states,
-                             track->layout.sizeOf('h', shapeOf(track->tensor)));
+                             track->heads());
         Value source = sourceOf(track->tensor);
         track->start = startOf(source ? lowering.memoryOf(source) : Value(), track->layout, shapeOf(track->tensor), track->head);
       }
     resultStart = startOf(lowering.resultMemory(), parsed(op.getLayoutOfResult()), shapeOf(op.getResult()), head);
     if (op.getInitial())
       loadState();
-    Value steps = scope.dim(sizes.steps, loc);
-    carry(index(0), steps, blockSteps, {}, [&](Value first, ValueRange) {
-      emitBlock(first, scope.minimum(index(blockSteps), scope.sub(steps, first, loc), loc));
-      return SmallVector<Value>();
-    });
+    forEachBlock(blockSteps, [&](Value first, Value count) { emitBlock(first, count); });
     if (op.getFinal())
       storeState();
   }
@@ -239,15 +177,6 @@ private:
   // Between memory and scratch
   //===--------------------------------------------------------------------------===//
 
-  static LaneValue lanesOf(RegionEmitter &emitter, Value value) {
-    return emitter.getLanes() == 1 ? LaneValue::uniform(value, true) : LaneValue::varying(value);
-  }
-
-  /// An element of a tensor as one of the state's type.
-  Value read(RegionEmitter &emitter, Value tensor, ArrayRef<LaneValue> at) {
-    return convertFloat(builder, loc, emitter.materialise(lowering.reader(tensor, emitter)(at)), real);
-  }
-
   LaneValue columnAt(const LaneValue &j) {
     LaneValue column = j;
     column.value = plus(firstColumn, j.value);
@@ -259,14 +188,8 @@ private:
     bool isValue = &track == &value;
     emitLoop(scope, loc, index(0), count, [&](Value step) {
       emitLaneLoop(scope, loc, isValue ? columnCount : index(track.size), lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
-        SmallVector<LaneValue> at;
-        for (auto [role, fixed] : llvm::zip(track.layout.roles, track.layout.fixed))
-          at.push_back(role == 'b'   ? LaneValue::uniform(batch)
-                       : role == 'h' ? LaneValue::uniform(track.head)
-                       : role == 'n' ? LaneValue::uniform(plus(first, step))
-                       : role == 'd' ? (isValue ? columnAt(j) : j)
-                                     : LaneValue::uniform(index(fixed)));
-        emitter.store(lanesOf(emitter, read(emitter, track.tensor, at)), scratch, elementOf(*this, track, step, j.value));
+        Value element = read(emitter, track, LaneValue::uniform(track.head), plus(first, step), isValue ? columnAt(j) : j);
+        emitter.store(lanesOf(emitter, element), scratch, placeOf(track, step, j.value));
       });
     });
   }
@@ -288,33 +211,17 @@ private:
   }
 
   void storeState() {
-    Type element = tenon::elementOf(op.getFinal());
-    SmallVector<Value> strides = scope.strides(shapeOf(op.getFinal()), loc);
     forEachOfState([&](RegionEmitter &emitter, ArrayRef<LaneValue> at, Value here) {
-      Value offset = index(0);
-      for (auto [place, stride] : llvm::zip(at, strides))
-        offset = plus(offset, scope.mul(place.value, stride, loc));
-      Value value = emitter.materialise(emitter.loadConsecutive(scratch, here));
-      emitter.store(lanesOf(emitter, convertFloat(builder, loc, value, element)), lowering.resultMemory(1), offset);
+      finishState(emitter, at, emitter.materialise(emitter.loadConsecutive(scratch, here)));
     });
   }
 
   /// Row `step` of the block is row `n` of the result.
   void storeRow(Value step, Value n) {
-    AttentionLayout layout = parsed(op.getLayoutOfResult());
-    Shape shape = shapeOf(op.getResult());
-    SmallVector<Value> strides = scope.strides(shape, loc);
-    Type element = tenon::elementOf(op.getResult());
-    bool isSideBySide = layout.strideOf('d', shape) == Dim(1);
+    bool isSideBySide = parsed(op.getLayoutOfResult()).strideOf('d', shapeOf(op.getResult())) == Dim(1);
     emitLaneLoop(scope, loc, columnCount, isSideBySide ? lanes : 1, [&](RegionEmitter &emitter, const LaneValue &j) {
-      SmallVector<LaneValue> at;
-      Value offset = index(0);
-      for (auto [role, stride] : llvm::zip(layout.roles, strides)) {
-        at.push_back(role == 'd' ? columnAt(j) : LaneValue::uniform(role == 'b' ? batch : role == 'h' ? head : n));
-        offset = plus(offset, scope.mul(at.back().value, stride, loc));
-      }
       Value sum = emitter.materialise(emitter.loadConsecutive(scratch, plus(outputOf(step, 0), j.value)));
-      lowering.finish(emitter, at, offset, lanesOf(emitter, convertFloat(builder, loc, sum, element)));
+      finish(emitter, LaneValue::uniform(head), n, columnAt(j), sum);
     });
   }
 
@@ -371,11 +278,8 @@ private:
 
   /// The factor of row `row` at `step`, in every lane.
   Value factorOf(Value step, Value row) {
-    return broadcast(elementOf(*this, decay, step, op.hasDiagonalDecay() ? row : index(0)));
+    return broadcast(placeOf(decay, step, op.hasDiagonalDecay() ? row : index(0)));
   }
-
-  /// S = a S + k w, for one vector.
-  Value advance(Value old, Value factor, Value key, Value w) { return fma(key, w, factor ? product(factor, old) : old); }
 
   /// Without a rate: R rows over all steps of the block, then the next R.
   void accumulate(Value count) {
@@ -398,14 +302,14 @@ private:
   }
 
   SmallVector<Value> takeStep(Value step, Value row, ValueRange tile) {
-    SmallVector<Value> input = eachVector([&](int64_t v) { return load(elementOf(*this, value, step, index(v * lanes))); });
+    SmallVector<Value> input = eachVector([&](int64_t v) { return load(placeOf(value, step, index(v * lanes))); });
     SmallVector<Value> output = eachVector([&](int64_t v) { return load(outputOf(step, v)); });
     SmallVector<Value> next;
     Value common = op.getDecay() && !op.hasDiagonalDecay() ? factorOf(step, row) : Value();
     for (int64_t r = 0; r < rows; ++r) {
       Value here = plus(r, row);
       Value factor = op.hasDiagonalDecay() ? factorOf(step, here) : common;
-      Value k = broadcast(elementOf(*this, key, step, here)), q = broadcast(elementOf(*this, query, step, here));
+      Value k = broadcast(placeOf(key, step, here)), q = broadcast(placeOf(query, step, here));
       for (int64_t v = 0; v < vectors; ++v) {
         next.push_back(advance(tile[r * vectors + v], factor, k, input[v]));
         output[v] = fma(q, next.back(), output[v]);
@@ -420,9 +324,7 @@ private:
   void decayKeys(Value count) {
     emitLoop(scope, loc, index(0), count, [&](Value step) {
       emitLoop(scope, loc, index(0), index(depth), [&](Value d) {
-        auto element = [&](Track &track) -> Value {
-          return memref::LoadOp::create(builder, loc, scratch, elementOf(*this, track, step, d));
-        };
+        auto element = [&](Track &track) { return loadScalar(placeOf(track, step, d)); };
         memref::StoreOp::create(builder, loc, product(element(key), element(decay)), scratch, lookupOf(step, d));
       });
     });
@@ -440,10 +342,10 @@ private:
     carry(index(0), count, 1, found, [&](Value step, ValueRange found) {
       fetchPart(step, 1);
       Value factor = op.getDecay() && !op.hasDiagonalDecay() ? factorOf(step, index(0)) : Value();
-      Value beta = broadcast(elementOf(*this, rate, step, index(0)));
+      Value beta = broadcast(placeOf(rate, step, index(0)));
       SmallVector<Value> written = eachVector([&](int64_t v) {
         Value old = factor ? product(factor, found[v]) : found[v];
-        Value wanted = load(elementOf(*this, value, step, index(v * lanes)));
+        Value wanted = load(placeOf(value, step, index(v * lanes)));
         return product(beta, arith::SubFOp::create(builder, loc, wanted, old));
       });
       return walkColumns(step, factor, written);
@@ -458,7 +360,7 @@ private:
       for (int64_t r = 0; r < rows; ++r) {
         Value here = plus(r, row);
         Value factor = op.hasDiagonalDecay() ? factorOf(step, here) : common;
-        Value k = broadcast(elementOf(*this, key, step, here)), q = broadcast(elementOf(*this, query, step, here));
+        Value k = broadcast(placeOf(key, step, here)), q = broadcast(placeOf(query, step, here));
         Value ahead = broadcast(lookupOf(plus(1, step), here));
         for (int64_t v = 0; v < vectors; ++v) {
           Value moved = advance(load(stateOf(here, v)), factor, k, written[v]);
@@ -474,25 +376,18 @@ private:
     return SmallVector<Value>(ArrayRef<Value>(sums).drop_front(vectors));
   }
 
-  KernelLowering &lowering;
-  ScanOp op;
-  KernelScope &scope;
-  OpBuilder &builder;
-  Location loc;
-
-  ScanOp::Sizes sizes;
-  Track query, key, value, decay, rate;
-  Type real;
-  int64_t depth = 0, columns = 0, height = 0, rows = 1, vectors = 1, panels = 1, scratchElements = 0;
+  int64_t depth = 0, columns = 0, height = 0, rows = 1, vectors = 1, panels = 1;
   int64_t stateAt = 0, outputAt = 0, lookupAt = 0;
-  unsigned lanes = 0;
-  Value scratch;
   // Of the tile being emitted.
-  Value batch, head, state, firstColumn, columnCount, firstStep, resultStart;
+  Value head, state, firstColumn, columnCount, firstStep, resultStart;
 };
 
 } // namespace
 
-FailureOr<KernelGrid> lowerScan(KernelLowering &lowering, ScanOp scan) { return ScanLowering(lowering, scan).lower(); }
+FailureOr<KernelGrid> lowerScan(KernelLowering &lowering, ScanOp scan) {
+  if (std::optional<KernelGrid> grid = lowerChannelScan(lowering, scan))
+    return *grid;
+  return ScanLowering(lowering, scan).lower();
+}
 
 } // namespace tenon

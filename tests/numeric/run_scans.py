@@ -217,5 +217,67 @@ class ScanTest(unittest.TestCase):
             compare(outputs["y"], oracle(np.float64), oracle(np.float32), f"{level} {threads} thread(s)")
 
 
+class ChannelTest(unittest.TestCase):
+    """One column for each of many heads: lanes along the heads."""
+
+    def check(self, depth, heads, factors="map", steps=(0, 1, 15, 16, 17, 37), query="b n d", initial=True):
+        x, rows, a = tensor("B", "N", heads), tensor("B", "N", depth), tensor("B", "N", heads, depth)
+        state, rates = tensor("B", heads, depth, 1), tensor(heads, depth)
+        inputs = {"x": x, "k": rows, "q": rows if query == "b n d" else a, "s": state}
+        layouts = [query, "b n d", "b n h"]
+        body, decay = "", ""
+        if factors == "map":
+            inputs |= {"t": x, "r": rates}
+            body = (f"  %f = tenon.map %u = %t, %w = %r at %b, %n, %h, %d : ({x}, {rates}) -> {a} = "
+                    "exp(0.0 - %u[%b, %n, %h] / %w[%h, %d])\n")
+            decay, layouts = f" decay (%f : {a})", layouts + ["b n h d"]
+        elif factors == "heads":
+            inputs["t"] = x
+            decay, layouts = f" decay (%t : {x})", layouts + ["b n h"]
+        start = f" from (%s : {state})" if initial else ""
+        body += (f"  %y, %z = tenon.scan %q, %k, %x{decay}{start} layout [{', '.join(f'{chr(34)}{l}{chr(34)}' for l in layouts + ['b n h'])}]"
+                 f" : {inputs['q']}, {rows}, {x} -> {x}, {state}\n")
+        program = Program(entry(inputs, {"y": x, "z": state}, body, {"B": (0, 4), "N": (0, 256)}))
+        rng = np.random.default_rng(depth + heads)
+        for n in steps:
+            shapes = {"x": (2, n, heads), "k": (2, n, depth), "q": (2, n, depth) if query == "b n d" else (2, n, heads, depth),
+                      "s": (2, heads, depth, 1)}
+            given = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+            if "t" in inputs:
+                given["t"] = rng.uniform(0.1, 0.9, (2, n, heads)).astype(np.float32)
+            if "r" in inputs:
+                given["r"] = rng.uniform(0.5, 4, (heads, depth)).astype(np.float32)
+
+            def oracle(kind):
+                g = {name: array.astype(kind) for name, array in given.items()}
+                decay = np.exp(-g["t"][..., None] / g["r"]) if factors == "map" else g["t"][..., None] if factors == "heads" else None
+                by_heads = lambda rows: rows[:, None] if rows.ndim == 3 else rows.transpose(0, 2, 1, 3)
+                start = g["s"] if initial else np.zeros((2, heads, depth, 1), kind)
+                y, z = recurrence(by_heads(g["q"]), by_heads(g["k"]), g["x"].transpose(0, 2, 1)[..., None], start,
+                                  None if decay is None else decay.transpose(0, 2, 1, 3))
+                return {"y": y[..., 0].transpose(0, 2, 1), "z": z}
+
+            wanted, plain = oracle(np.float64), oracle(np.float32)
+            for level, threads, outputs in program.run(given):
+                for name in wanted:
+                    compare(outputs[name], wanted[name], plain[name], f"{name} N={n} {depth} x {heads} {level} {threads} thread(s)")
+
+    def test_factors_by_states(self):
+        """Squares of heads and states, with remainders of both."""
+        for depth, heads in ((16, 32), (16, 40), (5, 7), (24, 17), (64, 16)):
+            self.check(depth, heads)
+
+    def test_factors_by_heads(self):
+        self.check(1, 33, "heads")
+        self.check(6, 16, "heads", initial=False)
+
+    def test_no_factors(self):
+        self.check(7, 20, None)
+
+    def test_queries_of_heads(self):
+        """They lie by states, which only factors may: the other lowering."""
+        self.check(4, 6, query="b n h d")
+
+
 if __name__ == "__main__":
     unittest.main()
