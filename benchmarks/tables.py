@@ -110,7 +110,19 @@ def beside_torch(names):
     return rows(["model", "threads", "Tenon", "torch.compile", "against it"], body)
 
 
-KINDS = {"models": models, "summary": summary, "beside-torch": beside_torch}
+def scans(names):
+    """A row for each recurrence and length: Tenon, and the best of PyTorch's forms, eager and compiled."""
+    body = []
+    for case in (case for name in names for case in read(name)["cases"]):
+        medians = {engine: statistics.median(times) for engine, times in case["milliseconds"].items()}
+        ours = medians["tenon"]
+        best = [min((ms for e, ms in medians.items() if e.startswith(kind)), default=None) for kind in ("eager", "compiled")]
+        shown = [f"{three_digits(ms)} ({ms / ours:.1f}x)" if ms else "" for ms in best]
+        body.append([case["case"], str(case["steps"]), str(case["threads"]), three_digits(ours), *shown])
+    return rows(["recurrence", "steps", "threads", "Tenon", "PyTorch, eager", "torch.compile"], body)
+
+
+KINDS = {"scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch}
 
 
 def written(text):
