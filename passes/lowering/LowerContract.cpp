@@ -24,6 +24,8 @@ namespace {
 
 /// In words along k (MicroKernel.h): f32, or pairs of bf16.
 struct PanelLowering {
+  static constexpr int64_t mostColumnsInPlace = 192;
+
   PanelLowering(KernelLowering &lowering, ContractOp op) : lowering(lowering), op(op) {}
 
   KernelLowering &lowering;
@@ -157,9 +159,15 @@ struct PanelLowering {
     body(emitter, LaneValue::linear(loop.getInductionVar()));
   }
 
+  /// Copying rows pays where many panels meet them.
+  bool rowsMayStay() {
+    return !isPaired && lowering.memoryOf(op.getLhs()) && RowsInPlace::mayBeApart(depth) && columns <= mostColumnsInPlace;
+  }
+
   KernelGrid lower() {
     Dim panels = result[1].ceilDiv(Dim(RegisterTile::panelWidth));
-    int64_t floats = packedProductScratch(blocking, words);
+    bool isInPlace = rowsMayStay();
+    int64_t floats = isInPlace ? inPlaceProductScratch(blocking) : packedProductScratch(blocking, words);
     PackedProduct product;
     product.tile = tile();
     product.blocking = blocking;
@@ -174,6 +182,8 @@ struct PanelLowering {
     product.loadRow = [&](OpBuilder &, Location, Value row, Value kBegin, Value kCount, Value to, Value toOffset) {
       loadRow(row, kBegin, kCount, to, toOffset);
     };
+    if (isInPlace)
+      product.rowsInPlace = {lowering.memoryOf(op.getLhs()), scope.index(0, loc), scope.index(depth, loc)};
     product.epilogue = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) { finishPiece(piece); };
     product.touched = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) { return touchedRows(piece); };
     emitPackedProduct(builder, loc, scope.function.function()->getParentOfType<ModuleOp>(), product);

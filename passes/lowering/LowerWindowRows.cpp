@@ -109,7 +109,8 @@ private:
     PackedProduct inner;
     inner.b = elements;
     inner.bOffset = index(0);
-    inner.inPlace = {table, lowering.memoryOf(product.op.getLhs()), filtersAt(), index(depth)};
+    inner.table = table;
+    inner.rowsInPlace = {lowering.memoryOf(product.op.getLhs()), filtersAt(), index(depth)};
     inner.epilogue = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) { finishPiece(piece); };
     inner.touched = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) -> SmallVector<TileRows, 2> {
       Value at = mul(piece.panel, index(RegisterTile::panelWidth)), row = divide(at, dim(pitch()));
@@ -172,8 +173,7 @@ std::optional<RowsChunk> chooseRowsChunk(const WindowProduct &product, int64_t f
   auto floatsOf = [&](RowsChunk chunk) {
     return read.channels * phases * (chunk.rows + reachOf(rows)) * (chunk.columns + reachOf(columns));
   };
-  // Filters are read in place: rows 4 KB apart would share a set of the cache.
-  if (taps == 1 || read.channels * taps % 512 == 0)
+  if (taps == 1 || !RowsInPlace::mayBeApart(read.channels * taps))
     return std::nullopt;
   if (isFlat) {
     RowsChunk chunk{1, std::min(columns.positions.constant().value_or(columnChunk), columnChunk)};

@@ -286,7 +286,7 @@ Value RowSplit::firstRowOf(OpBuilder &builder, Location loc, Value tileIndex) co
 
 namespace {
 /// Arguments of the shared function, in order; those from NextOffset on only where the
-/// family fetches ahead, and behind them all its table, the offset in it and the distance of A's rows.
+/// family fetches ahead, and behind them all the distance of rows in place, the table and the offset in it.
 enum TileArgument {
   ABase, AOffset, BBase, BOffset, PanelStride, CBase, COffset, Height, Panels, K, Accumulate,
   NextOffset, NextStep, AfterRows, WrittenBase, WrittenOffset, WrittenStride, ReadBase, ReadOffset, ReadStride
@@ -329,12 +329,14 @@ private:
                 builder.getIndexAttr(strides.aK)};
     TilePanels b{arguments[BBase], at.add(arguments[BOffset], at.mul(panel, arguments[PanelStride])),
                  arguments[PanelStride], builder.getIndexAttr(strides.bK)};
+    ValueRange more = arguments;
     if (strides.hasTable) {
-      ValueRange more = arguments.take_back(3);
-      b.table = more[0];
-      b.tableOffset = more[1];
-      a.rowStride = more[2];
+      b.table = more[more.size() - 2];
+      b.tableOffset = more.back();
+      more = more.drop_back(2);
     }
+    if (strides.rowsInPlace)
+      a.rowStride = more.back();
     TileOutput c{arguments[CBase], at.add(arguments[COffset], at.mul(panel, RegisterTile::panelWidth)),
                  builder.getIndexAttr(strides.cRow)};
     emitTileProduct(builder, loc, tile, height, panels, a, b, arguments[K], c, arguments[Accumulate],
@@ -397,7 +399,7 @@ static void emitWholeTiles(OpBuilder &builder, Location loc, const RegisterTile 
 }
 
 TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const Strides &strides) {
-  std::string name = ("tile_" + Twine(tile.rows) + "_a" + (strides.hasTable ? Twine("n") : Twine(strides.aRow)) + "_b" +
+  std::string name = ("tile_" + Twine(tile.rows) + "_a" + (strides.rowsInPlace ? Twine("n") : Twine(strides.aRow)) + "_b" +
                       Twine(strides.bK) + "_c" + Twine(strides.cRow) + (strides.aK == 1 ? "" : "_k" + Twine(strides.aK).str()) +
                       (strides.fetchesAhead ? "" : "_near") + (strides.hasTable ? "_table" : "") + stepName(tile.step))
                          .str();
@@ -410,8 +412,10 @@ TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const 
   SmallVector<Type> types{view, index, view, index, index, view, index, index, index, index, builder.getI1Type()};
   if (strides.fetchesAhead)
     types.append({index, index, index, view, index, index, view, index, index});
+  if (strides.rowsInPlace)
+    types.push_back(index);
   if (strides.hasTable)
-    types.append({MemRefType::get({ShapedType::kDynamic}, builder.getI64Type()), index, index});
+    types.append({MemRefType::get({ShapedType::kDynamic}, builder.getI64Type()), index});
   auto type = builder.getFunctionType(types, {});
   auto function = func::FuncOp::create(builder, loc, name, type);
   function.setPrivate();
@@ -451,12 +455,14 @@ void TileFunction::call(OpBuilder &builder, Location loc, const Arguments &argum
   const Arguments &x = arguments;
   SmallVector<Value> operands{x.a,      x.aOffset, x.b,      x.bOffset, x.panelStride, x.c,
                               x.cOffset, x.height,  x.panels, x.k,       x.accumulate};
-  if (fetchesAhead) {
+  if (strides.fetchesAhead) {
     operands.append({x.nextOffset ? x.nextOffset : x.bOffset, x.nextStep ? x.nextStep : x.k});
     appendAfter(builder, loc, x, operands);
   }
-  if (hasTable)
-    operands.append({x.table, x.tableOffset, x.aRow});
+  if (strides.rowsInPlace)
+    operands.push_back(x.aRow);
+  if (strides.hasTable)
+    operands.append({x.table, x.tableOffset});
   func::CallOp::create(builder, loc, function, operands);
 }
 

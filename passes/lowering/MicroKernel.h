@@ -148,9 +148,8 @@ public:
     int64_t cRow;   // elements between rows of C
     int64_t aK = 1; // elements between k steps of A
     bool fetchesAhead = true; // B comes from memory: fetch what the next call reads
-    /// k steps of B are where a table says, rows of A as far apart as the call says; only what is touched after a call
-    /// is fetched.
-    bool hasTable = false;
+    bool rowsInPlace = false; // rows of A are as far apart as the call says, instead of aRow
+    bool hasTable = false;    // k steps of B are where a table says; only what is touched after a call is fetched
   };
 
   /// Tiles up to this height leave the memory to the second-level cache.
@@ -175,15 +174,15 @@ public:
     /// where the family fetches ahead, and only by tall tiles.
     llvm::SmallVector<TileRows, 2> after;
     mlir::Value table, tableOffset; ///< Where the family has one, as in TilePanels.
-    mlir::Value aRow;               ///< Index, beside a table.
+    mlir::Value aRow;               ///< Index: where rows are in place.
   };
   void call(mlir::OpBuilder &builder, mlir::Location loc, const Arguments &arguments) const;
 
 private:
   TileFunction(mlir::func::FuncOp function, const Strides &strides)
-      : function(function), fetchesAhead(strides.fetchesAhead), hasTable(strides.hasTable) {}
+      : function(function), strides(strides) {}
   mlir::func::FuncOp function;
-  bool fetchesAhead, hasTable;
+  Strides strides;
 };
 
 } // namespace tenon

@@ -108,7 +108,7 @@ public:
     blocks = RowSplit::create(builder, loc, product.rows, blocking.rowBlock);
     slabs = RowSplit::create(builder, loc, index.ceilDiv(product.k, kUnit), blocking.kSlab / kUnit);
     slabCount = slabs.count;
-    panelStride = product.inPlace ? index.constant(RegisterTile::panelWidth)
+    panelStride = product.table ? index.constant(RegisterTile::panelWidth)
                                 : index.mul(product.k, RegisterTile::panelWidth);
     if (product.slabs) {
       // Sums of nothing are zeros, which a slab of no steps gives.
@@ -125,7 +125,7 @@ private:
     bool isTurned = product.slabs && product.slabs->isTurned;
     return {isTurned ? 1 : blocking.aPitch(), RegisterTile::panelWidth, blocking.cPitch(),
             isTurned ? blocking.turnedPitch() : 1, /*fetchesAhead=*/!product.tile.takesWholeTiles(),
-            /*hasTable=*/product.inPlace.has_value()};
+            product.rowsInPlace.has_value(), /*hasTable=*/bool(product.table)};
   }
 
   /// Slabs are cut at whole lines of A.
@@ -160,7 +160,7 @@ private:
     auto either = [&](Value a, Value b) { return arith::OrIOp::create(builder, loc, a, b); };
     Value isNewBlock = either(isFirst, index.equal(group, index.constant(0)));
     if (!product.slabs) {
-      if (!product.inPlace)
+      if (!product.rowsInPlace)
         emitIf(builder, loc, isNewBlock, [&](OpBuilder &inner) { emitCopies(inner, tile); });
       forEachSlab(builder, [&](OpBuilder &inner, const Slab &slab) { emitSlab(inner, tile, slab); });
       return;
@@ -253,7 +253,7 @@ private:
     IndexMath index{builder, loc};
     if (product.slabs)
       return index.add(index.mul(panel, panelStride), panelsAt(blocking));
-    Value inPanel = product.inPlace ? index.constant(0) : index.mul(kBegin, RegisterTile::panelWidth);
+    Value inPanel = product.table ? index.constant(0) : index.mul(kBegin, RegisterTile::panelWidth);
     Value all = index.add(tile.firstPanel, panel);
     return index.add(product.bOffset, index.add(index.mul(all, panelStride), inPanel));
   }
@@ -271,7 +271,7 @@ private:
     };
     Value moreSlabs = isBelow(nextSlab, slabs.count), morePanels = isBelow(nextPanel, tile.panelCount);
     Value sameSlab = bOffset(builder, tile, nextPanel, slab.begin);
-    if (product.slabs || product.inPlace)
+    if (product.slabs || product.table)
       return sameSlab;
     Value wrapped = bOffset(builder, tile, index.constant(0), index.add(slab.begin, slab.count));
     Value following = bOffset(builder, tile, tile.panelCount, index.constant(0));
@@ -301,13 +301,14 @@ private:
     x.accumulate = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, slab.number, index.constant(0));
     PackedProduct::Piece piece{index.add(tile.firstRow, row), x.height,  globalPanel,      x.panels, x.c,
                                x.cOffset,                     blocking.cPitch()};
-    if (const auto &direct = product.inPlace) {
-      x.a = direct->a;
-      x.aOffset = index.add(index.add(direct->aOffset, slab.begin), index.mul(index.add(tile.firstRow, row), direct->aRow));
-      x.aRow = direct->aRow;
-      x.table = direct->table;
-      x.tableOffset = slab.begin;
+    if (const auto &inPlace = product.rowsInPlace) {
+      x.a = inPlace->memory;
+      x.aOffset = index.add(index.add(inPlace->offset, slab.begin),
+                            index.mul(index.add(tile.firstRow, row), inPlace->pitch));
+      x.aRow = inPlace->pitch;
     }
+    x.table = product.table;
+    x.tableOffset = slab.begin;
     if (product.touched)
       x.after = product.touched(builder, loc, piece);
     family.call(builder, loc, x);

@@ -86,20 +86,22 @@ struct ProductSlabs {
       loadPanels;
 };
 
-/// Operands that are read where they are. Rows of A should not be a multiple of 4 KB apart.
-struct ProductInPlace {
-  mlir::Value table;      // memref<?xi64>: element (k, column) of B is at bOffset + table[k] + column of b
-  mlir::Value a, aOffset; // memref<?xf32>, index: element (row, k) of A is at aOffset + row * aRow + k
-  mlir::Value aRow;       // index
+/// Rows of A that are read where they are: element (row, k) is at offset + row * pitch + k.
+struct RowsInPlace {
+  mlir::Value memory, offset, pitch; // memref<?xf32>, index
+
+  /// Rows 4 KB apart would share a set of the first-level cache.
+  static bool mayBeApart(int64_t elements) { return elements % 1024 != 0; }
 };
 
 struct PackedProduct {
   RegisterTile tile;
   ProductBlocking blocking;
   mlir::Value rows, panels, k; // index: M, ceil(N / 16), K in words; whole tiles where the tile takes only those
-  // One of these, or B in panels, and `loadRow` brings A's rows.
-  std::optional<ProductSlabs> slabs;
-  std::optional<ProductInPlace> inPlace;
+  std::optional<ProductSlabs> slabs;      // brings both operands; else B is in memory
+  std::optional<RowsInPlace> rowsInPlace; // else `loadRow` brings A's rows
+  mlir::Value table;                      // memref<?xi64>: element (k, column) of B is at bOffset + table[k] + column;
+                                          // null: B is in panels
   mlir::Value b, bOffset;      // memref<?xf32>, index: the first panel
   mlir::Value scratch;         // memref<?xf32> of scratchFloats() elements, on a cache line
   mlir::Value firstTile, lastTile;
@@ -132,7 +134,7 @@ mlir::Value packedProductGrid(mlir::OpBuilder &builder, mlir::Location loc, cons
 int64_t packedProductScratch(const ProductBlocking &blocking, int64_t k);
 /// The same where operands come slab by slab, however long the sums are.
 int64_t slabProductScratch(const ProductBlocking &blocking);
-/// The same where operands are read where they are.
+/// The same where rows are in place.
 int64_t inPlaceProductScratch(const ProductBlocking &blocking);
 
 /// Emits the tiles [firstTile, lastTile) at `builder`. Adds the shared tile

@@ -130,7 +130,31 @@ FLIP = """%y = tenon.map %a = %x at %i, %j, %k : ({x}) -> {y} {{
     tenon.yield %v : f32
   }}"""
 
+# The second half negated, then the first: two pieces of a row, between which every comparison is the same.
+TURN = """%y = tenon.map %a = %x at %i, %j, %k : ({x}) -> {y} {{
+    %zero = arith.constant 0 : index
+    %h = arith.constant HALF : index
+    %low = arith.cmpi slt, %k, %h : index
+    %up = arith.addi %k, %h : index
+    %behind = arith.select %low, %up, %zero : index
+    %u = tenon.load %a[%i, %j, %behind] : {x}
+    %n = arith.negf %u : f32
+    %down = arith.subi %k, %h : index
+    %high = arith.cmpi sge, %down, %zero : index
+    %before = arith.select %high, %down, %zero : index
+    %w = tenon.load %a[%i, %j, %before] : {x}
+    %v = arith.select %low, %n, %w : f32
+    tenon.yield %v : f32
+  }}"""
+
+
+def turn(half):
+    return Case({"x": ("B", "N", 2 * half)}, ("B", "N", 2 * half), TURN.replace("HALF", str(half)),
+                lambda x: np.concatenate([-x[..., half:], x[..., :half]], -1))
+
+
 CASES = {
+    "turned_halves": turn(35), "turned_halves_of_vectors": turn(32), "turned_short_halves": turn(3),
     "linear": linear(24, 40), "linear_one_column": linear(7, 1), "linear_depth_one": linear(1, 65),
     "linear_odd": linear(129, 63), "linear_wide": linear(65, 300), "linear_deep": linear(1500, 17),
     "linear_transposed": Case({"x": ("B", "N", 24), "w": (33, 24)}, ("B", "N", 33),

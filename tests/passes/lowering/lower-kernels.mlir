@@ -85,4 +85,43 @@ tenon.kernel @outer(%a: tensor<9xf32>, %b: tensor<7xf32>) -> tensor<9x7xf32> {
   %s = tenon.contract "m, n -> m n" %a, %b : (tensor<9xf32>, tensor<7xf32>) -> tensor<9x7xf32>
   tenon.return %s : tensor<9x7xf32>
 }
+
+// Two pieces of a row in which the comparisons are decided: neighbours. Pieces shorter than a vector stay one.
+// CHECK-LABEL: func.func @turn_64
+// CHECK-NOT: vector.gather
+// CHECK-COUNT-2: vector.store
+// CHECK-LABEL: func.func @turn_16
+// CHECK: vector.gather
+tenon.kernel @turn_64(%x: tensor<?x64xf32, #tenon.dims<[d0, 64]>>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
+  %y = tenon.map %a = %x at %i, %k : (tensor<?x64xf32, #tenon.dims<[d0, 64]>>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
+    %zero = arith.constant 0 : index
+    %h = arith.constant 32 : index
+    %low = arith.cmpi slt, %k, %h : index
+    %up = arith.addi %k, %h : index
+    %behind = arith.select %low, %up, %zero : index
+    %u = tenon.load %a[%i, %behind] : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+    %down = arith.subi %k, %h : index
+    %before = arith.select %low, %zero, %down : index
+    %w = tenon.load %a[%i, %before] : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+    %v = arith.select %low, %u, %w : f32
+    tenon.yield %v : f32
+  }
+  tenon.return %y : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+}
+tenon.kernel @turn_16(%x: tensor<?x16xf32, #tenon.dims<[d0, 16]>>) -> tensor<?x16xf32, #tenon.dims<[d0, 16]>> {
+  %y = tenon.map %a = %x at %i, %k : (tensor<?x16xf32, #tenon.dims<[d0, 16]>>) -> tensor<?x16xf32, #tenon.dims<[d0, 16]>> {
+    %zero = arith.constant 0 : index
+    %h = arith.constant 8 : index
+    %low = arith.cmpi slt, %k, %h : index
+    %up = arith.addi %k, %h : index
+    %behind = arith.select %low, %up, %zero : index
+    %u = tenon.load %a[%i, %behind] : tensor<?x16xf32, #tenon.dims<[d0, 16]>>
+    %down = arith.subi %k, %h : index
+    %before = arith.select %low, %zero, %down : index
+    %w = tenon.load %a[%i, %before] : tensor<?x16xf32, #tenon.dims<[d0, 16]>>
+    %v = arith.select %low, %u, %w : f32
+    tenon.yield %v : f32
+  }
+  tenon.return %y : tensor<?x16xf32, #tenon.dims<[d0, 16]>>
+}
 }
