@@ -4,14 +4,17 @@
 // share it, so that a key is read from memory once for all of them. Lanes run along the depth, and
 // along the keys for what is done to scores:
 //
-//   S[r][j] = Σ_d Q[r][d] K[j][d]     `lanes` keys at once, one sum of vectors each, turned and added
+//   S[r][j] = Σ_d Q[r][d] K[j][d]     key by key, one sum of vectors each; those of `lanes` keys turned and added
 //   S = score, keep                   the regions, `lanes` keys at once
 //   m[r], P = exp(S - m), l[r]
-//   A[r][d] += P[r][j] V[j][d]        some keys of V at a time, for every row
+//   A[r][d] += P[r][j] V[j][d]        some keys of V at a time, for some rows together
+//
+// Rows of K and V are read from end to end and in their order: then memory gives 1.6 times what it gives for `lanes` rows in
+// step, and asking for rows ahead makes it slower.
 //
 // Costs per key and row some (2 depth + value depth) / lanes + 4 vector operations, beside 4 (depth + value
 // depth) bytes that the rows share: with up to about eight rows memory is what limits it; with many, flash attention,
-// whose lanes run along them, takes two thirds of the time. Scratch: a part's scores for every row.
+// whose lanes run along them, takes two thirds of the time. Scratch: a part's scores and lanes² sums for every row.
 // Limits: f32, constant depth and row strides, a constant number of keys to a part.
 //
 #include "dialects/tenon/AttentionLayout.h"
@@ -33,6 +36,8 @@ namespace {
 constexpr int64_t valueTile = 32;
 /// Rows of a tile, at most.
 constexpr int64_t mostRows = 32;
+/// Rows that take in a key or value together, each with sums in registers.
+constexpr int64_t mostTogether = 4;
 constexpr float leastFloat = -std::numeric_limits<float>::max();
 
 /// One operand seen through its layout.
@@ -63,9 +68,10 @@ public:
     outputAt = rows * pitch;
     maximumAt = outputAt + rows * outputPitch();
     sumAt = maximumAt + llvm::alignTo(rows, 16);
+    partialAt = sumAt + llvm::alignTo(rows, 16);
     scratch = scope.function.scratch(builder, loc, builder.getF32Type(), index(0));
     emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value tile) { emitTile(tile); });
-    return KernelGrid{parts * sizes.batch * sizes.keyHeads * blocks, Dim(4 * (sumAt + int64_t(llvm::alignTo(rows, 16))))};
+    return KernelGrid{parts * sizes.batch * sizes.keyHeads * blocks, Dim(4 * (partialAt + rows * lanes * lanes))};
   }
 
 private:
@@ -158,8 +164,7 @@ private:
     count = scope.minimum(index(partKeys), scope.sub(scope.dim(sizes.keys, loc), firstKey, loc), loc);
     Value whole = scope.mul(quotient(plus(lanes - 1, count), index(lanes)), index(lanes), loc);
     step(index(0), whole, lanes, [&](Value j) {
-      fetchKeys(j);
-      emitLoop(scope, loc, index(0), rowCount, [&](Value r) { multiply(j, r); });
+      multiply(j);
     });
     emitLoop(scope, loc, index(0), rowCount, [&](Value r) {
       Value live = applyRegions(r);
@@ -170,7 +175,8 @@ private:
     });
     step(index(0), count, valueTile, [&](Value j) {
       Value end = scope.minimum(plus(valueTile, j), count, loc);
-      emitLoop(scope, loc, index(0), rowCount, [&](Value r) { takeValues(r, j, end); });
+      int64_t together = std::min(rows, valuesTogether());
+      step(index(0), rowCount, together, [&](Value first) { takeValues(rowsFrom(first, together), j, end); });
     });
     emitLoop(scope, loc, index(0), rowCount, [&](Value r) { writeState(r); });
   }
@@ -182,46 +188,66 @@ private:
   Value scoreOf(Value r, Value j) { return plus(times(r, pitch), j); }
   Value outputOf(Value r, Value d) { return plus(plus(outputAt, times(r, outputPitch())), d); }
 
-  /// Asks for keys some vectors ahead: `lanes` rows read side by side are no stream the machine follows.
-  void fetchKeys(Value j) {
-    constexpr int64_t ahead = 4, lineFloats = 16;
-    Value last = plus(-1, scope.dim(sizes.keys, loc));
-    for (unsigned lane = 0; lane < lanes; ++lane) {
-      Value row = scope.minimum(plus(firstKey, plus(int64_t(lane + ahead * lanes), j)), last, loc);
-      Value from = plus(keyStart, times(row, key.row));
-      for (int64_t d = 0; d < depth; d += lineFloats)
-        memref::PrefetchOp::create(builder, loc, key.memory, plus(d, from), /*isWrite=*/false, /*localityHint=*/3,
-                                   /*isDataCache=*/true);
-    }
+  /// Scores of keys j…, one vector a row; past the last key they are copies of its. Keys are read one after another, which
+  /// is the one pattern that memory is fast with, each for some rows at a time; their sums are added across lanes later.
+  void multiply(Value j) {
+    int64_t together = std::min(rows, mostTogether);
+    Value last = plus(-1, count);
+    emitLoop(scope, loc, index(0), index(lanes), [&](Value lane) {
+      Value keyAt = plus(keyStart, times(plus(firstKey, scope.minimum(plus(j, lane), last, loc)), key.row));
+      step(index(0), rowCount, together, [&](Value first) {
+        SmallVector<Value> taken = rowsFrom(first, together), queriesAt;
+        for (Value r : taken)
+          queriesAt.push_back(plus(startOf(query, batch, headOf(r)), times(queryOf(r), query.row)));
+        SmallVector<Value> sums = sumsOf(keyAt, queriesAt);
+        for (auto [r, sum] : llvm::zip(taken, sums))
+          store(sum, plus(partialOf(r), times(lane, lanes)));
+      });
+    });
+    emitLoop(scope, loc, index(0), rowCount, [&](Value r) { addAcross(r, j); });
   }
 
-  /// Scores of keys j…, one vector; past the last key they are copies of its.
-  void multiply(Value j, Value r) {
-    Value queryAt = plus(startOf(query, batch, headOf(r)), times(queryOf(r), query.row));
-    Value last = plus(-1, count);
-    SmallVector<Value> keysAt;
-    for (unsigned lane = 0; lane < lanes; ++lane) {
-      Value row = plus(firstKey, scope.minimum(plus(lane, j), last, loc));
-      keysAt.push_back(plus(keyStart, times(row, key.row)));
-    }
+  /// The products of one key with some queries, as vectors that are yet to be added across their lanes.
+  SmallVector<Value> sumsOf(Value keyAt, ArrayRef<Value> queriesAt) {
     int64_t whole = depth / lanes * lanes;
-    SmallVector<Value> sums(lanes, constant(0));
-    sums = carry(index(0), index(whole), lanes, sums, [&](Value d, ValueRange carried) {
-      Value q = load(query.memory, plus(queryAt, d));
+    SmallVector<Value> sums(queriesAt.size(), constant(0));
+    auto add = [&](Value d, ValueRange carried) {
+      Value k = load(key.memory, plus(keyAt, d));
       SmallVector<Value> next;
-      for (auto [at, sum] : llvm::zip(keysAt, carried))
-        next.push_back(fma(load(key.memory, plus(at, d)), q, sum));
+      for (auto [at, sum] : llvm::zip(queriesAt, carried))
+        next.push_back(fma(k, load(query.memory, plus(at, d)), sum));
+      return next;
+    };
+    constexpr int64_t unrolled = 8;
+    int64_t inLoops = whole / (unrolled * lanes) * (unrolled * lanes);
+    sums = carry(index(0), index(inLoops), unrolled * lanes, sums, [&](Value d, ValueRange carried) {
+      SmallVector<Value> next(carried);
+      for (int64_t v = 0; v < unrolled; ++v)
+        next = add(plus(v * lanes, d), next);
       return next;
     });
+    for (int64_t d = inLoops; d < whole; d += lanes)
+      sums = add(index(d), sums);
+    return sums;
+  }
+
+  Value partialOf(Value r) { return plus(partialAt, times(r, lanes * lanes)); }
+
+  void addAcross(Value r, Value j) {
+    SmallVector<Value> sums;
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      sums.push_back(load(scratch, plus(lane * lanes, partialOf(r))));
     SmallVector<Value> turned = transposeTile(builder, loc, sums);
     for (size_t half = turned.size() / 2; half > 0; half /= 2)
       for (size_t k = 0; k < half; ++k)
         turned[k] = arith::AddFOp::create(builder, loc, turned[k], turned[k + half]);
     store(turned[0], scoreOf(r, j));
-    for (int64_t d = whole; d < depth; ++d) {
+    Value queryAt = plus(startOf(query, batch, headOf(r)), times(queryOf(r), query.row)), last = plus(-1, count);
+    for (int64_t d = depth / lanes * lanes; d < depth; ++d) {
       Value q = loadScalar(query.memory, plus(d, queryAt));
-      for (auto [lane, at] : llvm::enumerate(keysAt)) {
-        Value to = plus(int64_t(lane), scoreOf(r, j));
+      for (int64_t lane = 0; lane < lanes; ++lane) {
+        Value at = plus(keyStart, times(plus(firstKey, scope.minimum(plus(lane, j), last, loc)), key.row));
+        Value to = plus(lane, scoreOf(r, j));
         storeScalar(fma(loadScalar(key.memory, plus(d, at)), q, loadScalar(scratch, to)), to);
       }
     }
@@ -296,34 +322,65 @@ private:
     storeScalar(sum, plus(sumAt, r));
   }
 
-  /// A[r] takes in keys [begin, end): some vectors of the depth at a time stay in registers.
-  void takeValues(Value r, Value begin, Value end) {
-    constexpr int64_t most = 8;
-    int64_t whole = valueDepth / lanes * lanes, d = 0;
+  /// Some rows from `first` on, those behind the last one being copies of it.
+  SmallVector<Value> rowsFrom(Value first, int64_t together) {
+    SmallVector<Value> taken;
+    for (int64_t r = 0; r < together; ++r)
+      taken.push_back(scope.minimum(plus(r, first), plus(-1, rowCount), loc));
+    return taken;
+  }
+
+  static constexpr int64_t sumRegisters = 16;
+
+  /// As many rows as leave registers for their whole depth: a value's row is then read from end to end.
+  int64_t valuesTogether() const {
+    return std::clamp<int64_t>(sumRegisters / std::max<int64_t>(valueDepth / lanes, 1), 1, mostTogether);
+  }
+
+  /// A of these rows takes in keys [begin, end): some vectors of the depth at a time stay in registers.
+  void takeValues(ArrayRef<Value> taken, Value begin, Value end) {
+    int64_t most = sumRegisters / int64_t(taken.size()), whole = valueDepth / lanes * lanes, d = 0;
     while (d < whole) {
       int64_t vectors = std::min<int64_t>(most, (whole - d) / lanes);
-      SmallVector<Value> sums;
-      for (int64_t v = 0; v < vectors; ++v)
-        sums.push_back(load(scratch, outputOf(r, index(d + v * lanes))));
-      sums = carry(begin, end, 1, sums, [&](Value j, ValueRange carried) {
-        Value weight = splat(loadScalar(scratch, scoreOf(r, j)));
-        Value from = plus(plus(valueStart, times(plus(firstKey, j), value.row)), index(d));
-        SmallVector<Value> next;
+      SmallVector<Value> places, sums;
+      for (Value r : taken)
         for (int64_t v = 0; v < vectors; ++v)
-          next.push_back(fma(load(value.memory, plus(v * lanes, from)), weight, carried[v]));
+          places.push_back(outputOf(r, index(d + v * lanes)));
+      for (Value place : places)
+        sums.push_back(load(scratch, place));
+      sums = carry(begin, end, 1, sums, [&](Value j, ValueRange carried) {
+        Value from = plus(plus(valueStart, times(plus(firstKey, j), value.row)), index(d));
+        SmallVector<Value> values, next;
+        for (int64_t v = 0; v < vectors; ++v)
+          values.push_back(load(value.memory, plus(v * lanes, from)));
+        for (auto [number, r] : llvm::enumerate(taken)) {
+          Value weight = splat(loadScalar(scratch, scoreOf(r, j)));
+          for (int64_t v = 0; v < vectors; ++v)
+            next.push_back(fma(values[v], weight, carried[number * vectors + v]));
+        }
         return next;
       });
-      for (int64_t v = 0; v < vectors; ++v)
-        store(sums[v], outputOf(r, index(d + v * lanes)));
+      for (auto [sum, place] : llvm::zip(sums, places))
+        store(sum, place);
       d += vectors * lanes;
     }
-    for (; d < valueDepth; ++d) {
-      Value sum = carry(begin, end, 1, loadScalar(scratch, outputOf(r, index(d))), [&](Value j, ValueRange carried) {
-        Value from = plus(plus(valueStart, times(plus(firstKey, j), value.row)), index(d));
-        return SmallVector<Value>{fma(loadScalar(value.memory, from), loadScalar(scratch, scoreOf(r, j)), carried[0])};
-      })[0];
+    for (; d < valueDepth; ++d)
+      takeElement(taken, begin, end, d);
+  }
+
+  void takeElement(ArrayRef<Value> taken, Value begin, Value end, int64_t d) {
+    SmallVector<Value> sums;
+    for (Value r : taken)
+      sums.push_back(loadScalar(scratch, outputOf(r, index(d))));
+    sums = carry(begin, end, 1, sums, [&](Value j, ValueRange carried) {
+      Value element = loadScalar(value.memory, plus(plus(valueStart, times(plus(firstKey, j), value.row)), index(d)));
+      SmallVector<Value> next;
+      for (auto [r, sum] : llvm::zip(taken, carried))
+        next.push_back(fma(element, loadScalar(scratch, scoreOf(r, j)), sum));
+      return next;
+    });
+    for (auto [r, sum] : llvm::zip(taken, sums))
       storeScalar(sum, outputOf(r, index(d)));
-    }
   }
 
   /// Row [part, batch, head, query] of the state.
@@ -348,8 +405,8 @@ private:
   AttentionOp::Sizes sizes;
   Operand query, key, value;
   int64_t rows = mostRows, partKeys = 0, depth = 0, valueDepth = 0, pitch = 0;
-  int64_t scoresAt = 0, outputAt = 0, maximumAt = 0, sumAt = 0;
-  unsigned lanes = 0;
+  int64_t scoresAt = 0, outputAt = 0, maximumAt = 0, sumAt = 0, partialAt = 0;
+  int64_t lanes = 0;
   Value scratch, blockCount, totalRows, queryCount, groupSize;
   // Of the tile being emitted.
   Value firstRow, rowCount, part, batch, keyHead, keyStart, valueStart, firstKey, count;
