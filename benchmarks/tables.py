@@ -122,7 +122,28 @@ def scans(names):
     return rows(["recurrence", "steps", "threads", "Tenon", "PyTorch, eager", "torch.compile"], body)
 
 
-KINDS = {"scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch}
+ATTENTION = {"tenon": "Tenon", "torch.sdpa": "PyTorch SDPA", "torch.flex": "FlexAttention, compiled",
+             "onnxruntime": "ONNX Runtime Attention", "onnxruntime-mha": "ONNX Runtime MultiHeadAttention", "openvino": "OpenVINO"}
+
+
+def attention(names):
+    """Least milliseconds of attention alone, as attention.py measured them."""
+    body = []
+    for result in map(read, names):
+        cases = {}
+        for run in result["runs"]:
+            if run["right"]:
+                cases.setdefault((run["case"], run["n"]), {})[run["engine"]] = run
+        for (case, n), runs in cases.items():
+            times = {engine: run["best_ms"] for engine, run in runs.items()}
+            share = runs["tenon"]["flop"] / times["tenon"] / 1e6 / result["peak"]["fma"]
+            best = min(time for engine, time in times.items() if engine != "tenon")
+            body.append([f"{case} {n}", *(three_digits(times[e]) if e in times else "" for e in ATTENTION),
+                         "" if case == "decode" else f"{share:.0%}", f"{best / times['tenon']:.2f}x"])
+    return rows(["", *ATTENTION.values(), "Tenon's share of the FMA peak", "against the best peer"], body)
+
+
+KINDS = {"attention": attention, "scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch}
 
 
 def written(text):

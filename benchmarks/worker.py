@@ -137,8 +137,21 @@ class Tenon:
         return self.session.outputs()
 
 
+def torch_attention(name):
+    """An engine of attention_torch.py, whose packages only its process needs."""
+
+    def make(*arguments):
+        import attention_torch
+
+        return getattr(attention_torch, name)(*arguments)
+
+    return make
+
+
 ENGINES = {
     "tenon": Tenon,
+    "torch.sdpa": torch_attention("Sdpa"),
+    "torch.flex": torch_attention("Flex"),
     "onnxruntime": OnnxRuntime,
     "openvino": OpenVino,
     "openvino-reshaped": OpenVinoReshaped,
