@@ -2,6 +2,7 @@
 #include "passes/attention/LinearScore.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/IR/Remarks.h"
 
 using namespace mlir;
 
@@ -69,6 +70,25 @@ StringRef whyNotLinear(AttentionOp op) {
   if (!LinearScore::match(op))
     return "the score is not linear in x with factors of the query and of the key";
   return "";
+}
+
+void rewriteLinearAttentions(ModuleOp module, function_ref<bool(AttentionOp)> concerns, const LinearRewrite &how) {
+  SmallVector<AttentionOp> found;
+  module.walk([&](AttentionOp op) {
+    bool isLinear = op.getNormaliser() == Normaliser::Sum || op.getNormaliser() == Normaliser::None;
+    if (isLinear && !op.getAlgorithm() && concerns(op))
+      found.push_back(op);
+  });
+  auto options = remark::RemarkOpts::name(how.name).category(how.pass);
+  for (AttentionOp op : found) {
+    if (StringRef reason = how.whyNot(op); !reason.empty()) {
+      remark::missed(op.getLoc(), options) << remark::reason("{0}: {1}", how.notTaken, reason);
+      continue;
+    }
+    remark::passed(op.getLoc(), options) << remark::add("{0}", how.taken);
+    op.getResult().replaceAllUsesWith(how.lower(op));
+    op.erase();
+  }
 }
 
 //===----------------------------------------------------------------------------===//

@@ -38,6 +38,17 @@ private:
 /// Why the products of an attention are not products of matrices alone, whatever its keep; empty where they are.
 llvm::StringRef whyNotLinear(AttentionOp op);
 
+/// What a pass over attentions without a softmax does with one of them.
+struct LinearRewrite {
+  llvm::StringRef pass, name;         ///< Of its remarks.
+  llvm::StringRef taken, notTaken;    ///< Their text; the second is followed by the reason.
+  llvm::function_ref<llvm::StringRef(AttentionOp)> whyNot; ///< Empty where it is rewritten.
+  llvm::function_ref<mlir::Value(AttentionOp)> lower;
+};
+
+/// Rewrites those of `sum` and `none` whose algorithm is open and that `concerns` accepts.
+void rewriteLinearAttentions(mlir::ModuleOp module, llvm::function_ref<bool(AttentionOp)> concerns, const LinearRewrite &how);
+
 /// A rewrite that takes factors into the operands they belong to.
 class LinearAttentionRewriter : protected AttentionRewriter {
 protected:

@@ -4,7 +4,6 @@
 // costs N d d_v instead of N² (d + d_v).
 //
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
 #include "passes/attention/LinearScore.h"
 
@@ -101,23 +100,10 @@ private:
 
 struct ReassociateAttention : impl::ReassociateAttentionBase<ReassociateAttention> {
   void runOnOperation() override {
-    SmallVector<AttentionOp> found;
-    getOperation().walk([&](AttentionOp op) {
-      bool isLinear = op.getNormaliser() == Normaliser::Sum || op.getNormaliser() == Normaliser::None;
-      if (isLinear && !op.getAlgorithm())
-        found.push_back(op);
-    });
-    auto options = remark::RemarkOpts::name("reassociate").category(getArgument());
-    for (AttentionOp op : found) {
-      if (StringRef reason = whyNot(op); !reason.empty()) {
-        remark::missed(op.getLoc(), options) << remark::reason("products in the order written: {0}", reason);
-        continue;
-      }
-      remark::passed(op.getLoc(), options)
-          << remark::add("linear: keys times values first, for the score is linear; no N x N scores, work grows as N");
-      op.getResult().replaceAllUsesWith(Reassociator(op).lower());
-      op.erase();
-    }
+    rewriteLinearAttentions(getOperation(), [](AttentionOp) { return true; },
+                            {getArgument(), "reassociate",
+                             "linear: keys times values first, for the score is linear; no N x N scores, work grows as N",
+                             "products in the order written", whyNot, [](AttentionOp op) { return Reassociator(op).lower(); }});
   }
 };
 

@@ -5,7 +5,6 @@
 //
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
-#include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
 #include "passes/attention/LinearScore.h"
 
@@ -153,23 +152,10 @@ private:
 
 struct ScanAttention : impl::ScanAttentionBase<ScanAttention> {
   void runOnOperation() override {
-    SmallVector<AttentionOp> found;
-    getOperation().walk([&](AttentionOp op) {
-      bool isLinear = op.getNormaliser() == Normaliser::Sum || op.getNormaliser() == Normaliser::None;
-      if (isLinear && op.hasKeep() && !op.getAlgorithm())
-        found.push_back(op);
-    });
-    auto options = remark::RemarkOpts::name("scan").category(getArgument());
-    for (AttentionOp op : found) {
-      if (StringRef reason = whyNot(op); !reason.empty()) {
-        remark::missed(op.getLoc(), options) << remark::reason("not step by step: {0}", reason);
-        continue;
-      }
-      remark::passed(op.getLoc(), options)
-          << remark::add("step by step: the score is linear and causal; no N x N scores, work grows as N");
-      op.getResult().replaceAllUsesWith(Scanner(op).lower());
-      op.erase();
-    }
+    rewriteLinearAttentions(getOperation(), [](AttentionOp op) { return op.hasKeep(); },
+                            {getArgument(), "scan",
+                             "step by step: the score is linear and causal; no N x N scores, work grows as N",
+                             "not step by step", whyNot, [](AttentionOp op) { return Scanner(op).lower(); }});
   }
 };
 

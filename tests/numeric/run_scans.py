@@ -14,7 +14,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from accuracy import compare  # noqa: E402
 from mlir_text import entry, tensor  # noqa: E402
-from native import Program  # noqa: E402
+from native import InferenceSession, Program, levels  # noqa: E402
 
 STEPS = (0, 1, 2, 31, 32, 63, 64, 65, 97, 129)
 
@@ -277,6 +277,35 @@ class ChannelTest(unittest.TestCase):
     def test_queries_of_heads(self):
         """They lie by states, which only factors may: the other lowering."""
         self.check(4, 6, query="b n h d")
+
+
+class StateTest(unittest.TestCase):
+    """A session that keeps the matrix: some steps at once, then one after another."""
+
+    def test_runs_go_on_where_the_last_ended(self):
+        x, g, state = tensor(1, "N", 2, 8), tensor(1, "N", 2), tensor(1, 2, 8, 8)
+        body = (f"  %s = tenon.state_get @s : {state}\n"
+                f"  %y, %t = tenon.scan %q, %k, %v decay (%a : {g}) rate (%r : {g}) from (%s : {state})\n"
+                '    layout ["b n h d", "b n h d", "b n h d", "b n h", "b n h", "b n h d"]\n'
+                f"    : {x}, {x}, {x} -> {x}, {state}\n"
+                f"  tenon.state_set @s, %t : {state}")
+        text = entry({"q": x, "k": x, "v": x, "a": g, "r": g}, {"y": x}, body, {"N": (0, 256)})
+        program = Program(f"tenon.state @s : {state}\n" + text)
+        rng = np.random.default_rng(4)
+        inputs = {name: (rng.standard_normal((1, 50, 2, 8)) * 0.3).astype(np.float32) for name in "qkv"}
+        inputs |= {name: rng.uniform(0.5, 1, (1, 50, 2)).astype(np.float32) for name in "ar"}
+
+        def oracle(kind):
+            rows = [inputs[name].astype(kind).transpose(0, 2, 1, 3) for name in "qkv"]
+            ofs = [inputs[name].astype(kind).transpose(0, 2, 1)[..., None] for name in "ar"]
+            return recurrence(*rows, np.zeros((1, 2, 8, 8), kind), *ofs)[0].transpose(0, 2, 1, 3)
+
+        for level in levels():
+            session = InferenceSession(program.artifact, threads=1, level=level)
+            take = lambda begin, end: session.run(["y"], {n: np.ascontiguousarray(a[:, begin:end]) for n, a in inputs.items()})[0]
+            cuts = [0, 33, 33, *range(34, 51)]
+            found = np.concatenate([take(begin, end) for begin, end in zip(cuts, cuts[1:])], 1)
+            compare(found, oracle(np.float64), oracle(np.float32), level)
 
 
 if __name__ == "__main__":
