@@ -279,6 +279,35 @@ class ChannelTest(unittest.TestCase):
         self.check(4, 6, query="b n h d")
 
 
+class ElementTest(unittest.TestCase):
+    """Narrow operands and results around a state in float32; all of it in float64."""
+
+    def check(self, of, kind, rate):
+        x, g, state = tensor(1, "N", 2, 24, of=of), tensor(1, "N", 2, of=of), tensor(1, 2, 24, 24, of=of)
+        inputs = {"q": x, "k": x, "v": x, "a": g, **({"r": g} if rate else {})}
+        layouts = ['"b n h d"'] * 3 + ['"b n h"'] * (1 + rate) + ['"b n h d"']
+        body = (f"  %y, %z = tenon.scan %q, %k, %v decay (%a : {g})" + (f" rate (%r : {g})" if rate else "")
+                + f" layout [{', '.join(layouts)}] : {x}, {x}, {x} -> {x}, {state}")
+        program = Program(entry(inputs, {"y": x, "z": state}, body, {"N": (0, 256)}))
+        rng = np.random.default_rng(6)
+        given = {name: (rng.standard_normal((1, 37, 2, 24)) * 0.2).astype(kind) for name in "qkv"}
+        given |= {name: rng.uniform(0.5, 1, (1, 37, 2)).astype(kind) for name in "ar" if name in inputs}
+        wide = {name: array.astype(np.float64) for name, array in given.items()}
+        ofs = [wide[name].transpose(0, 2, 1)[..., None] if name in wide else None for name in "ar"]
+        y, z = recurrence(*(wide[name].transpose(0, 2, 1, 3) for name in "qkv"), np.zeros((1, 2, 24, 24)), *ofs)
+        for level, threads, outputs in program.run(given):
+            for name, wanted in (("y", y.transpose(0, 2, 1, 3)), ("z", z)):
+                self.assertEqual(outputs[name].dtype, kind)
+                # Rounded once; in float64 every step rounds.
+                bound = np.abs(wanted) * np.finfo(kind).eps * (1 if kind == np.float16 else 64) + 1e-7 * (kind == np.float16) + 1e-15
+                self.assertTrue((np.abs(outputs[name] - wanted) <= bound).all(), f"{of} {name} {level} {threads} thread(s)")
+
+    def test_types(self):
+        for of, kind in (("f16", np.float16), ("f64", np.float64)):
+            for rate in (False, True):
+                self.check(of, kind, rate)
+
+
 class StateTest(unittest.TestCase):
     """A session that keeps the matrix: some steps at once, then one after another."""
 
