@@ -143,7 +143,16 @@ def attention(names):
     return rows(["", *ATTENTION.values(), "Tenon's share of the FMA peak", "against the best peer"], body)
 
 
-KINDS = {"attention": attention, "scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch}
+def ragged(names):
+    """Sentences of different lengths, as ragged.py measured them."""
+    body = []
+    for result in map(read, names):
+        median = {run["way"]: run["median_ms"] for run in result["runs"]}
+        body += [[way, three_digits(ms), f"{ms / median['tenon packed']:.2f}x"] for way, ms in median.items()]
+    return rows(["", "ms", "against packed"], body)
+
+
+KINDS = {"ragged": ragged, "attention": attention, "scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch}
 
 
 def written(text):
