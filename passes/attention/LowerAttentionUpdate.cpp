@@ -10,7 +10,7 @@
 //   A[r][d] += P[r][j] V[j][d]        some keys of V at a time, for some rows together
 //
 // Rows of K and V are read from end to end and in their order: then memory gives 1.6 times what it gives for `lanes` rows in
-// step, and asking for rows ahead makes it slower.
+// step; asking for rows ahead makes it slower, as do two keys side by side (faster by a fifth where the cache holds them).
 //
 // Costs per key and row some (2 depth + value depth) / lanes + 4 vector operations, beside 4 (depth + value
 // depth) bytes that the rows share: with up to about eight rows memory is what limits it; with many, flash attention,
