@@ -113,26 +113,24 @@ Value RegionEmitter::materialise(const LaneValue &value) {
 }
 
 LaneValue RegionEmitter::addIndices(const LaneValue &a, const LaneValue &b, bool subtract) {
-  bool fromData = a.fromData || b.fromData;
   auto combine = [&](Value x, Value y) { return subtract ? scope.sub(x, y, loc) : scope.add(x, y, loc); };
   if (a.kind == LaneValue::Varying || b.kind == LaneValue::Varying)
-    return LaneValue::varying(combine(materialise(a), materialise(b)), fromData);
-  LaneValue sum{LaneValue::Linear, combine(a.value, b.value), subtract ? a.step - b.step : a.step + b.step, fromData};
+    return LaneValue::varying(combine(materialise(a), materialise(b)), false).like({a, b});
+  LaneValue sum = LaneValue::linear(combine(a.value, b.value), subtract ? a.step - b.step : a.step + b.step);
   if (sum.step == 0)
     sum.kind = LaneValue::Uniform;
-  return sum;
+  return sum.like({a, b});
 }
 
 LaneValue RegionEmitter::multiplyIndices(const LaneValue &a, const LaneValue &b) {
-  bool fromData = a.fromData || b.fromData;
   if (a.kind == LaneValue::Uniform && b.kind == LaneValue::Uniform)
-    return LaneValue::uniform(scope.mul(a.value, b.value, loc), fromData);
+    return LaneValue::uniform(scope.mul(a.value, b.value, loc)).like({a, b});
   const LaneValue &linear = a.kind == LaneValue::Linear ? a : b, &factor = a.kind == LaneValue::Linear ? b : a;
   std::optional<int64_t> constant = factor.kind == LaneValue::Uniform ? constantOf(factor.value) : std::nullopt;
   if (linear.kind == LaneValue::Linear && constant)
-    return {*constant == 0 ? LaneValue::Uniform : LaneValue::Linear, scope.mul(linear.value, factor.value, loc),
-            linear.step * *constant, fromData};
-  return LaneValue::varying(scope.mul(materialise(a), materialise(b), loc), fromData);
+    return LaneValue{*constant == 0 ? LaneValue::Uniform : LaneValue::Linear, scope.mul(linear.value, factor.value, loc),
+                     linear.step * *constant}.like({a, b});
+  return LaneValue::varying(scope.mul(materialise(a), materialise(b), loc), false).like({a, b});
 }
 
 //===----------------------------------------------------------------------------===//
@@ -199,13 +197,30 @@ Value RegionEmitter::loadRow(Value memory, VectorType type, Value offset, bool b
   return backwards ? reversed(row) : row;
 }
 
+/// The offset where the tensor has elements, else its start (of a vector that is turned around, the end of the first).
+LaneValue RegionEmitter::startIfEmpty(LaneValue offset, ArrayRef<Dim> shape) {
+  Value zero = scope.index(0, loc);
+  Value isEmpty = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, scope.dim(countOf(shape), loc), zero);
+  Value start = zero;
+  if (offset.kind == LaneValue::Linear && offset.step == -1)
+    start = scope.index(lanes - 1, loc);
+  if (offset.kind == LaneValue::Linear && offset.step != 1 && offset.step != -1)
+    offset = LaneValue::varying(materialise(offset));
+  if (offset.kind == LaneValue::Varying)
+    start = vector::BroadcastOp::create(builder, loc, offset.value.getType(), start);
+  offset.value = arith::SelectOp::create(builder, loc, isEmpty, start, offset.value);
+  return offset;
+}
+
 LaneValue RegionEmitter::load(Value memory, Type element, ArrayRef<Dim> shape, ArrayRef<LaneValue> indices) {
   SmallVector<Value> strides = scope.strides(shape, loc);
   LaneValue offset = LaneValue::uniform(scope.index(0, loc));
   for (auto [index, stride, dim] : llvm::zip(indices, strides, shape)) {
     LaneValue inRange = index.fromData ? clampIndex(index, scope.dim(dim, loc)) : index;
-    offset = addIndices(offset, multiplyIndices(inRange, LaneValue::uniform(stride)), /*subtract=*/false);
+    offset = addIndices(offset, multiplyIndices(inRange, LaneValue::uniform(stride)), /*subtract=*/false).like(index);
   }
+  if ((offset.fromData || offset.isChosen) && !countOf(shape).constant())
+    offset = startIfEmpty(offset, shape);
   if (offset.kind == LaneValue::Uniform || lanes == 1)
     return fromMemory(LaneValue::uniform(memref::LoadOp::create(builder, loc, memory, offset.value)), element);
   VectorType type = vectorOf(KernelScope::memoryType(element));
@@ -274,7 +289,6 @@ static void allowContraction(Operation *op) {
 }
 
 LaneValue RegionEmitter::evaluateOp(Operation &op, ArrayRef<LaneValue> operands) {
-  bool fromData = llvm::any_of(operands, [](const LaneValue &value) { return value.fromData; });
   bool isUniform = llvm::all_of(operands, [](const LaneValue &value) { return value.kind == LaneValue::Uniform; });
   if (std::optional<LaneValue> linear = isUniform ? std::nullopt : evaluateLinear(op, operands))
     return *linear;
@@ -287,7 +301,9 @@ LaneValue RegionEmitter::evaluateOp(Operation &op, ArrayRef<LaneValue> operands)
   Operation *emitted = builder.create(state);
   allowContraction(emitted);
   Value value = emitted->getResult(0);
-  return isUniform || lanes == 1 ? LaneValue::uniform(value, fromData) : LaneValue::varying(value, fromData);
+  LaneValue computed = (isUniform || lanes == 1 ? LaneValue::uniform(value) : LaneValue::varying(value, false)).like(operands);
+  computed.isChosen |= isa<arith::SelectOp, arith::MinSIOp, arith::MaxSIOp>(op);
+  return computed;
 }
 
 LaneValue RegionEmitter::evaluate(Region &region, ArrayRef<LaneValue> scalars, ArrayRef<TensorReader> tensors) {

@@ -21,6 +21,10 @@
 // An index that depends on loaded data is clamped to the tensor and the clamping is
 // reported in the run's faults: a bad token id is an error, never a wild read.
 //
+// Where two tensors are put one after another, both are read and one is chosen, the other at index 0. That one may
+// be empty (a cache before the first token): every element of an empty tensor is read at its start, where the
+// runtime keeps a vector's width readable.
+//
 #ifndef TENON_PASSES_LOWERING_REGIONEMITTER_H
 #define TENON_PASSES_LOWERING_REGIONEMITTER_H
 
@@ -35,8 +39,18 @@ struct LaneValue {
   mlir::Value value;     // scalar, or a vector if varying
   int64_t step = 0;      // linear only
   bool fromData = false; // depends on loaded data
+  bool isChosen = false; // depends on a select, minimum or maximum
 
   static LaneValue uniform(mlir::Value value, bool fromData = false) { return {Uniform, value, 0, fromData}; }
+  /// This value, as dependent as those it was computed from.
+  LaneValue like(llvm::ArrayRef<LaneValue> operands) const {
+    LaneValue value = *this;
+    for (const LaneValue &operand : operands) {
+      value.fromData |= operand.fromData;
+      value.isChosen |= operand.isChosen;
+    }
+    return value;
+  }
   static LaneValue linear(mlir::Value first, int64_t step = 1) { return {Linear, first, step, false}; }
   static LaneValue varying(mlir::Value vector, bool fromData = true) { return {Varying, vector, 0, fromData}; }
 };
@@ -103,6 +117,7 @@ private:
   LaneValue fromMemory(LaneValue loaded, mlir::Type element);
   mlir::Value laneMask();
   mlir::Value reversed(mlir::Value vector);
+  LaneValue startIfEmpty(LaneValue offset, llvm::ArrayRef<Dim> shape);
   mlir::Value loadRow(mlir::Value memory, mlir::VectorType type, mlir::Value offset, bool backwards);
 
   KernelScope &scope;

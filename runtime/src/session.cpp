@@ -192,9 +192,13 @@ Status tenon_session::findPlan(const tenon_entry &entry, EntryState &state, Plan
   return nullptr;
 }
 
+/// So many bytes can be read at the start of a tensor without elements: code that chooses between two tensors loads
+/// from both (RegionEmitter.h), a vector at most.
+static constexpr size_t readableBytes = 256;
+
 /// Makes arena, scratch and the outputs nobody bound large enough.
 Status tenon_session::takeMemory(const tenon_entry &entry, EntryState &state, const Plan &plan, bool isReservation) {
-  if (Status failed = arena.reserve(plan.arenaBytes, "the arena"))
+  if (Status failed = arena.reserve(plan.arenaBytes + readableBytes, "the arena"))
     return failed;
   uint64_t scratchBytes;
   if (__builtin_mul_overflow(plan.scratchBytes, uint64_t(threads()), &scratchBytes))
@@ -232,15 +236,19 @@ Status tenon_session::reserve(const tenon_entry &entry, const int64_t *const *di
 
 //===- Running ------------------------------------------------------------===//
 
-void tenon_session::setBases(const tenon_entry &entry, EntryState &state) {
+void tenon_session::setBases(const tenon_entry &entry, EntryState &state, const Plan &plan) {
+  alignas(64) static const uint8_t nothing[readableBytes] = {};
   BaseLayout layout(entry);
   bases.resize(layout.count);
+  auto baseOf = [&](size_t tensor, const void *data) {
+    return static_cast<uint8_t *>(const_cast<void *>(plan.tensorBytes[tensor] ? data : nothing));
+  };
   for (size_t i = 0; i < state.inputs.size(); ++i)
-    bases[i] = static_cast<uint8_t *>(const_cast<void *>(state.inputs[i].data));
+    bases[i] = baseOf(i, state.inputs[i].data);
   for (size_t i = 0; i < state.outputs.size(); ++i) {
     BoundOutput &output = state.outputs[i];
     output.result = output.data ? output.data : output.own.data();
-    bases[layout.outputs + i] = static_cast<uint8_t *>(output.result);
+    bases[layout.outputs + i] = baseOf(layout.outputs + i, output.result);
   }
   for (size_t i = 0; i < states.size(); ++i)
     bases[layout.states + i] = states[i].data();
@@ -267,7 +275,7 @@ Status tenon_session::run(const tenon_entry &entry) {
     return failed;
   if (Status failed = takeMemory(entry, state, *plan, false))
     return failed;
-  setBases(entry, state);
+  setBases(entry, state, *plan);
   std::fill(faults.begin(), faults.end(), WorkerFaults());
   RunContext context = {entry,
                         *plan,

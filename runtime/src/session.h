@@ -79,7 +79,7 @@ private:
   tenon::Status findPlan(const tenon_entry &entry, tenon::EntryState &state, tenon::Plan *&plan);
   tenon::Status takeMemory(const tenon_entry &entry, tenon::EntryState &state, const tenon::Plan &plan,
                            bool isReservation);
-  void setBases(const tenon_entry &entry, tenon::EntryState &state);
+  void setBases(const tenon_entry &entry, tenon::EntryState &state, const tenon::Plan &plan);
 
   tenon_session_options options;
   tenon_executor executor{};

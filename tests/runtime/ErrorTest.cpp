@@ -272,7 +272,7 @@ TEST(RunErrors, noMemory) {
   Model model = load(program.bytes());
   Session session = makeSession(model);
   ASSERT_EQ("ok", bindFloats(session, entryOf(model), 0, {64}, zeros.data()));
-  EXPECT_EQ("no memory for the 2251799813685248 bytes of the arena", run(session, entryOf(model)));
+  EXPECT_EQ("no memory for the 2251799813685504 bytes of the arena", run(session, entryOf(model)));
 }
 
 TEST(RunErrors, operandBehindItsBuffer) {
