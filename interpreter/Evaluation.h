@@ -44,6 +44,9 @@ llvm::Expected<std::vector<Array>> evaluateScan(ScanOp op, Operands operands, co
 llvm::Expected<Array> evaluateAttentionUpdate(AttentionUpdateOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAttentionMerge(AttentionMergeOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAttentionFinish(AttentionFinishOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateFFT(FFTOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateToeplitz(ToeplitzOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateCirculant(CirculantOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateWeight(WeightOp op, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateStateGet(StateGetOp op, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAppend(AppendOp op, Operands operands, const Evaluation &evaluation);

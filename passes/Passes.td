@@ -409,6 +409,85 @@ def MaterialiseAttention : Pass<"tenon-materialise-attention", "::mlir::ModuleOp
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def ChooseToeplitzForm : Pass<"tenon-choose-toeplitz-form", "::mlir::ModuleOp"> {
+  let summary = "Write on each Toeplitz product whether it goes through the Fourier transform";
+  let description = [{
+    Two forms compute (q_i · k_j) c(j - i) times values: `direct`, M N (R + C) operations, no transform, at the speed of
+    attention; and `fft`, R C (M + N) log(M + N) of them (FourierPlan.h). Which is cheaper depends on the sizes alone,
+    by the model in ToeplitzCost.h, whose rates were measured. Of 64 features and channels the second one wins from some
+    thousand tokens on, of 16 features from some hundred, of one at once.
+
+    An attention qualifies whose score is x times factors of the query, of the key, and at least one of the distance
+    (ScoreFactors.h), under `sum` or `none`, one source, no weight region, no keep region but `j <= i`, as many key heads as
+    query heads, f32, and constant sizes: it gets `algorithm fft`, or nothing, and ChooseAttentionAlgorithm goes on. Every
+    `tenon.toeplitz` gets a `form`.
+
+    ```mlir
+    %o = tenon.attention %q, (%k), (%v) … normalise sum … score (%x, %b, %h, %i, %j, %c) = %x * %c[%h, %j - %i + 4095]
+    ```
+    of 4096 queries and keys, 16 features and 64 channels becomes
+    ```mlir
+    %o = tenon.attention %q, (%k), (%v) … normalise sum … algorithm fft score …
+    ```
+
+    An `algorithm` or a `form` on the op is an order. Both forms are exact in real arithmetic. In f32 the error of the fft form is
+    about 4e-7 of the largest |c| times the norm of what it multiplies, in every row; heads with a |c| above 100 times that of distance
+    0 are therefore summed directly when it runs (`tenon.circulant`), at the quadratic cost.
+
+    Before it: ReassociateAttention, which takes scores without a factor of the distance. After it: LowerToeplitz.
+  }];
+  let options = [Option<"force", "force", "std::string", "\"\"", "direct or fft, for every product that can be either">];
+}
+
+def LowerToeplitz : Pass<"tenon-lower-toeplitz", "::mlir::ModuleOp"> {
+  let summary = "Toeplitz products as circular convolutions, or directly";
+  let description = [{
+    Form `fft`: the M + N - 1 diagonals become a kernel g of a period L that holds them, its spectrum is computed once
+    for all batch items, and the product is a `circulant`:
+    ```mlir
+    %y = tenon.toeplitz %x diagonals %t form fft : (tensor<2x8x512x64xf32>, tensor<8x1023xf32>) -> tensor<2x8x512x64xf32>
+    ```
+    becomes
+    ```mlir
+    %g = tenon.map %a = %t at %h, %one, %n { %t[%h, 511 - %n], or behind it %t[%h, 511 + (1024 - %n)], or 0 }
+    %s = tenon.fft %g length 1024 axis 2 parts 1 : tensor<8x1x1024xf32> -> tensor<8x2x1024xf32>
+    %y = tenon.circulant %x spectrum %s kernel %g
+    ```
+    An attention with `algorithm fft` is the same with features, and under `sum` once more for Σ_j c(j - i) k_j, whose
+    product with q_i the rows are divided by. Form `direct` is an attention without a normaliser; without features, a product
+    with the matrix written out, and where each channel has a kernel of its own a sum of products that are never stored.
+
+    Precondition: ChooseToeplitzForm has run. Must not touch an attention with another algorithm.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+//===----------------------------------------------------------------------------===//
+// fft_rpe/
+//===----------------------------------------------------------------------------===//
+
+def ExpandFFT : Pass<"tenon-expand-fft", "::mlir::ModuleOp"> {
+  let summary = "Fourier transforms of a length that is not known, as matrix products";
+  let description = [{
+    ```mlir
+    %y = tenon.fft %x length #tenon.dim<S> axis 1 parts 2 : tensor<?x?x2xf32, #tenon.dims<[B, S, 2]>> -> …
+    ```
+    becomes
+    ```mlir
+    %w = tenon.map at %n, %p, %k, %q { ± cos or sin (2π n k / S) } : [S, 2, S, 2]
+    %y = tenon.contract "d0 n p, n p k q -> d0 k q" %x, %w
+    ```
+    How a transform is taken apart depends on the factors of its length, so code for all lengths would be planned while it
+    runs. The product is right at every length, costs 8 N K operations a transform and the matrix once, and is at the speed
+    of the matrix product: for short lengths and many transforms little is lost. n k is reduced modulo the length as
+    an integer, so a factor is exact to 2^-24 however long the transform is. Elements of f16 and bf16 are computed in f32.
+
+    Does not fire where length, extent and frequencies are constants: those have kernels of their own. Before it: nothing. After
+    it: FlattenContractions, PackWeights and all that make contractions fast.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 //===----------------------------------------------------------------------------===//
 // layout/
 //===----------------------------------------------------------------------------===//

@@ -38,6 +38,9 @@ static void addFuse(OpPassManager &passes) {
 static void addChoose(OpPassManager &passes) {
   passes.addPass(createReassociateAttention());    // linear scores: no algorithm to choose
   passes.addPass(createScanAttention());           // before distances, which are decays to it, become tables
+  passes.addPass(createChooseToeplitzForm());
+  passes.addPass(createLowerToeplitz());           // before algorithms: a direct product is an attention
+  passes.addPass(createExpandFFT());
   passes.addPass(createTabulateDiagonals());
   passes.addPass(createChooseAttentionAlgorithm());
   passes.addPass(createSplitAttention());

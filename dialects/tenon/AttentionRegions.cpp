@@ -19,6 +19,13 @@ SmallVector<Type> tenon::regionArguments(MLIRContext *context, Type score, TypeR
   return arguments;
 }
 
+Block *tenon::addRegionBlock(OpBuilder &builder, Region &region, Type score, ValueRange captures, Location loc) {
+  Block *block = builder.createBlock(&region);
+  for (Type type : regionArguments(builder.getContext(), score, captures.getTypes()))
+    block->addArgument(type, loc);
+  return block;
+}
+
 //===----------------------------------------------------------------------------===//
 // Text
 //===----------------------------------------------------------------------------===//

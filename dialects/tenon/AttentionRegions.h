@@ -19,6 +19,10 @@ mlir::Type scoreTypeOf(mlir::Type queryType);
 /// The arguments of a region: (score,)? batch, head, query, key, then the captured tensors.
 llvm::SmallVector<mlir::Type> regionArguments(mlir::MLIRContext *context, mlir::Type score, mlir::TypeRange captures);
 
+/// The block of a new region with these arguments, to whose end the builder goes.
+mlir::Block *addRegionBlock(mlir::OpBuilder &builder, mlir::Region &region, mlir::Type score, mlir::ValueRange captures,
+                            mlir::Location loc);
+
 /// `score (%x, %b, %h, %i, %j, %t) { … }` or `= …`, or nothing.
 mlir::ParseResult parseOptionalRegion(mlir::OpAsmParser &parser, llvm::StringRef keyword,
                                       llvm::ArrayRef<mlir::Type> arguments, mlir::Type yielded, mlir::Region &region);

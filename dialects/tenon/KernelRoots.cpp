@@ -6,6 +6,8 @@
 #include "dialects/tenon/ContractSpec.h"
 #include "dialects/tenon/Tenon.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace tenon;
 
@@ -184,6 +186,51 @@ Dim AttentionFinishOp::countOperations() { return countOf(shapeOf(getResult()));
 Reads AttentionFinishOp::countReads() { return wholeTensors({getState()}); }
 std::string AttentionFinishOp::describe() {
   return "attention finish, empty rows " + stringifyEmptyRow(getEmpty()).str();
+}
+
+//===----------------------------------------------------------------------------===//
+// tenon.fft, tenon.circulant
+//===----------------------------------------------------------------------------===//
+
+/// 5 N log2 N, the usual count of a complex transform whatever the algorithm; 8 N each of K frequencies of an unknown length.
+static Dim transformOperations(const Dim &length, const Dim &frequencies) {
+  if (std::optional<int64_t> points = length.constant())
+    return Dim(int64_t(5 * double(*points) * std::log2(double(*points))));
+  return Dim(8) * length * frequencies;
+}
+
+Dim FFTOp::countOperations() {
+  Shape shape = shapeOf(getResult());
+  Dim frequencies = shape[getAxis()];
+  shape[getAxis()] = shape[getParts()] = Dim(1);
+  return countOf(shape) * transformOperations(getLength().getValue(), frequencies);
+}
+
+Reads FFTOp::countReads() { return wholeTensors({getInput()}); }
+std::string FFTOp::describe() {
+  return std::string(getInverse() ? "inverse " : "") + "fft of length " + getLength().getValue().str();
+}
+
+/// Two channels are one complex transform forwards, a product, and one backwards.
+Dim CirculantOp::countOperations() {
+  Shape shape = shapeOf(getResult());
+  Dim length = shapeOf(getSpectrum())[2], channels = shape[0] * shape[1] * shape[3];
+  Dim work = transformOperations(length, length) + Dim(3) * length;
+  if (getFeatures().empty())
+    return channels * work;
+  return channels * shapeOf(getFeatures()[0])[3] * (work + shapeOf(getInput())[2] + Dim(2) * shape[2]);
+}
+
+Reads CirculantOp::countReads() {
+  Reads reads = wholeTensors({getInput(), getSpectrum(), getKernel()});
+  for (Value feature : getFeatures())
+    reads.push_back({feature, countOf(shapeOf(feature))});
+  return reads;
+}
+
+std::string CirculantOp::describe() {
+  std::string text = "circulant of period " + shapeOf(getSpectrum())[2].str();
+  return getFeatures().empty() ? text : text + ", " + shapeOf(getFeatures()[0])[3].str() + " features";
 }
 
 //===----------------------------------------------------------------------------===//

@@ -8,4 +8,5 @@ include "dialects/tenon/StateOps.td"
 include "dialects/tenon/TensorOps.td"
 include "dialects/tenon/AttentionOps.td"
 include "dialects/tenon/ScanOps.td"
+include "dialects/tenon/FourierOps.td"
 #endif

@@ -164,6 +164,8 @@ public:
   /// `into` with updates[n] put (or combined, `by`) at places[n]: see ScatterOp. Places below zero count from the end.
   Value scatter(Value updates, Value into, Value places, std::optional<ReduceKind> by = std::nullopt);
   Value softmax(Value x, int64_t axis);
+  /// The Fourier transform of length `length` along `axis`, of which `frequencies` are wanted; pairs are the last dim: see FFTOp.
+  Value fft(Value x, int64_t axis, const Dim &length, const Dim &frequencies, bool inverse = false, int64_t parts = 2);
   /// Normalises the last `over` dims; scale and shift may be null.
   Value layerNorm(Value x, Value scale, Value shift, int64_t over, double epsilon);
   Value norm(NormKind kind, Value x, Value scale, Value shift, int64_t over, double epsilon);

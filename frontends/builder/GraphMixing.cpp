@@ -1,5 +1,6 @@
 //===- GraphMixing.cpp - GraphBuilder's contractions, reductions, attention -------===//
 #include "dialects/tenon/AttentionLayout.h"
+#include "dialects/tenon/AttentionRegions.h"
 #include "dialects/tenon/ContractSpec.h"
 #include "frontends/builder/GraphBuilder.h"
 #include "llvm/ADT/StringExtras.h"
@@ -177,6 +178,22 @@ Value GraphBuilder::scatter(Value updates, Value into, Value places, std::option
   return ScatterOp::create(builder, loc, updates, into, wrapped, by);
 }
 
+Value GraphBuilder::fft(Value x, int64_t axisGiven, const Dim &length, const Dim &frequencies, bool inverse, int64_t parts) {
+  if (!x || hasFailed())
+    return {};
+  int64_t last = int64_t(shapeOf(x).size()) - 1;
+  std::optional<int64_t> at = axis(axisGiven, last + 1);
+  if (!at)
+    return {};
+  Dim count = shapeOf(x)[last];
+  if (*at == last || (count != Dim(1) && count != Dim(2))) {
+    error() << "a Fourier transform along dim " << *at << " wants real and imaginary parts in the last of "
+            << toString(shapeOf(x));
+    return {};
+  }
+  return FFTOp::create(builder, loc, inverse, x, *at, last, length, frequencies, parts);
+}
+
 Value GraphBuilder::softmax(Value x, int64_t over) {
   if (!x || hasFailed())
     return {};
@@ -200,18 +217,6 @@ Value GraphBuilder::layerNorm(Value x, Value scale, Value shift, int64_t over, d
 //===----------------------------------------------------------------------------===//
 // Attention
 //===----------------------------------------------------------------------------===//
-
-/// The block of one region: the score if it takes one, b, h, i, j, then the captures.
-static Block *addRegionBlock(OpBuilder &builder, Region &region, Type score, ValueRange captures, Location loc) {
-  Block *block = builder.createBlock(&region);
-  if (score)
-    block->addArgument(score, loc);
-  for (int i = 0; i < 4; ++i)
-    block->addArgument(builder.getIndexType(), loc);
-  for (Value capture : captures)
-    block->addArgument(capture.getType(), loc);
-  return block;
-}
 
 Value GraphBuilder::attention(Value query, Value key, Value value, ValueRange captures, const Attention &what) {
   if (!query || !key || !value || llvm::is_contained(captures, Value()) || hasFailed())

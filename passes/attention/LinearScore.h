@@ -49,6 +49,9 @@ struct LinearRewrite {
 /// Rewrites those of `sum` and `none` whose algorithm is open and that `concerns` accepts.
 void rewriteLinearAttentions(mlir::ModuleOp module, llvm::function_ref<bool(AttentionOp)> concerns, const LinearRewrite &how);
 
+/// The keep region is j ≤ i, and nothing else.
+bool isCausal(AttentionOp op);
+
 /// A rewrite that takes factors into the operands they belong to.
 class LinearAttentionRewriter : protected AttentionRewriter {
 protected:

@@ -20,22 +20,6 @@ namespace {
 // Where it is possible, and pays
 //===----------------------------------------------------------------------------===//
 
-/// j ≤ i, and nothing else.
-bool isCausal(AttentionOp op) {
-  if (!op.hasKeep())
-    return false;
-  Value query = op.getKeep().getArgument(2), key = op.getKeep().getArgument(3);
-  auto compare = op.getKeep().front().getTerminator()->getOperand(0).getDefiningOp<arith::CmpIOp>();
-  if (!compare)
-    return false;
-  using Predicate = arith::CmpIPredicate;
-  bool keyFirst = compare.getLhs() == key && compare.getRhs() == query;
-  bool queryFirst = compare.getLhs() == query && compare.getRhs() == key;
-  Predicate predicate = compare.getPredicate();
-  return (keyFirst && (predicate == Predicate::sle || predicate == Predicate::ule)) ||
-         (queryFirst && (predicate == Predicate::sge || predicate == Predicate::uge));
-}
-
 /// Empty where the attention may be a recurrence and should.
 StringRef whyNot(AttentionOp op) {
   if (StringRef reason = whyNotLinear(op); !reason.empty())

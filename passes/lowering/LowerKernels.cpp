@@ -4,6 +4,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/Passes.h"
+#include "passes/fft_rpe/LowerFourier.h"
 #include "passes/lowering/KernelLowering.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -36,6 +37,8 @@ FailureOr<KernelGrid> lowerRoot(KernelLowering &lowering, Operation *root) {
       .Case([&](NormOp op) { return lowerNorm(lowering, op); })
       .Case([&](ContractOp op) { return lowerContract(lowering, op); })
       .Case([&](ScanOp op) { return lowerScan(lowering, op); })
+      .Case([&](FFTOp op) { return lowerFFT(lowering, op); })
+      .Case([&](CirculantOp op) { return lowerCirculant(lowering, op); })
       .Default([&](Operation *op) { return lowerAttention(lowering, op); });
 }
 

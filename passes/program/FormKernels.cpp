@@ -44,8 +44,8 @@ bool loadsInPlace(MapOp map, Value tensor) {
 
 /// The map behind `value` that can be applied to each element as it is computed.
 MapOp epilogueOf(Value value) {
-  // A scatter's elements are in memory before they are final.
-  if (!value.hasOneUse() || value.getDefiningOp<ScatterOp>())
+  // A scatter's elements are in memory before they are final; transforms write pairs and columns.
+  if (!value.hasOneUse() || isa_and_present<ScatterOp, FFTOp, CirculantOp>(value.getDefiningOp()))
     return {};
   auto map = dyn_cast<MapOp>(*value.user_begin());
   if (!map || shapeOf(map.getResult()) != shapeOf(value) || !loadsInPlace(map, value))

@@ -2,8 +2,7 @@
 
 The cases are those of the `onnx` package. Out of scope are operators on what is no
 tensor of numbers (strings, sequences, optionals), image decoding, detection boxes,
-RNN cells, trees, training and random numbers. Of `LATER` full coverage is not aimed at
-yet: their cases are left out.
+RNN cells, trees, training and random numbers.
 
 Elements NumPy has no type for travel as their bit patterns: bfloat16 as uint16,
 float8 and everything below 8 bits as uint8, one element to a byte.
@@ -27,7 +26,6 @@ OUT_OF_SCOPE = {
     "training": "Adagrad Adam Gradient Momentum NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss",
     "random numbers": "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike",
 }
-LATER = set("DFT STFT".split())
 FOREIGN_OPERATORS = {name for names in OUT_OF_SCOPE.values() for name in names.split()}
 DOMAINS = {"", "ai.onnx", "ai.onnx.preview"}
 _cases = None
@@ -61,7 +59,7 @@ def in_scope(case, operators):
     """`operators` are those of the case and of what it expands."""
     if not case.model or not all(map(is_number, value_types(case.model.graph))):
         return False
-    return not operators & (FOREIGN_OPERATORS | LATER) and all(n.domain in DOMAINS for n in nodes_of(case.model))
+    return not operators & FOREIGN_OPERATORS and all(n.domain in DOMAINS for n in nodes_of(case.model))
 
 
 def operator_of(case, cases):

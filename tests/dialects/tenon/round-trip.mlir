@@ -127,3 +127,23 @@ func.func @scan(%x: tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>, %g: tensor<?
     : tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>, tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>, tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>> -> tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>
   return %p : tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>
 }
+
+// CHECK-LABEL: func.func @fourier
+func.func @fourier(%x: tensor<?x8x1xf32, #tenon.dims<[B, 8, 1]>>, %s: tensor<?x2xf32, #tenon.dims<[S, 2]>>)
+    -> (tensor<?x5x2xf32, #tenon.dims<[B, 5, 2]>>, tensor<?x2xf32, #tenon.dims<[S, 2]>>) {
+  // CHECK: tenon.fft %{{.*}} length #tenon.dim<8> axis 1 parts 2 :
+  %y = tenon.fft %x length #tenon.dim<8> axis 1 parts 2 : tensor<?x8x1xf32, #tenon.dims<[B, 8, 1]>> -> tensor<?x5x2xf32, #tenon.dims<[B, 5, 2]>>
+  // CHECK: tenon.fft inverse %{{.*}} length #tenon.dim<S> axis 0 parts 1 :
+  %z = tenon.fft inverse %s length #tenon.dim<S> axis 0 parts 1 : tensor<?x2xf32, #tenon.dims<[S, 2]>> -> tensor<?x2xf32, #tenon.dims<[S, 2]>>
+  return %y, %z : tensor<?x5x2xf32, #tenon.dims<[B, 5, 2]>>, tensor<?x2xf32, #tenon.dims<[S, 2]>>
+}
+
+// CHECK-LABEL: func.func @toeplitz
+func.func @toeplitz(%x: tensor<1x2x3x8xf32>, %t: tensor<2x5xf32>, %q: tensor<1x2x3x4xf32>, %s: tensor<2x2x6xf32>) -> (tensor<1x2x3x8xf32>, tensor<1x2x4x8xf32>) {
+  // CHECK: tenon.toeplitz %{{.*}} diagonals %{{.*}} features %{{.*}}, %{{.*}} causal form fft :
+  %y = tenon.toeplitz %x diagonals %t features %q, %q causal form fft
+     : (tensor<1x2x3x8xf32>, tensor<2x5xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>) -> tensor<1x2x3x8xf32>
+  // CHECK: tenon.circulant %{{.*}} spectrum %{{.*}} :
+  %z = tenon.circulant %y spectrum %s : (tensor<1x2x3x8xf32>, tensor<2x2x6xf32>) -> tensor<1x2x4x8xf32>
+  return %y, %z : tensor<1x2x3x8xf32>, tensor<1x2x4x8xf32>
+}

@@ -1,0 +1,19 @@
+//===- ToeplitzAttention.h - attention whose score is x times a factor of the distance ---===//
+#ifndef TENON_PASSES_ATTENTION_TOEPLITZATTENTION_H
+#define TENON_PASSES_ATTENTION_TOEPLITZATTENTION_H
+
+#include "dialects/tenon/Tenon.h"
+#include "passes/fft_rpe/ToeplitzCost.h"
+
+namespace tenon {
+
+/// Why an attention is no Toeplitz product of constant sizes; empty where it is one.
+llvm::StringRef whyNotToeplitz(AttentionOp op);
+
+/// Of one that is.
+ToeplitzSizes toeplitzSizesOf(AttentionOp op);
+/// None where a size is not a constant.
+std::optional<ToeplitzSizes> toeplitzSizesOf(ToeplitzOp op);
+
+} // namespace tenon
+#endif

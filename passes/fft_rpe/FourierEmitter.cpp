@@ -1,0 +1,343 @@
+//===- FourierEmitter.cpp - Fourier transforms of many columns at once, as vector code --===//
+#include "passes/fft_rpe/FourierEmitter.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+#include <cmath>
+
+using namespace mlir;
+
+namespace tenon {
+
+/// Buffers lie this many points off a power of two, so that what is read and what is written share no cache set.
+static constexpr int64_t skew = 5;
+
+FourierEmitter::FourierEmitter(KernelLowering &lowering, Type real, int64_t scratchAt)
+    : real(real), lanes(lowering.lanesOf(real)), lowering(lowering), scope(lowering.scope), builder(lowering.builder),
+      loc(lowering.loc), scratchAt(scratchAt), widest(lowering.target.getVectorRegisters() >= 32 ? 8 : 4) {}
+
+//===----------------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------------===//
+
+/// The points that pass through the buffers: those of the convolution, where Bluestein makes it one.
+static int64_t pointsOf(int64_t length, int64_t widest) {
+  return radicesOf(length, widest).empty() ? convolutionLength(2 * length - 1) : length;
+}
+
+int64_t FourierEmitter::scratchBytes(int64_t length) const {
+  int64_t pointBytes = 2 * int64_t(lanes) * real.getIntOrFloatBitWidth() / 8;
+  return 2 * (pointsOf(length, widest) + skew) * pointBytes;
+}
+
+Value FourierEmitter::memory() { return scope.function.scratch(builder, loc, real, scope.index(scratchAt, loc)); }
+
+Value FourierEmitter::position(int buffer, Value base, int64_t offset) {
+  int64_t point = 2 * int64_t(lanes);
+  Value start = scope.mul(base, scope.index(point, loc), loc);
+  return scope.add(start, scope.index((buffer * bufferPoints + offset) * point, loc), loc);
+}
+
+Point FourierEmitter::load(int buffer, Value base, int64_t offset) {
+  Value at = position(buffer, base, offset), from = memory();
+  Value next = scope.add(at, scope.index(lanes, loc), loc);
+  return {vector::LoadOp::create(builder, loc, vectorType(), from, at),
+          vector::LoadOp::create(builder, loc, vectorType(), from, next)};
+}
+
+void FourierEmitter::store(int buffer, Value base, int64_t offset, const Point &point) {
+  Value at = position(buffer, base, offset), to = memory();
+  Value next = scope.add(at, scope.index(lanes, loc), loc);
+  vector::StoreOp::create(builder, loc, point.real ? point.real : zero(), to, at);
+  vector::StoreOp::create(builder, loc, point.imaginary ? point.imaginary : zero(), to, next);
+}
+
+Value FourierEmitter::table(StringRef name, ArrayRef<Complex> numbers) {
+  auto module = lowering.kernel->getParentOfType<ModuleOp>();
+  auto type = MemRefType::get({2 * int64_t(numbers.size())}, real);
+  std::string symbol = (name + (real.isF64() ? ".f64" : ".f32")).str();
+  if (!module.lookupSymbol(symbol)) {
+    SmallVector<APFloat> elements;
+    for (const Complex &number : numbers)
+      for (double part : {number.real(), number.imag()})
+        elements.push_back(cast<FloatAttr>(FloatAttr::get(real, part)).getValue());
+    auto tensor = DenseElementsAttr::get(RankedTensorType::get(type.getShape(), real), elements);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(module.getBody());
+    memref::GlobalOp::create(builder, loc, symbol, builder.getStringAttr("private"), type, tensor, /*constant=*/true,
+                             builder.getI64IntegerAttr(64));
+  }
+  return memref::GetGlobalOp::create(builder, loc, type, symbol);
+}
+
+Point FourierEmitter::entry(Value table, Value base, int64_t offset) {
+  Value at = scope.add(scope.mul(base, scope.index(2, loc), loc), scope.index(2 * offset, loc), loc);
+  auto read = [&](Value where) { return everywhere(memref::LoadOp::create(builder, loc, table, where)); };
+  return {read(at), read(scope.add(at, scope.index(1, loc), loc))};
+}
+
+//===----------------------------------------------------------------------------===//
+// Arithmetic
+//===----------------------------------------------------------------------------===//
+
+Value FourierEmitter::everywhere(Value scalar) { return vector::BroadcastOp::create(builder, loc, vectorType(), scalar); }
+Value FourierEmitter::constant(double value) {
+  FloatAttr element = cast<FloatAttr>(FloatAttr::get(real, value));
+  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vectorType(), element.getValue()));
+}
+Value FourierEmitter::zero() { return constant(0); }
+
+Value FourierEmitter::sum(Value a, Value b) {
+  return !a ? b : !b ? a : Value(arith::AddFOp::create(builder, loc, a, b));
+}
+Value FourierEmitter::negated(Value a) { return a ? Value(arith::NegFOp::create(builder, loc, a)) : Value(); }
+Value FourierEmitter::difference(Value a, Value b) {
+  return !b ? a : !a ? negated(b) : Value(arith::SubFOp::create(builder, loc, a, b));
+}
+Value FourierEmitter::product(Value a, Value b) {
+  return a && b ? Value(arith::MulFOp::create(builder, loc, a, b)) : Value();
+}
+Value FourierEmitter::scaled(Value a, double factor) { return a ? product(a, constant(factor)) : Value(); }
+Value FourierEmitter::sumScaled(Value c, Value a, double factor) {
+  if (!a || !c)
+    return a ? scaled(a, factor) : c;
+  return math::FmaOp::create(builder, loc, a, constant(factor), c);
+}
+
+Point FourierEmitter::times(const Point &a, const Point &b) {
+  Value real = product(a.real, b.real), imaginary = product(a.real, b.imaginary);
+  if (a.imaginary && b.imaginary)
+    real = real ? Value(math::FmaOp::create(builder, loc, negated(a.imaginary), b.imaginary, real))
+                : negated(product(a.imaginary, b.imaginary));
+  if (a.imaginary && b.real)
+    imaginary = imaginary ? Value(math::FmaOp::create(builder, loc, a.imaginary, b.real, imaginary))
+                          : product(a.imaginary, b.real);
+  return {real, imaginary};
+}
+
+//===----------------------------------------------------------------------------===//
+// Butterflies: the transforms of one stage, in registers
+//===----------------------------------------------------------------------------===//
+
+/// a, b, c, d become their transform.
+void FourierEmitter::dft4(Point &a, Point &b, Point &c, Point &d) {
+  Point evenSum = sum(a, c), evenDifference = difference(a, c), oddSum = sum(b, d), oddDifference = difference(b, d);
+  a = sum(evenSum, oddSum);
+  c = difference(evenSum, oddSum);
+  // -i (x + i y) = y - i x
+  b = {sum(evenDifference.real, oddDifference.imaginary), difference(evenDifference.imaginary, oddDifference.real)};
+  d = {difference(evenDifference.real, oddDifference.imaginary), sum(evenDifference.imaginary, oddDifference.real)};
+}
+
+void FourierEmitter::dft8(MutableArrayRef<Point> x) {
+  dft4(x[0], x[2], x[4], x[6]);
+  dft4(x[1], x[3], x[5], x[7]);
+  double half = std::sqrt(0.5);
+  // e^(-πi/4) (x + i y) = (x + y + i (y - x)) √½, e^(-3πi/4) (x + i y) = (y - x - i (x + y)) √½: the root goes into the last sum.
+  Point first{sum(x[3].real, x[3].imaginary), difference(x[3].imaginary, x[3].real)};
+  Point third{difference(x[7].imaginary, x[7].real), negated(sum(x[7].real, x[7].imaginary))};
+  Point second{x[5].imaginary, negated(x[5].real)};
+  Point even[] = {x[0], x[2], x[4], x[6]}, odd[] = {x[1], first, second, third};
+  for (int k = 0; k < 4; ++k) {
+    double factor = k % 2 ? half : 1;
+    auto combine = [&](double sign) -> Point {
+      if (factor == 1)
+        return sign > 0 ? sum(even[k], odd[k]) : difference(even[k], odd[k]);
+      return {sumScaled(even[k].real, odd[k].real, sign * factor),
+              sumScaled(even[k].imaginary, odd[k].imaginary, sign * factor)};
+    };
+    x[k] = combine(1);
+    x[k + 4] = combine(-1);
+  }
+}
+
+/// y[k], y[r - k] = x[0] + Σ_j cos(2πjk/r) (x[j] + x[r - j]) ∓ i Σ_j sin(2πjk/r) (x[j] - x[r - j])
+void FourierEmitter::dftOdd(MutableArrayRef<Point> x) {
+  int64_t radix = x.size(), pairs = radix / 2;
+  SmallVector<Point> sums, differences;
+  Point total = x[0];
+  for (int64_t j = 1; j <= pairs; ++j) {
+    sums.push_back(sum(x[j], x[radix - j]));
+    differences.push_back(difference(x[j], x[radix - j]));
+    total = sum(total, sums.back());
+  }
+  SmallVector<Point> result(radix);
+  result[0] = total;
+  for (int64_t k = 1; k <= pairs; ++k) {
+    Point even = x[0], odd{};
+    for (int64_t j = 1; j <= pairs; ++j) {
+      Complex root = rootOfUnity(j * k, radix);
+      even = {sumScaled(even.real, sums[j - 1].real, root.real()),
+              sumScaled(even.imaginary, sums[j - 1].imaginary, root.real())};
+      odd = {sumScaled(odd.real, differences[j - 1].real, -root.imag()),
+             sumScaled(odd.imaginary, differences[j - 1].imaginary, -root.imag())};
+    }
+    result[k] = {sum(even.real, odd.imaginary), difference(even.imaginary, odd.real)};
+    result[radix - k] = {difference(even.real, odd.imaginary), sum(even.imaginary, odd.real)};
+  }
+  llvm::copy(result, x.begin());
+}
+
+void FourierEmitter::dft(MutableArrayRef<Point> points) {
+  switch (points.size()) {
+  case 1:
+    return;
+  case 2: {
+    Point first = points[0];
+    points[0] = sum(first, points[1]);
+    points[1] = difference(first, points[1]);
+    return;
+  }
+  case 4:
+    return dft4(points[0], points[1], points[2], points[3]);
+  case 8:
+    dft8(points);
+    return;
+  default:
+    return dftOdd(points);
+  }
+}
+
+//===----------------------------------------------------------------------------===//
+// Stages
+//===----------------------------------------------------------------------------===//
+
+SmallVector<FourierEmitter::Stage> FourierEmitter::stagesOf(int64_t length) {
+  SmallVector<Stage> stages;
+  int64_t n = length, s = 1;
+  for (int64_t radix : radicesOf(length, widest)) {
+    stages.push_back({radix, n / radix, s});
+    n /= radix;
+    s *= radix;
+  }
+  return stages;
+}
+
+int FourierEmitter::begin(int64_t length) {
+  int64_t points = pointsOf(length, widest);
+  bufferPoints = points + skew;
+  int passes = int(radicesOf(points, widest).size());
+  if (points != length)
+    passes = 2 * passes - 1;
+  return (passes - 1) % 2;
+}
+
+/// body(i, count) for i < size, where `count` is how many of i, i + size, i + 2 size, … are below `limit`.
+void FourierEmitter::forParts(int64_t size, int64_t most, int64_t limit, function_ref<void(Value, int64_t)> body) {
+  auto range = [&](int64_t begin, int64_t end, int64_t count) {
+    if (end - begin == 1)
+      body(scope.index(begin, loc), count);
+    else if (end > begin)
+      emitLoop(scope, loc, scope.index(begin, loc), scope.index(end, loc), [&](Value i) { body(i, count); });
+  };
+  if (limit >= size * most)
+    return range(0, size, most);
+  range(0, limit % size, limit / size + 1);
+  range(limit % size, size, limit / size);
+}
+
+void FourierEmitter::direct(const Stage &stage, int64_t given, int64_t wanted, PointSource source, PointSink sink) {
+  auto [radix, m, s] = stage;
+  bool isFirst = s == 1, isLast = m == 1;
+  Value factors;
+  if (!isLast)
+    factors = table(("fourier.factors." + Twine(m) + "." + Twine(radix)).str(), stageFactors(m, radix));
+  forParts(m, radix, isFirst ? given : m * radix, [&](Value p, int64_t present) {
+    SmallVector<Point> powers;
+    for (int64_t k = 1; !isLast && k < radix; ++k)
+      powers.push_back(entry(factors, scope.mul(p, scope.index(radix - 1, loc), loc), k - 1));
+    Value from = scope.mul(p, scope.index(s, loc), loc), to = scope.mul(p, scope.index(s * radix, loc), loc);
+    forParts(s, radix, isLast ? wanted : s * radix, [&](Value q, int64_t kept) {
+      SmallVector<Point> points(radix);
+      for (int64_t j = 0; j < present; ++j)
+        points[j] = source(scope.add(from, q, loc), j * m * s);
+      dft(points);
+      for (int64_t k = 0; k < kept; ++k)
+        sink(scope.add(to, q, loc), k * s, k && !isLast ? times(points[k], powers[k - 1]) : points[k]);
+    });
+  });
+}
+
+/// All of `stages`, the first of which reads from `source`, the last gives to `sink`, and the others write to buffers `buffer`, 1 - `buffer`, …
+void FourierEmitter::run(ArrayRef<Stage> stages, int64_t given, int64_t wanted, int buffer, PointSource source,
+                         PointSink sink) {
+  for (auto [i, stage] : llvm::enumerate(stages)) {
+    int to = int((buffer + i) % 2), from = 1 - to;
+    auto read = [&](Value base, int64_t offset) { return load(from, base, offset); };
+    auto write = [&](Value base, int64_t offset, const Point &point) { store(to, base, offset, point); };
+    bool isFirst = i == 0, isLast = i + 1 == stages.size();
+    direct(stage, given, wanted, isFirst ? source : PointSource(read), isLast ? sink : PointSink(write));
+  }
+}
+
+void FourierEmitter::transform(int64_t length, int64_t given, int64_t wanted, PointSource source, PointSink sink) {
+  SmallVector<Stage> stages = stagesOf(length);
+  if (stages.empty())
+    return bluestein(length, given, wanted, source, sink);
+  begin(length);
+  run(stages, given, wanted, 0, source, sink);
+}
+
+/// The last stage forwards has at hand, for each q, just the frequencies the first stage backwards begins with: both and the
+/// product between them are one. Backwards is forwards with real and imaginary parts exchanged.
+void FourierEmitter::convolve(int64_t length, int64_t given, int64_t wanted, PointSource source, PointSource spectrum,
+                              PointSink sink) {
+  bufferPoints = length + skew;
+  SmallVector<Stage> forwards = stagesOf(length), backwards;
+  for (int64_t s = 1; const Stage &stage : llvm::reverse(forwards)) {
+    backwards.push_back({stage.radix, length / (s * stage.radix), s});
+    s *= stage.radix;
+  }
+  int passes = int(forwards.size());
+  int before = passes % 2, behind = 1 - before;
+  auto stored = [&](Value base, int64_t offset) { return load(before, base, offset); };
+  auto product = [&](Value base, int64_t offset) { return load(behind, base, offset); };
+  auto write = [&](Value base, int64_t offset, const Point &point) { store(before, base, offset, point); };
+  auto exchanged = [&](Value base, int64_t offset, const Point &point) { sink(base, offset, point.swapped()); };
+  auto keep = [&](Value base, int64_t offset, const Point &point) { store(behind, base, offset, point); };
+  if (passes == 1)
+    return turn(forwards.back(), given, wanted, source, spectrum, exchanged);
+  run(ArrayRef<Stage>(forwards).drop_back(), given, length, 0, source, write);
+  turn(forwards.back(), length, length, stored, spectrum, keep);
+  run(ArrayRef<Stage>(backwards).drop_front(), length, wanted, before, product, exchanged);
+}
+
+/// The last stage forwards, the product, the first stage backwards.
+void FourierEmitter::turn(const Stage &last, int64_t given, int64_t wanted, PointSource source, PointSource spectrum,
+                          PointSink sink) {
+  int64_t radix = last.radix, s = last.s;
+  Value factors;
+  if (s > 1)
+    factors = table(("fourier.factors." + Twine(s) + "." + Twine(radix)).str(), stageFactors(s, radix));
+  forParts(s, radix, s * radix, [&](Value q, int64_t) {
+    SmallVector<Point> points(radix);
+    for (int64_t j = 0; j < radix && j * s < given; ++j)
+      points[j] = source(q, j * s);
+    dft(points);
+    for (int64_t k = 0; k < radix; ++k)
+      points[k] = times(points[k], spectrum(q, k * s)).swapped();
+    dft(points);
+    Value to = scope.mul(q, scope.index(radix, loc), loc);
+    for (int64_t k = 0; k < radix && k < wanted; ++k) {
+      bool isTurned = k > 0 && s > 1;
+      Value first = scope.mul(q, scope.index(radix - 1, loc), loc);
+      sink(to, k, isTurned ? times(points[k], entry(factors, first, k - 1)) : points[k]);
+    }
+  });
+}
+
+void FourierEmitter::bluestein(int64_t length, int64_t given, int64_t wanted, PointSource source, PointSink sink) {
+  int64_t period = convolutionLength(2 * length - 1);
+  std::string name = ("fourier.chirp." + Twine(length)).str();
+  Value chirps = table(name, chirp(length, length));
+  Value kernel = table((name + "." + Twine(period)).str(), chirpSpectrum(length, period));
+  auto turned = [&](Value base, int64_t offset) { return times(source(base, offset), entry(chirps, base, offset)); };
+  auto spectrum = [&](Value base, int64_t offset) { return entry(kernel, base, offset); };
+  auto turnedBack = [&](Value base, int64_t offset, const Point &point) {
+    sink(base, offset, times(point, entry(chirps, base, offset)));
+  };
+  convolve(period, given, wanted, turned, spectrum, turnedBack);
+}
+
+} // namespace tenon

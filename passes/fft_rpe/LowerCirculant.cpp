@@ -1,0 +1,261 @@
+//===- LowerCirculant.cpp - circular convolutions through the Fourier transform ---------===//
+//
+// A tile is a block of channels of one head: a vector of them as real parts, the next one as imaginary parts (the kernel is
+// real, so what it does to one part it does to the other). Per pair of vectors: a transform of the given rows, the
+// product with the spectrum in its last stage, which is the first one back, and the wanted rows (FourierEmitter.h). Where
+// each channel has a kernel of its own a tile is one vector of channels, without imaginary parts.
+//
+// With features that happens for each feature r: the first stage reads k[j, r] x[j, c], the last one adds q[i, r] y[i, c] to
+// the result. So what is held is two buffers of the period, whatever the number of features; the result's block of
+// rows is read and written once a feature and stays in the cache beside them.
+//
+#include "passes/fft_rpe/FourierEmitter.h"
+#include "passes/fft_rpe/LowerFourier.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+
+namespace tenon {
+namespace {
+
+class CirculantLowering {
+public:
+  CirculantLowering(KernelLowering &lowering, CirculantOp op)
+      : lowering(lowering), scope(lowering.scope), builder(lowering.builder), loc(lowering.loc), op(op),
+        emitter(lowering, builder.getF32Type()), shape(shapeOf(op.getInput())), lanes(emitter.lanes),
+        given(*shape[2].constant()), wanted(*shapeOf(op.getResult())[2].constant()),
+        period(*shapeOf(op.getSpectrum())[2].constant()), channels(*shape[3].constant()),
+        input(lowering.memoryOf(op.getInput())), spectrum(lowering.memoryOf(op.getSpectrum())),
+        result(lowering.resultMemory()), isPerChannel(shapeOf(op.getSpectrum()).size() == 4),
+        width(isPerChannel ? lanes : 2 * lanes) {}
+
+  KernelGrid lower() {
+    int64_t blocks = (channels + width - 1) / width;
+    emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value tile) {
+      place = builder.createOrFold<arith::DivUIOp>(loc, tile, index(blocks));
+      Value head = builder.createOrFold<arith::RemUIOp>(loc, place, scope.dim(shape[1], loc));
+      Value block = builder.createOrFold<arith::RemUIOp>(loc, tile, index(blocks));
+      channel = times(block, width);
+      spectrumAt = times(head, 2 * period * (isPerChannel ? channels : 1));
+      emitBlock(head);
+    });
+    return {shape[0] * shape[1] * Dim(blocks), Dim(emitter.scratchBytes(period))};
+  }
+
+private:
+  void emitTransforms() { op.getFeatures().empty() ? emitChannels() : emitFeatures(); }
+
+  /// By transforms, or directly where they would lose the head's small values.
+  void emitBlock(Value head) {
+    if (!op.getKernel())
+      return emitTransforms();
+    kernelAt = times(head, period);
+    auto form = scf::IfOp::create(builder, loc, isEven(), /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(form.thenBlock());
+    emitTransforms();
+    builder.setInsertionPointToStart(form.elseBlock());
+    emitSums();
+  }
+
+  Value index(int64_t value) { return scope.index(value, loc); }
+  Value plus(Value a, Value b) { return scope.add(a, b, loc); }
+  Value times(Value a, int64_t b) { return scope.mul(a, index(b), loc); }
+  Value plus(Value a, int64_t b) { return plus(a, index(b)); }
+
+  /// Where row `base` + `offset` of this head begins, in a tensor of `rows` rows of `width` elements a head.
+  Value rowAt(int64_t rows, int64_t width, Value base, int64_t offset) {
+    return plus(times(place, rows * width), plus(times(base, width), offset * width));
+  }
+
+  //===--------------------------------------------------------------------------===//
+  // Channels
+  //===--------------------------------------------------------------------------===//
+
+  /// Lanes of the second vector: null where all are channels, and none where none can be.
+  enum class Fill { None, Some, All };
+  Fill fillOf(int64_t part) {
+    if (part == 1 && isPerChannel)
+      return Fill::None;
+    if (channels % width == 0 || channels % width >= (part + 1) * lanes)
+      return Fill::All;
+    // The last block holds fewer; if it is the only one, that is known.
+    return channels <= part * lanes ? Fill::None : Fill::Some;
+  }
+  Value maskOf(int64_t part) {
+    Value left = arith::SubIOp::create(builder, loc, index(channels - part * lanes), channel);
+    Value count = arith::MaxSIOp::create(builder, loc, left, index(0));
+    auto type = VectorType::get({lanes}, builder.getI1Type());
+    return vector::CreateMaskOp::create(builder, loc, type, scope.minimum(count, index(lanes), loc));
+  }
+
+  Value loadPart(Value memory, Value row, int64_t part) {
+    Value at = plus(plus(row, channel), part * lanes);
+    VectorType type = emitter.vectorType();
+    switch (fillOf(part)) {
+    case Fill::None:
+      return {};
+    case Fill::All:
+      return vector::LoadOp::create(builder, loc, type, memory, at);
+    case Fill::Some:
+      return vector::MaskedLoadOp::create(builder, loc, type, memory, at, maskOf(part), emitter.zero());
+    }
+    llvm_unreachable("every Fill is above");
+  }
+  Point loadRow(Value memory, Value row) { return {loadPart(memory, row, 0), loadPart(memory, row, 1)}; }
+
+  void storeRow(Value row, const Point &point) {
+    for (auto [part, value] : llvm::enumerate(SmallVector<Value>{point.real, point.imaginary})) {
+      Value at = plus(plus(row, channel), int64_t(part) * lanes), vector = value ? value : emitter.zero();
+      if (fillOf(part) == Fill::All)
+        vector::StoreOp::create(builder, loc, vector, result, at);
+      else if (fillOf(part) == Fill::Some)
+        vector::MaskedStoreOp::create(builder, loc, result, at, maskOf(part), vector);
+    }
+  }
+
+  //===--------------------------------------------------------------------------===//
+  // Convolutions
+  //===--------------------------------------------------------------------------===//
+
+  void convolve(PointSource source, PointSink sink) {
+    Value share = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(1.0f / float(period)));
+    auto frequency = [&](Value base, int64_t offset) -> Point {
+      auto part = [&](int64_t number) {
+        if (isPerChannel) {
+          Value at = plus(spectrumAt, times(plus(base, number * period + offset), channels));
+          Value loaded = loadPart(spectrum, at, 0);
+          return emitter.scaled(loaded, 1.0 / double(period));
+        }
+        Value at = plus(plus(spectrumAt, number * period + offset), base);
+        Value loaded = memref::LoadOp::create(builder, loc, spectrum, at);
+        return emitter.everywhere(arith::MulFOp::create(builder, loc, loaded, share));
+      };
+      return {part(0), part(1)};
+    };
+    emitter.convolve(period, given, wanted, source, frequency, sink);
+  }
+
+  void emitChannels() {
+    convolve([&](Value base, int64_t offset) { return loadRow(input, rowAt(given, channels, base, offset)); },
+             [&](Value base, int64_t offset, const Point &point) {
+               storeRow(rowAt(wanted, channels, base, offset), point);
+             });
+  }
+
+  /// Element r of row base + offset of a feature tensor, in all lanes.
+  Value feature(Value memory, int64_t rows, int64_t features, Value r, Value base, int64_t offset) {
+    Value at = plus(rowAt(rows, features, base, offset), r);
+    return emitter.everywhere(memref::LoadOp::create(builder, loc, memory, at));
+  }
+
+  void emitFeatures() {
+    Value query = lowering.memoryOf(op.getFeatures()[0]), key = lowering.memoryOf(op.getFeatures()[1]);
+    int64_t features = *shapeOf(op.getFeatures()[0])[3].constant();
+    emitLoop(scope, loc, index(0), index(wanted), [&](Value i) {
+      storeRow(rowAt(wanted, channels, i, 0), {emitter.zero(), emitter.zero()});
+    });
+    emitLoop(scope, loc, index(0), index(features), [&](Value r) {
+      auto source = [&](Value base, int64_t offset) {
+        Point row = loadRow(input, rowAt(given, channels, base, offset));
+        return emitter.times(row, Point{feature(key, given, features, r, base, offset), Value()});
+      };
+      auto sink = [&](Value base, int64_t offset, const Point &point) {
+        Value row = rowAt(wanted, channels, base, offset), factor = feature(query, wanted, features, r, base, offset);
+        Point sum = loadRow(result, row);
+        auto added = [&](Value to, Value value) -> Value {
+          return to && value ? math::FmaOp::create(builder, loc, factor, value, to) : to;
+        };
+        storeRow(row, {added(sum.real, point.real), added(sum.imaginary, point.imaginary)});
+      };
+      convolve(source, sink);
+    });
+  }
+
+  //===--------------------------------------------------------------------------===//
+  // Sums, for kernels whose values lie too far apart
+  //===--------------------------------------------------------------------------===//
+
+  Value kernelValue(Value n) {
+    return memref::LoadOp::create(builder, loc, lowering.memoryOf(op.getKernel()), plus(kernelAt, n));
+  }
+
+  /// |g[n]| <= 100 |g[0]| for all n; not where one of them is NaN.
+  Value isEven() {
+    Value yes = arith::ConstantOp::create(builder, loc, builder.getBoolAttr(true));
+    Value range = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(100));
+    Value first = math::AbsFOp::create(builder, loc, kernelValue(index(0)));
+    Value most = arith::MulFOp::create(builder, loc, first, range);
+    return emitLoopNest(scope, loc, {index(period)}, yes, [&](ArrayRef<Value> n, Value carried) -> Value {
+      Value size = math::AbsFOp::create(builder, loc, kernelValue(n[0]));
+      Value here = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLE, size, most);
+      return arith::AndIOp::create(builder, loc, carried, here);
+    });
+  }
+
+  /// g[i - j], times the product of the rows' features.
+  Value weightOf(Value i, Value j) {
+    Value distance = scope.sub(plus(i, period), j, loc);
+    Value weight = kernelValue(builder.createOrFold<arith::RemUIOp>(loc, distance, index(period)));
+    if (op.getFeatures().empty())
+      return weight;
+    Value query = lowering.memoryOf(op.getFeatures()[0]), key = lowering.memoryOf(op.getFeatures()[1]);
+    int64_t features = *shapeOf(op.getFeatures()[0])[3].constant();
+    Value rowOfQuery = rowAt(wanted, features, i, 0), rowOfKey = rowAt(given, features, j, 0);
+    Value zero = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0));
+    auto step = [&](ArrayRef<Value> r, Value sum) -> Value {
+      Value q = memref::LoadOp::create(builder, loc, query, plus(rowOfQuery, r[0]));
+      Value k = memref::LoadOp::create(builder, loc, key, plus(rowOfKey, r[0]));
+      return math::FmaOp::create(builder, loc, q, k, sum);
+    };
+    return arith::MulFOp::create(builder, loc, weight, emitLoopNest(scope, loc, {index(features)}, zero, step));
+  }
+
+  void emitSums() {
+    emitLoop(scope, loc, index(0), index(wanted), [&](Value i) {
+      Value row = rowAt(wanted, channels, i, 0);
+      storeRow(row, {emitter.zero(), emitter.zero()});
+      emitLoop(scope, loc, index(0), index(given), [&](Value j) {
+        Value weight = emitter.everywhere(weightOf(i, j));
+        Point from = loadRow(input, rowAt(given, channels, j, 0)), to = loadRow(result, row);
+        auto added = [&](Value sum, Value value) -> Value {
+          return sum && value ? math::FmaOp::create(builder, loc, weight, value, sum) : sum;
+        };
+        storeRow(row, {added(to.real, from.real), added(to.imaginary, from.imaginary)});
+      });
+    });
+  }
+
+  KernelLowering &lowering;
+  KernelScope &scope;
+  OpBuilder &builder;
+  Location loc;
+  CirculantOp op;
+  FourierEmitter emitter;
+  Shape shape;
+  int64_t lanes, given, wanted, period, channels;
+  Value input, spectrum, result;
+  bool isPerChannel;
+  int64_t width; ///< Channels of a tile.
+  Value place, channel, spectrumAt, kernelAt; ///< Of the tile: batch and head, first channel, the head's spectrum and kernel.
+};
+
+} // namespace
+
+FailureOr<KernelGrid> lowerCirculant(KernelLowering &lowering, CirculantOp op) {
+  Shape from = shapeOf(op.getInput()), to = shapeOf(op.getResult()), spectrum = shapeOf(op.getSpectrum());
+  bool hasFeatures = !op.getFeatures().empty();
+  for (const Dim &dim : {from[2], from[3], to[2], spectrum[2], hasFeatures ? shapeOf(op.getFeatures()[0])[3] : Dim(1)})
+    if (!dim.isConstant())
+      return op.emitOpError("wants constant rows, channels, features and period, found ") << dim.str();
+  if (!elementOf(op.getInput()).isF32())
+    return op.emitOpError("wants elements of f32, found ") << elementOf(op.getInput());
+  if (radicesOf(*spectrum[2].constant(), 8).empty())
+    return op.emitOpError("wants a period of factors up to 13, found ") << spectrum[2].str();
+  return CirculantLowering(lowering, op).lower();
+}
+
+} // namespace tenon
