@@ -75,7 +75,9 @@ def derived(source):
     explained.check_returncode()
     decisions = json.loads(explained.stdout)["decisions"]
     texts = [d["text"] for d in decisions if "algorithm" in d["pass"] or "scan" in d["pass"] and d["outcome"] == "passed"]
-    plain = "a recurrence" if "tenon.scan" in source.read_text() else "maps, contractions and reductions"
+    text = source.read_text()
+    plain = ("a recurrence" if "tenon.scan" in text else "Fourier transforms" if " fft" in text or "tenon.fft" in text
+             else "maps, contractions and reductions")
     return "; ".join(dict.fromkeys(texts)) or plain
 
 
