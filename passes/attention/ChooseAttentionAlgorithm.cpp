@@ -102,7 +102,7 @@ struct ChooseAttentionAlgorithm : impl::ChooseAttentionAlgorithmBase<ChooseAtten
   using ChooseAttentionAlgorithmBase::ChooseAttentionAlgorithmBase;
 
   void runOnOperation() override {
-    if (!force.empty() && !symbolizeAttentionAlgorithm(force)) {
+    if (!force.empty() && !forced()) {
       getOperation().emitError("unknown attention algorithm '") << force << "', wanted flash, split or materialised";
       return signalPassFailure();
     }
@@ -112,10 +112,16 @@ struct ChooseAttentionAlgorithm : impl::ChooseAttentionAlgorithmBase<ChooseAtten
   }
 
 private:
+  /// Transforms are ChooseToeplitzForm's to ask for; they have been lowered by now.
+  std::optional<AttentionAlgorithm> forced() const {
+    std::optional<AttentionAlgorithm> algorithm = symbolizeAttentionAlgorithm(force);
+    return algorithm == AttentionAlgorithm::FFT ? std::nullopt : algorithm;
+  }
+
   LogicalResult choose(AttentionOp op) {
     std::optional<AttentionAlgorithm> wanted = op.getAlgorithm();
     if (!wanted && !force.empty())
-      wanted = symbolizeAttentionAlgorithm(force);
+      wanted = forced();
     StringRef notFlash = whyNotFlash(op), notSplit = whyNotSplit(op);
     if (wanted == AttentionAlgorithm::Flash && !notFlash.empty())
       return op.emitOpError("cannot be computed by flash: ") << notFlash;

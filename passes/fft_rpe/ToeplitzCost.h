@@ -8,7 +8,7 @@
 //           same for R channels more where rows are divided by their sums
 //
 // The program is the same for every level, so the rates are, too: only their quotient decides, and the multiply-add unit and
-// the vector's width, which differ, are in both. They were measured on one core of a Zen 4 with AVX-512 (docs/decisions/0008-fft.md).
+// the vector's width, which differ, are in both. They were measured on one core of a Zen 4 with AVX-512 (docs/decisions/0009-fft.md).
 //
 #ifndef TENON_PASSES_FFT_RPE_TOEPLITZCOST_H
 #define TENON_PASSES_FFT_RPE_TOEPLITZCOST_H

@@ -3,7 +3,9 @@
 // RUN: tenon-opt %s --tenon-choose-attention-algorithm --remark-format=emitRemark --remarks-filter-passed='.*' 2>&1 | FileCheck %s --check-prefix=REMARK
 // RUN: not tenon-opt %s --tenon-choose-attention-algorithm=force=flash 2>&1 | FileCheck %s --check-prefix=WRONG
 // RUN: not tenon-opt %s --tenon-choose-attention-algorithm=force=fast 2>&1 | FileCheck %s --check-prefix=UNKNOWN
+// RUN: not tenon-opt %s --tenon-choose-attention-algorithm=force=fft 2>&1 | FileCheck %s --check-prefix=TRANSFORM
 // UNKNOWN: unknown attention algorithm 'fast', wanted flash, split or materialised
+// TRANSFORM: unknown attention algorithm 'fft', wanted flash, split or materialised
 // FORCED-COUNT-7: algorithm materialised
 // FORCED-NOT: algorithm flash
 
