@@ -13,6 +13,7 @@ group that cannot run counts as a failure: silence is never success.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -25,6 +26,7 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+LONGEST = {"run_node_cases.py", "run_exported.py", "run_systems.py"}
 
 
 def layering(build, options):
@@ -137,16 +139,30 @@ class Announcing(unittest.TextTestResult):
         self.stream.flush()
 
 
+def run_script(script):
+    """One run_*.py in this process: passed, failed."""
+    suite = unittest.TestLoader().discover(str(script.parent), pattern=script.name)
+    sys.stdout.reconfigure(line_buffering=True)
+    result = unittest.TextTestRunner(stream=sys.stdout, resultclass=Announcing, verbosity=0).run(suite)
+    return result.passed, len({str(test) for test, _ in result.failures + result.errors})
+
+
 def numeric(build, options):
+    """The scripts side by side, the longest first, each in a process of its own."""
     os.environ["TENON_BUILD"] = str(build)
     if options.all:
         os.environ["TENON_TEST_ALL"] = "1"
-    suite = unittest.TestSuite()
-    for script in sorted((ROOT / "tests").rglob("run_*.py")):
-        suite.addTests(unittest.TestLoader().discover(str(script.parent), pattern=script.name))
-    result = unittest.TextTestRunner(stream=sys.stdout, resultclass=Announcing, verbosity=0).run(suite)
-    failed = len({str(test) for test, _ in result.failures + result.errors})
-    return (result.passed, failed) if result.passed + failed else (0, 1)
+    scripts = sorted((ROOT / "tests").rglob("run_*.py"), key=lambda s: (s.name not in LONGEST, s.name))
+    counts = []
+    with concurrent.futures.ProcessPoolExecutor(options.jobs, max_tasks_per_child=1) as pool:
+        for script, run in [(s, pool.submit(run_script, s)) for s in scripts]:
+            try:
+                counts.append(run.result())
+            except Exception as error:  # the process died, or the script could not be loaded
+                print(f"{script.relative_to(ROOT)}: {error}")
+                counts.append((0, 1))
+    passed, failed = (sum(c[i] for c in counts) for i in (0, 1))
+    return (passed, failed) if passed + failed else (0, 1)
 
 
 GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric, "sanitizers": sanitizers,
