@@ -245,6 +245,38 @@ static std::optional<Dim> withoutDivisions(const Dim &dim, Interval &rests) {
   return result.isValid() && result != dim ? std::optional(result) : std::nullopt;
 }
 
+static constexpr size_t maxChoices = 3;
+
+/// A sum with `k * max(a, b)` is the larger of the sums with `k * a` and `k * b`, the smaller for k < 0: so
+/// 2 * s + max(0, 5 - s) is at least 5. Of sums with few such terms, the first is resolved.
+static std::optional<Interval> ofChoices(const Dim &dim, const Bounds &bounds) {
+  const std::vector<Term> terms = dim.terms();
+  const Term *choice = nullptr;
+  size_t count = 0;
+  for (const Term &term : terms) {
+    if (term.factors.size() != 1 || (term.factors[0]->kind != AtomKind::Min && term.factors[0]->kind != AtomKind::Max))
+      continue;
+    choice = choice ? choice : &term;
+    ++count;
+  }
+  if (!choice || count > maxChoices)
+    return std::nullopt;
+  const Dim::Atom &atom = *choice->factors[0];
+  Dim rest = dim - detail::combine(atom.kind, atom.operands) * choice->coefficient;
+  bool isLargest = (atom.kind == AtomKind::Max) == (choice->coefficient > 0);
+  std::optional<Interval> result;
+  for (const Dim &operand : atom.operands) {
+    Interval next = (rest + operand * choice->coefficient).interval(bounds);
+    if (!result)
+      result = next;
+    else if (isLargest)
+      result = {std::max(result->lo, next.lo), std::max(result->hi, next.hi)};
+    else
+      result = {std::min(result->lo, next.lo), std::min(result->hi, next.hi)};
+  }
+  return result;
+}
+
 Interval Dim::interval(const Bounds &bounds) const {
   if (!valid)
     return {};
@@ -257,8 +289,11 @@ Interval Dim::interval(const Bounds &bounds) const {
   Interval rests{0, 0};
   if (std::optional<Dim> undivided = withoutDivisions(*this, rests))
     plain = intersect(plain, add(undivided->interval(bounds), rests));
-  std::optional<Shifted> shifted = shiftToLeastValues(sum->terms, intervals);
-  return shifted ? intersect(plain, shifted->interval()) : plain;
+  if (std::optional<Shifted> shifted = shiftToLeastValues(sum->terms, intervals))
+    plain = intersect(plain, shifted->interval());
+  bool hasSign = plain.lo >= 0 || plain.hi < 0;
+  std::optional<Interval> chosen = hasSign ? std::nullopt : ofChoices(*this, bounds);
+  return chosen ? intersect(plain, *chosen) : plain;
 }
 
 //===----------------------------------------------------------------------===//

@@ -156,6 +156,9 @@ TEST(Dim, BoundsDecideComparisons) {
   EXPECT_EQ((b * s).interval(bounds), (Interval{1, 64 * 512}));
   EXPECT_EQ(s.mod(16).interval(bounds), (Interval{0, 15}));
   EXPECT_EQ(s.floorDiv(16).interval(bounds), (Interval{0, 32}));
+  EXPECT_EQ(parsed("2 * S + max(0, 5 - S) - 4").interval(bounds).lo, 2);
+  EXPECT_EQ(parsed("S - min(S, 5)").interval(bounds).lo, 0);
+  EXPECT_EQ(parsed("min(S, 5) - S").interval(bounds).hi, 0);
   EXPECT_EQ(Dim::isKnownLessEqual(b, b * s, bounds), true);
   EXPECT_EQ(Dim::isKnownLessEqual(s, 512, bounds), true);
   EXPECT_EQ(Dim::isKnownLessEqual(513, s, bounds), false);
