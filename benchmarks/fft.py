@@ -3,9 +3,14 @@
 
     benchmarks/fft.py [--build build/release] [--fftw libfftw3f.so.3] [--lengths 256,1000] [--json FILE]
 
-An operation is one of 5 N log2 N. Everybody runs in turns, in the same process, in the layout that is best for it:
-Tenon on [N, 2, batch]; FFTW (FFTW_MEASURE) on rows, on columns and on split columns, the best of them; PyTorch and SciPy
-on rows. A peer that is not installed is left out. Of each the fastest of the rounds counts, for a machine others use.
+An operation is one of 5 N log2 N. Everybody runs in turns, in the same process, in the layout that is best for it, of
+
+    rows      [batch, N, 2]              Tenon, FFTW, PyTorch, SciPy
+    columns   [N, 2, batch]              Tenon, FFTW (also with the pair innermost)
+    blocks    [batch / 16, N, 2, 16]     Tenon, FFTW
+
+FFTW plans with FFTW_MEASURE. A peer that is not installed is left out. A turn is one call to have the numbers in the cache
+again and five that count; of the rounds the fastest counts, for a machine others use.
 """
 
 import argparse
@@ -26,15 +31,33 @@ from mlir_text import entry, tensor  # noqa: E402
 LENGTHS = [64, 128, 256, 360, 512, 1000, 1009, 1024, 2048, 4096, 8192, 16384]
 
 
+LANES = 16
+
+
+def drawn(*dims):
+    """Numbers at an address that is a multiple of 64, as everybody likes it."""
+    count = math.prod(dims)
+    memory = np.empty(count + 16, np.float32)
+    first = -memory.ctypes.data % 64 // 4
+    array = memory[first:first + count].reshape(dims)
+    array[:] = np.random.default_rng(1).standard_normal(dims)
+    return array
+
+
 class TenonTransform:
-    def __init__(self, length, batch):
+    """Dims of the operand and which of them is transformed, which the pair."""
+    LAYOUTS = {"rows": lambda n, batch: ((batch, n, 2), 1, 2), "columns": lambda n, batch: ((n, 2, batch), 0, 1),
+               "blocks": lambda n, batch: ((batch // LANES, n, 2, LANES), 1, 2)}
+
+    def __init__(self, layout, length, batch):
         from native import Program, levels
         from tenon import InferenceSession
-        kind = tensor(length, 2, batch)
+        dims, axis, parts = self.LAYOUTS[layout](length, batch)
+        kind = tensor(*dims)
         self.program = Program(entry({"x": kind}, {"y": kind}, f"  %y = tenon.fft %x length #tenon.dim<{length}> "
-                                                               f"axis 0 parts 1 : {kind} -> {kind}", {}))
+                                                               f"axis {axis} parts {parts} : {kind} -> {kind}", {}))
         self.session = InferenceSession(self.program.artifact, threads=1, level=levels()[-1])
-        self.x = np.random.default_rng(1).standard_normal((length, 2, batch)).astype(np.float32)
+        self.x = drawn(*dims)
         self.session.bind({"x": self.x})
 
     def run(self):
@@ -42,30 +65,37 @@ class TenonTransform:
 
 
 class FFTW:
-    """fftwf_plan_many_dft for rows or columns, fftwf_plan_guru_split_dft for split columns."""
+    """fftwf_plan_many_dft for rows and pairs of columns, fftwf_plan_guru_split_dft for split columns and blocks."""
 
     class Dim(ctypes.Structure):
         _fields_ = [("n", ctypes.c_int), ("is_", ctypes.c_int), ("os", ctypes.c_int)]
 
     def __init__(self, library, layout, length, batch):
         self.library = library
-        self.x = np.zeros(2 * length * batch, np.float32)
-        self.y = np.zeros_like(self.x)
-        address = lambda array, offset=0: ctypes.c_void_p(array.ctypes.data + 4 * offset)
-        measure = 0
-        if layout == "split":
-            dims, many = self.Dim(length, 2 * batch, 2 * batch), self.Dim(batch, 1, 1)
-            library.fftwf_plan_guru_split_dft.restype = ctypes.c_void_p
-            plan = library.fftwf_plan_guru_split_dft(1, ctypes.byref(dims), 1, ctypes.byref(many), address(self.x),
-                                                     address(self.x, batch), address(self.y), address(self.y, batch), measure)
-        else:
-            stride, distance = (1, length) if layout == "rows" else (batch, 1)
-            library.fftwf_plan_many_dft.restype = ctypes.c_void_p
-            n = ctypes.c_int(length)
-            plan = library.fftwf_plan_many_dft(1, ctypes.byref(n), batch, address(self.x), None, stride, distance,
-                                               address(self.y), None, stride, distance, -1, measure)
-        self.plan = ctypes.c_void_p(plan)
-        self.x[:] = np.random.default_rng(1).standard_normal(self.x.shape)
+        self.x, self.y = drawn(2 * length * batch), drawn(2 * length * batch)
+        self.plan = ctypes.c_void_p(self.many(layout, length, batch) if layout in ("rows", "pairs") else
+                                    self.split(layout, length, batch))
+        self.x[:] = drawn(2 * length * batch)  # planning wrote to it
+
+    def address(self, array, offset=0):
+        return ctypes.c_void_p(array.ctypes.data + 4 * offset)
+
+    def many(self, layout, length, batch):
+        stride, distance = (1, length) if layout == "rows" else (batch, 1)
+        plan = self.library.fftwf_plan_many_dft
+        plan.restype = ctypes.c_void_p
+        n = ctypes.c_int(length)
+        return plan(1, ctypes.byref(n), batch, self.address(self.x), None, stride, distance, self.address(self.y), None,
+                    stride, distance, -1, 0)
+
+    def split(self, layout, length, batch):
+        width = batch if layout == "columns" else LANES
+        dims = self.Dim(length, 2 * width, 2 * width)
+        many = (self.Dim * 2)(self.Dim(width, 1, 1), self.Dim(batch // width, 2 * width * length, 2 * width * length))
+        plan = self.library.fftwf_plan_guru_split_dft
+        plan.restype = ctypes.c_void_p
+        return plan(1, ctypes.byref(dims), 2, ctypes.byref(many), self.address(self.x), self.address(self.x, width),
+                    self.address(self.y), self.address(self.y, width), 0)
 
     def run(self):
         self.library.fftwf_execute(self.plan)
@@ -94,38 +124,48 @@ class SciPy:
 
 
 def contestants(library, length, batch):
-    made = {"tenon": TenonTransform(length, batch)}
+    made = {("tenon", layout): TenonTransform(layout, length, batch) for layout in TenonTransform.LAYOUTS}
     if library:
-        for layout in ("rows", "columns", "split"):
-            made[f"fftw {layout}"] = FFTW(library, layout, length, batch)
+        made.update({("fftw", layout): FFTW(library, layout, length, batch) for layout in ("rows", "pairs", "columns", "blocks")})
     for name, kind in (("torch", Torch), ("scipy", SciPy)):
         try:
-            made[name] = kind(length, batch)
+            made[name, "rows"] = kind(length, batch)
         except ImportError:
             pass
     return made
 
 
-def measure(length, rounds):
-    batch = max(32, 131072 // length // 16 * 16)
-    everybody = contestants(measure.library, length, batch)
+def measure(library, length, rounds):
+    """GFLOP/s of everybody by layout."""
+    batch = max(32, 131072 // length // LANES * LANES)
+    everybody = contestants(library, length, batch)
     best = dict.fromkeys(everybody, math.inf)
-    for who in everybody.values():
-        who.run()
     for _ in range(rounds):
         for name, who in everybody.items():
-            calls = 3
+            calls = 5
+            who.run()  # the one before had the cache
             start = time.perf_counter()
             for _ in range(calls):
                 who.run()
             best[name] = min(best[name], (time.perf_counter() - start) / calls)
     operations = 5 * length * math.log2(length) * batch
-    rates = {name: operations / seconds * 1e-9 for name, seconds in best.items()}
-    fftw = [rate for name, rate in rates.items() if name.startswith("fftw")]
-    row = {"N": length, "batch": batch, "tenon": rates["tenon"], "fftw": max(fftw, default=0.0),
-           "torch": rates.get("torch", 0.0), "scipy": rates.get("scipy", 0.0)}
-    row["ratio"] = row["tenon"] / max(row["fftw"], row["torch"], row["scipy"], 1e-9)
+    row = {"N": length, "batch": batch, "tenon": {}, "fftw": {}, "torch": {}, "scipy": {}}
+    for (name, layout), seconds in best.items():
+        row[name][layout] = round(operations / seconds * 1e-9, 2)
     return row
+
+
+def shown(row):
+    """Cells of a row: Tenon in its best layout and in rows, the best of each peer, the ratios."""
+    best = {name: max(row[name].values(), default=0.0) for name in ("tenon", "fftw", "torch", "scipy")}
+    peer = max(best["fftw"], best["torch"], best["scipy"], 1e-9)
+    rows = max([row[name].get("rows", 0.0) for name in ("fftw", "torch", "scipy")] + [1e-9])
+    cell = lambda name: f"{best[name]:.1f}" if best[name] else ""
+    return [str(row["N"]), str(row["batch"]), cell("tenon"), f"{row['tenon']['rows']:.1f}", cell("fftw"), cell("torch"),
+            cell("scipy"), f"{best['tenon'] / peer:.2f}x", f"{row['tenon']['rows'] / rows:.2f}x"]
+
+
+HEADER = ["N", "batch", "Tenon", "Tenon, rows", "FFTW", "PyTorch (MKL)", "SciPy", "against the best", "rows against rows"]
 
 
 def main():
@@ -138,16 +178,16 @@ def main():
     options = parser.parse_args()
     os.environ["TENON_BUILD"] = options.build
     try:
-        measure.library = ctypes.CDLL(options.fftw)
+        library = ctypes.CDLL(options.fftw)
     except OSError:
-        measure.library = None
+        library = None
     rows = []
-    print("|     N | batch | Tenon | FFTW | PyTorch | SciPy | against the best |\n|---|---|---|---|---|---|---|")
+    print("| " + " | ".join(HEADER) + " |\n" + "|---" * len(HEADER) + "|")
     for length in map(int, options.lengths.split(",")):
-        rows.append(measure(length, options.rounds))
-        print("| {N} | {batch} | {tenon:.1f} | {fftw:.1f} | {torch:.1f} | {scipy:.1f} | {ratio:.2f} |".format(**rows[-1]), flush=True)
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(rows, indent=1) + "\n")
+        rows.append(measure(library, length, options.rounds))
+        print("| " + " | ".join(shown(rows[-1])) + " |", flush=True)
+        if options.json:
+            pathlib.Path(options.json).write_text(json.dumps({"runs": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

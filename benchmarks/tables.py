@@ -152,7 +152,35 @@ def ragged(names):
     return rows(["", "ms", "against packed"], body)
 
 
-KINDS = {"ragged": ragged, "attention": attention, "scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch}
+def fft(names):
+    """A row for each length, as fft.py prints them."""
+    from fft import HEADER, shown
+    return rows(HEADER, [shown(run) for name in names for run in read(name)["runs"]])
+
+
+def nprf(names):
+    """A row for each length, as nprf.py measured them."""
+    peers = {"torch quadratic": "PyTorch, quadratic", "torch fft": "PyTorch, FFT", "jax fft": "JAX, FFT"}
+    body = []
+    for run in (run for name in names for run in read(name)["runs"]):
+        times = run["milliseconds"]
+        body.append([f"{run['n']}{', causal' * run['causal']}", run["form"], three_digits(times["tenon"]),
+                     *(three_digits(times[peer]) if peer in times else "" for peer in peers),
+                     f"{min(times[peer] for peer in peers if peer in times) / times['tenon']:.2f}x", f"{run['extra_mib']:.1f}"])
+    return rows(["n", "Tenon takes", "Tenon", *peers.values(), "against the best peer", "Tenon's extra MiB"], body)
+
+
+def toeplitz(names):
+    """Both forms over lengths and features, as toeplitz.py measured them: flash, fft in ms."""
+    runs = {(run["n"], run["causal"], run["m"]): run["ms"] for name in names for run in read(name)["runs"]}
+    features = sorted({m for _, _, m in runs})
+    cell = lambda ms: "" if ms is None else f"{three_digits(ms['flash'])}, {three_digits(ms['fft'])}"
+    body = [[f"{n}{', causal' * causal}", *(cell(runs.get((n, causal, m))) for m in features)]
+            for n, causal in sorted({(n, causal) for n, causal, _ in runs})]
+    return rows(["n", *(f"{m} features: flash, fft" for m in features)], body)
+
+
+KINDS = {"fft": fft, "nprf": nprf, "toeplitz": toeplitz, "ragged": ragged, "attention": attention, "scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch}
 
 
 def written(text):

@@ -143,6 +143,7 @@ PLAIN = {
     "tenon_session_release": (None, [_pointer]),
     "tenon_session_cancel": (None, [_pointer]),
     "tenon_session_threads": (ctypes.c_uint32, [_pointer]),
+    "tenon_session_memory": (ctypes.c_uint64, [_pointer]),
 }
 
 

@@ -106,6 +106,11 @@ class InferenceSession:
     def threads(self):
         return LIB.tenon_session_threads(self._session)
 
+    @property
+    def memory(self):
+        """Bytes held for intermediate tensors and the threads' scratch now; weights are not among them."""
+        return LIB.tenon_session_memory(self._session)
+
     def run(self, output_names, inputs):
         """The named outputs (None: all) for `inputs`, a dict of arrays, as a list of new arrays."""
         names = [o.name for o in self._outputs] if output_names is None else list(output_names)
