@@ -454,7 +454,9 @@ def LowerToeplitz : Pass<"tenon-lower-toeplitz", "::mlir::ModuleOp"> {
     %y = tenon.circulant %x spectrum %s kernel %g
     ```
     An attention with `algorithm fft` is the same with features, and under `sum` once more for Σ_j c(j - i) k_j, whose
-    product with q_i the rows are divided by. Form `direct` is an attention without a normaliser; without features, a product
+    product with q_i the rows are divided by. The first 64 rows of a longer causal attention are an attention of their own besides, without
+    a normaliser and with a column of ones for the sums: they see few keys, and what a transform loses is measured by all
+    of them. Form `direct` is an attention without a normaliser; without features, a product
     with the matrix written out, and where each channel has a kernel of its own a sum of products that are never stored.
 
     Precondition: ChooseToeplitzForm has run. Must not touch an attention with another algorithm.

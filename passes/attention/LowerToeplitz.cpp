@@ -70,68 +70,6 @@ Value multiplied(OpBuilder &builder, Location loc, Value input, const Circulant 
 }
 
 //===----------------------------------------------------------------------------===//
-// tenon.attention with algorithm fft
-//===----------------------------------------------------------------------------===//
-
-class AttentionByFourier : LinearAttentionRewriter {
-public:
-  explicit AttentionByFourier(AttentionOp op) : LinearAttentionRewriter(op) {}
-
-  Value lower() {
-    Worded query = this->query(), key = this->key(), value = this->value();
-    scale(query, factors.ofQuery, "i");
-    scale(key, factors.ofKey, "j");
-    Value rows = ordered(query, "i", sizes.queries, sizes.depth), columns = ordered(key, "j", sizes.keys, sizes.depth);
-    Diagonals diagonals{tabulated(), sizes.heads, *sizes.queries.constant(), *sizes.keys.constant(), op.hasKeep()};
-    Circulant weights = circulantOf(builder, loc, diagonals);
-    Value values = ordered(value, "j", sizes.keys, sizes.valueDepth);
-    Value result = multiplied(builder, loc, values, weights, {rows, columns}, sizes.queries);
-    if (op.getNormaliser() == Normaliser::None)
-      return place(result, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
-        return LoadOp::create(b, loc, inputs[0], at);
-      });
-    Value sums = sumsOfRows(rows, multiplied(builder, loc, columns, weights, {}, sizes.queries));
-    return place({result, sums}, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
-      Value sum = LoadOp::create(b, loc, inputs[1], at.take_front(3));
-      return arith::DivFOp::create(b, loc, LoadOp::create(b, loc, inputs[0], at), sum);
-    });
-  }
-
-private:
-  /// [batch, heads, rows, depth] in this order, whatever the operand's is.
-  Value ordered(const Worded &operand, StringRef row, const Dim &rows, const Dim &depth) {
-    Shape shape{sizes.batch, sizes.heads, rows, depth};
-    return map(type, shape, operand.tensor, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
-      SmallVector<Value> place;
-      for (StringRef word : operand.words)
-        place.push_back(word == "b" ? at[0] : word == "h" ? at[1] : word == row ? at[2] : at[3]);
-      return LoadOp::create(b, loc, inputs[0], place);
-    });
-  }
-
-  /// The factors of the distance, [heads, queries + keys - 1].
-  Value tabulated() {
-    Shape shape{sizes.heads, sizes.queries + sizes.keys - Dim(1)};
-    SmallVector<Value> captures(op.getCaptures());
-    return map(type, shape, captures, [&](OpBuilder &b, ValueRange inputs, ValueRange at) {
-      Indices index{b, loc};
-      Value zero = index.constant(0), last = index.size(sizes.queries - Dim(1));
-      Value i = arith::MaxSIOp::create(b, loc, index.sub(last, at[1]), zero);
-      Value j = arith::MaxSIOp::create(b, loc, index.sub(at[1], last), zero);
-      return scaled(b, number(b, 1), factors.ofBoth, {zero, at[0], i, j}, inputs);
-    });
-  }
-
-  /// Σ_r q[i, r] k'[i, r].
-  Value sumsOfRows(Value query, Value mixed) {
-    Value products = map(type, shapeOf(query), {query, mixed}, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
-      return arith::MulFOp::create(b, loc, LoadOp::create(b, loc, inputs[0], at), LoadOp::create(b, loc, inputs[1], at));
-    });
-    return ReduceOp::create(builder, loc, ReduceKind::Sum, products, ArrayRef<int64_t>{3});
-  }
-};
-
-//===----------------------------------------------------------------------------===//
 // tenon.toeplitz
 //===----------------------------------------------------------------------------===//
 
@@ -212,6 +150,107 @@ private:
   Shape from, to;
   Type element;
   bool isPerChannel;
+};
+
+//===----------------------------------------------------------------------------===//
+// tenon.attention with algorithm fft
+//===----------------------------------------------------------------------------===//
+
+class AttentionByFourier : LinearAttentionRewriter {
+public:
+  explicit AttentionByFourier(AttentionOp op) : LinearAttentionRewriter(op) {}
+
+  Value lower() {
+    Worded query = this->query(), key = this->key(), value = this->value();
+    scale(query, factors.ofQuery, "i");
+    scale(key, factors.ofKey, "j");
+    Value rows = ordered(query, "i", sizes.queries, sizes.depth), columns = ordered(key, "j", sizes.keys, sizes.depth);
+    Diagonals diagonals{tabulated(), sizes.heads, *sizes.queries.constant(), *sizes.keys.constant(), op.hasKeep()};
+    Circulant weights = circulantOf(builder, loc, diagonals);
+    Value values = ordered(value, "j", sizes.keys, sizes.valueDepth);
+    SmallVector<Value> parts{multiplied(builder, loc, values, weights, {rows, columns}, sizes.queries)};
+    bool isShare = op.getNormaliser() == Normaliser::Sum;
+    if (isShare)
+      parts.push_back(sumsOfRows(rows, multiplied(builder, loc, columns, weights, {}, sizes.queries)));
+    bool hasShortRows = op.hasKeep() && diagonals.rows > shortRows;
+    if (hasShortRows)
+      parts.push_back(summed(rows, columns, values, diagonals));
+    return place(parts, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
+      Value element = LoadOp::create(b, loc, inputs[0], at);
+      Value sum = isShare ? Value(LoadOp::create(b, loc, inputs[1], at.take_front(3))) : Value();
+      if (hasShortRows) {
+        Indices index{b, loc};
+        Value last = index.constant(shortRows - 1), isShort = index.atMost(at[2], last);
+        Value row = arith::MinSIOp::create(b, loc, at[2], last);
+        auto exact = [&](Value column) { return LoadOp::create(b, loc, inputs.back(), ValueRange{at[0], at[1], row, column}); };
+        element = index.select(isShort, exact(at[3]), element);
+        if (isShare)
+          sum = index.select(isShort, exact(index.size(sizes.valueDepth)), sum);
+      }
+      return isShare ? Value(arith::DivFOp::create(b, loc, element, sum)) : element;
+    });
+  }
+
+private:
+  /// A causal row sees few keys at first and is then smaller than what a transform over all rows loses.
+  static constexpr int64_t shortRows = 64;
+
+  /// The first rows of a causal product, directly, and behind their channels the sum of their weights.
+  Value summed(Value rows, Value columns, Value values, const Diagonals &diagonals) {
+    auto first = [&](Value tensor, const Dim &columns, Body body) {
+      return map(type, {sizes.batch, sizes.heads, Dim(shortRows), columns}, tensor, body);
+    };
+    auto same = [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value { return LoadOp::create(b, loc, inputs[0], at); };
+    Value query = first(rows, sizes.depth, same), key = first(columns, sizes.depth, same);
+    Value value = first(values, sizes.valueDepth + Dim(1), [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
+      Indices index{b, loc};
+      Value last = index.size(sizes.valueDepth - Dim(1)), column = arith::MinSIOp::create(b, loc, at[3], last);
+      Value element = LoadOp::create(b, loc, inputs[0], ValueRange{at[0], at[1], at[2], column});
+      return index.select(index.atMost(at[3], last), element, number(b, 1));
+    });
+    Value near = map(type, {sizes.heads, Dim(2 * shortRows - 1)}, diagonals.values, [&](OpBuilder &b, ValueRange inputs, ValueRange at) {
+      Indices index{b, loc};
+      return LoadOp::create(b, loc, inputs[0], ValueRange{at[0], index.add(at[1], index.constant(diagonals.rows - shortRows))});
+    });
+    auto form = ToeplitzFormAttr::get(builder.getContext(), ToeplitzForm::Direct);
+    auto product = ToeplitzOp::create(builder, loc, value.getType(), value, near, ValueRange{query, key},
+                                      builder.getUnitAttr(), form);
+    Value result = ToeplitzRewriter(product).lower();
+    product.erase();
+    return result;
+  }
+
+  /// [batch, heads, rows, depth] in this order, whatever the operand's is.
+  Value ordered(const Worded &operand, StringRef row, const Dim &rows, const Dim &depth) {
+    Shape shape{sizes.batch, sizes.heads, rows, depth};
+    return map(type, shape, operand.tensor, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
+      SmallVector<Value> place;
+      for (StringRef word : operand.words)
+        place.push_back(word == "b" ? at[0] : word == "h" ? at[1] : word == row ? at[2] : at[3]);
+      return LoadOp::create(b, loc, inputs[0], place);
+    });
+  }
+
+  /// The factors of the distance, [heads, queries + keys - 1].
+  Value tabulated() {
+    Shape shape{sizes.heads, sizes.queries + sizes.keys - Dim(1)};
+    SmallVector<Value> captures(op.getCaptures());
+    return map(type, shape, captures, [&](OpBuilder &b, ValueRange inputs, ValueRange at) {
+      Indices index{b, loc};
+      Value zero = index.constant(0), last = index.size(sizes.queries - Dim(1));
+      Value i = arith::MaxSIOp::create(b, loc, index.sub(last, at[1]), zero);
+      Value j = arith::MaxSIOp::create(b, loc, index.sub(at[1], last), zero);
+      return scaled(b, number(b, 1), factors.ofBoth, {zero, at[0], i, j}, inputs);
+    });
+  }
+
+  /// Σ_r q[i, r] k'[i, r].
+  Value sumsOfRows(Value query, Value mixed) {
+    Value products = map(type, shapeOf(query), {query, mixed}, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
+      return arith::MulFOp::create(b, loc, LoadOp::create(b, loc, inputs[0], at), LoadOp::create(b, loc, inputs[1], at));
+    });
+    return ReduceOp::create(builder, loc, ReduceKind::Sum, products, ArrayRef<int64_t>{3});
+  }
 };
 
 struct LowerToeplitz : impl::LowerToeplitzBase<LowerToeplitz> {

@@ -1,6 +1,7 @@
 // RUN: tenon-opt %s --tenon-lower-toeplitz | FileCheck %s
 // RUN: tenon-interpret %s --check-passes=tenon-lower-toeplitz
 tenon.weight @t : tensor<2x11xf32> = #tenon.random<3, 1.0>
+tenon.weight @long : tensor<2x139xf32> = #tenon.random<5, 1.0>
 tenon.weight @c : tensor<2x11x3xf32> = #tenon.random<4, 1.0>
 
 // 7 rows of 5 columns: a kernel of period 12 >= 11, transformed once a head.
@@ -82,6 +83,34 @@ func.func @nprf(%q: tensor<3x6x2x3xf32>, %k: tensor<3x6x2x3xf32>, %v: tensor<3x6
      score (%x, %b, %h, %i, %j, %t, %f) = %x * exp(%t[%h, %j - %i + 5]) * exp(%f[%h, %i]) * exp(%f[%h, %j])
      keep (%b, %h, %i, %j, %t, %f) = %j <= %i
   return %o : tensor<3x6x2x4xf32>
+}
+
+// Causal, and longer: the first 64 rows directly, with their sums in a column behind the channels.
+// CHECK-LABEL: func.func @short_rows(
+// CHECK: tenon.circulant
+// CHECK: tenon.attention {{.*}} normalise none {{.*}} : (tensor<1x2x64x3xf32>, tensor<1x2x64x3xf32>, tensor<1x2x64x5xf32>, tensor<2x127xf32>) -> tensor<1x2x64x5xf32>
+// CHECK: arith.select
+// CHECK: arith.divf
+func.func @short_rows(%q: tensor<70x2x3xf32>, %v: tensor<70x2x4xf32>) -> tensor<70x2x4xf32> {
+  %t = tenon.get @long : tensor<2x139xf32>
+  %a = tenon.map %x = %q at %n, %h, %d : (tensor<70x2x3xf32>) -> tensor<70x2x3xf32> = exp(%x[%n, %h, %d])
+  %o = tenon.attention %a, (%a), (%v) captures (%t) normalise sum empty zero layout ["n h d", "n h d", "n h d", "n h d"] algorithm fft
+     : (tensor<70x2x3xf32>, tensor<70x2x3xf32>, tensor<70x2x4xf32>, tensor<2x139xf32>) -> tensor<70x2x4xf32>
+     score (%x, %b, %h, %i, %j, %t) = %x * exp(%t[%h, %j - %i + 69])
+     keep (%b, %h, %i, %j, %t) = %j <= %i
+  return %o : tensor<70x2x4xf32>
+}
+
+// Without a mask every row sees all keys: nothing is computed twice.
+// CHECK-LABEL: func.func @long_rows(
+// CHECK-NOT: tenon.attention
+// CHECK: return
+func.func @long_rows(%q: tensor<70x2x3xf32>, %v: tensor<70x2x4xf32>) -> tensor<70x2x4xf32> {
+  %t = tenon.get @long : tensor<2x139xf32>
+  %o = tenon.attention %q, (%q), (%v) captures (%t) normalise none empty zero layout ["n h d", "n h d", "n h d", "n h d"] algorithm fft
+     : (tensor<70x2x3xf32>, tensor<70x2x3xf32>, tensor<70x2x4xf32>, tensor<2x139xf32>) -> tensor<70x2x4xf32>
+     score (%x, %b, %h, %i, %j, %t) = %x * %t[%h, %j - %i + 69]
+  return %o : tensor<70x2x4xf32>
 }
 
 // Another algorithm is left alone.
