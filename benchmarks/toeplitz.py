@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """NPRF attention in each of its forms: milliseconds of one thread, float32, and what ChooseToeplitzForm takes.
 
-    benchmarks/toeplitz.py [--build build/release] [--lengths 512,2048] [--features 16,64] [--channels 64] [--heads 1]
+    benchmarks/toeplitz.py --json FILE [--build build/release] [--lengths 512,2048] [--features 16,64] [--minutes 10]
 
-Forms run in turns in one process; of each the fastest round counts.
+One head of 64 channels, bidirectional and causal. Forms run in turns in one process; of each the fastest round counts.
+Points that FILE has are not measured again, each is written when it is done, and after --minutes the rest waits for another
+call. fit_toeplitz.py fits the cost model to FILE and judges it.
 """
 
 import argparse
+import json
 import math
 import os
 import pathlib
@@ -29,6 +32,9 @@ def attention(length, features, channels, heads, causal, algorithm=""):
             f"    score (%x, %b, %h, %i, %j, %c) = %x * %c[%h, %j - %i + {length - 1}]\n"
             + ("    keep (%b, %h, %i, %j, %c) = %j <= %i\n" if causal else ""))
     return entry({"q": q, "k": q, "v": v, "c": c}, {"y": v}, body, {})
+
+
+CHANNELS = 64
 
 
 class Form:
@@ -68,24 +74,34 @@ def measure(rounds, *what):
     return best
 
 
+def points(lengths, features):
+    return [(n, m, causal) for n in lengths for m in features for causal in (False, True)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=str(ROOT / "build" / "release"))
-    parser.add_argument("--lengths", default="256,512,1024,2048,4096,8192")
-    parser.add_argument("--features", default="16,64")
-    parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--heads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--lengths", default="256,512,1024,2048,4096,8192,16384,32768")
+    parser.add_argument("--features", default="16,32,64,128")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--json", type=pathlib.Path, required=True)
     options = parser.parse_args()
     os.environ["TENON_BUILD"] = options.build
-    print("| n | features | causal | flash ms | fft ms | chosen | of the best |\n|---|---|---|---|---|---|---|")
-    for features in map(int, options.features.split(",")):
-        for length in map(int, options.lengths.split(",")):
-            for causal in (False, True):
-                what = length, features, options.channels, options.heads, causal
-                best, choice = measure(options.rounds, *what), chosen(*what)
-                print(f"| {length} | {features} | {'yes' if causal else 'no'} | {best['flash'] * 1e3:.2f} | {best['fft'] * 1e3:.2f} "
-                      f"| {choice} | {best[choice] / min(best.values()):.2f} |", flush=True)
+    runs = json.loads(options.json.read_text())["runs"] if options.json.exists() else []
+    done = {(run["n"], run["m"], run["causal"]) for run in runs}
+    wanted = points(map(int, options.lengths.split(",")), [int(m) for m in options.features.split(",")])
+    left = [point for point in wanted if point not in done]
+    end = time.monotonic() + 60 * options.minutes
+    for number, (n, m, causal) in enumerate(left):
+        if time.monotonic() > end:
+            print(f"{len(left) - number} of {len(wanted)} points are left: call again")
+            return
+        best = measure(options.rounds, n, m, CHANNELS, 1, causal)
+        runs.append({"n": n, "m": m, "causal": causal, "ms": {form: round(1e3 * s, 4) for form, s in best.items()}})
+        options.json.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
+        print(f"[{len(wanted) - len(left) + number + 1}/{len(wanted)}] n {n}, m {m}{', causal' * causal}: "
+              + ", ".join(f"{form} {1e3 * s:.2f} ms" for form, s in best.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,28 @@
 
 namespace tenon {
 
-/// Operations a nanosecond. Those of transforms are counted without what zeros save, which is why they look fast.
-static constexpr double attentionRate = 98, productRate = 90, reductionRate = 8;
-/// Of transforms that stay in the second-level cache, and of others.
-static constexpr double nearRate = 85, farRate = 60;
-static constexpr int64_t nearPeriod = 4096;
+/// Operations a nanosecond of products and of sums with a kernel for each channel.
+static constexpr double productRate = 90, reductionRate = 8;
+
+#define TENON_TOEPLITZ_DIRECT_RATE(which, rate) static constexpr double which##Rate = rate;
+#include "passes/fft_rpe/ToeplitzRates.def"
+
+static constexpr struct {
+  int64_t period;
+  double rate;
+} transformRates[] = {
+#define TENON_TOEPLITZ_FFT_RATE(period, rate) {period, rate},
+#include "passes/fft_rpe/ToeplitzRates.def"
+};
+
+/// Of transforms: that of the next larger period that was measured, or of the largest one.
+static double transformRate(int64_t period) {
+  for (const auto &measured : transformRates)
+    if (period <= measured.period)
+      return measured.rate;
+  return std::end(transformRates)[-1].rate;
+}
+
 /// Channels of a tile: two vectors of the widest level.
 static constexpr int64_t lanes = 16;
 
@@ -35,10 +52,10 @@ double fftOperations(const ToeplitzSizes &sizes) {
 ToeplitzCost costOf(const ToeplitzSizes &sizes) {
   ToeplitzCost cost{};
   cost.period = convolutionLength(sizes.rows + sizes.columns - 1);
-  cost.fft = fftOperations(sizes) / (cost.period <= nearPeriod ? nearRate : farRate);
+  cost.fft = fftOperations(sizes) / transformRate(cost.period);
   double pairs = double(sizes.rows) * double(sizes.columns);
   if (sizes.features)
-    cost.direct = pairs * double(2 * sizes.features + 2 * sizes.channels + 2) * (sizes.causal ? 0.5 : 1) / attentionRate;
+    cost.direct = pairs * double(2 * sizes.features + 2 * sizes.channels + 2) * (sizes.causal ? 0.5 / causalRate : 1 / fullRate);
   else
     cost.direct = pairs * 2 * double(sizes.channels) / (sizes.perChannel ? reductionRate : productRate);
   return cost;

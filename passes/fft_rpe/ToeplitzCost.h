@@ -7,8 +7,8 @@
 //           2 · 5 L log2 L + 6 L operations a complex channel / rate(L), lanes that no channel fills counted; and the
 //           same for R channels more where rows are divided by their sums
 //
-// The program is the same for every level, so the rates are, too: only their quotient decides, and the multiply-add unit and
-// the vector's width, which differ, are in both. They were measured on one core of a Zen 4 with AVX-512 (docs/decisions/0009-fft.md).
+// The rates are those of ToeplitzRates.def. The program is the same for every level, so they are, too: only their quotient decides,
+// and the multiply-add unit and the vector's width, which differ, are in both.
 //
 #ifndef TENON_PASSES_FFT_RPE_TOEPLITZCOST_H
 #define TENON_PASSES_FFT_RPE_TOEPLITZCOST_H
