@@ -337,6 +337,40 @@ def ReassociateAttention : Pass<"tenon-reassociate-attention", "::mlir::ModuleOp
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def RaiseScan : Pass<"tenon-raise-scan", "::mlir::ModuleOp"> {
+  let summary = "A loop over time that was unrolled, as one recurrence";
+  let description = [{
+    Exporters have no loop for a recurrence and write its steps one after another:
+
+    ```mlir
+    %s0 = tenon.map … = %a[%b, %h, 0, %d] * 0.0 + %k[%b, 0, %d] * %x[%b, %h, 0]
+    %o0 = tenon.contract "b h d, b d -> b h" %s0, %q0
+    %s1 = tenon.map … = %a[%b, %h, 1, %d] * %s0[%b, %h, %d] + %k[%b, 1, %d] * %x[%b, %h, 1]
+    %o1 = tenon.contract "b h d, b d -> b h" %s1, %q1
+    …
+    %y = tenon.map … = select(%n < 1, %o0[…], select(%n < 2, %o1[…], …))
+    ```
+    becomes
+    ```mlir
+    %o = tenon.scan %q', %k', %x' decay (%a') layout ["b n d", "b n d", "b n h", "b n h d", "b n h"]
+    %y = tenon.map … = %o[%b, %n, %h]
+    ```
+
+    Found by meaning. A step is what y_t needs beyond what y_{t-1} needed; the one tensor it takes over is the state. An element of
+    a step, traced through maps, reshapes, contractions and sums, is a tree of scalar arithmetic, and the trees of all
+    steps must be one whose indices are linear in t. The state must be linear in its predecessor, S' = a S + b; where the predecessor
+    is also summed over a dim, S' = a S + k β (v - Σ k a S), the delta rule. b is a product: factors that know
+    the dim which reads sum over are the key, the others the value. y_t reads the state by a contraction or sum over one of its
+    dims, or is the state; what else y_t does goes into a map behind the scan. A state given before the first step and the
+    last one, where it is read, are the operand and result of the scan.
+
+    Exact in real arithmetic; products are taken in another order. It must not fire for fewer than 4 steps, a state that goes through a function,
+    steps that read two tensors of the one before or one of two steps before, states that are read elsewhere, and indices that
+    are not linear in the step.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def FoldScanMoves : Pass<"tenon-fold-scan-moves", "::mlir::ModuleOp"> {
   let summary = "A recurrence reads its operands where they were before being moved";
   let description = [{

@@ -8,9 +8,7 @@ using namespace mlir;
 namespace tenon {
 
 /// Maps composed and folded until index arithmetic has said all it can.
-static void addMapSimplification(OpPassManager &passes) {
-  passes.addPass(createCanonicalizerPass());
-  passes.addPass(createFoldMaps());
+static void addComposition(OpPassManager &passes) {
   passes.addPass(createNarrowReductions());
   passes.addPass(createReshapeThroughMaps());
   passes.addPass(createComposeMaps());
@@ -20,7 +18,21 @@ static void addMapSimplification(OpPassManager &passes) {
   passes.addPass(createCSEPass());
 }
 
-static void addSimplify(OpPassManager &passes) { addMapSimplification(passes); }
+static void addFolding(OpPassManager &passes) {
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createFoldMaps());
+}
+
+static void addMapSimplification(OpPassManager &passes) {
+  addFolding(passes);
+  addComposition(passes);
+}
+
+static void addSimplify(OpPassManager &passes) {
+  addFolding(passes);
+  passes.addPass(createRaiseScan());               // while each step of a loop still stands by itself
+  addComposition(passes);
+}
 
 static void addFuse(OpPassManager &passes) {
   passes.addPass(createFoldWeightMoves());

@@ -105,8 +105,11 @@ class Exported(unittest.TestCase):
             for buffer in entry["buffers"]:
                 for name in names:
                     self.assertLessEqual(degree(buffer["bytes"], name, names), 1, f"{buffer['bytes']} in {name}")
-        if name_of_model not in RECURRENCES:
-            kernels = native.tenon("compile", model, "--emit=mlir@kernels")
+        kernels = native.tenon("compile", model, "--emit=mlir@kernels")
+        if name_of_model in RECURRENCES:  # one for each layer, and none of its steps
+            self.assertEqual(len(re.findall(r"tenon\.dispatch @scan", kernels)), 2)
+            self.assertLess(len(re.findall(r"tenon\.dispatch", kernels)), 40)
+        else:
             self.assertIn("algorithm flash", kernels)
             if name_of_model not in ROUTERS:
                 self.assertNotIn("tenon.softmax", kernels)

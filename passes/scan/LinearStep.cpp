@@ -1,0 +1,184 @@
+//===- LinearStep.cpp - one step of a linear recurrence, in the terms of tenon.scan -------------===//
+#include "passes/scan/LinearStep.h"
+
+using namespace mlir;
+
+namespace tenon {
+namespace {
+
+using Parts = LinearStep::Parts;
+
+//===----------------------------------------------------------------------------===//
+// Linear in the state
+//===----------------------------------------------------------------------------===//
+
+class Splitter {
+public:
+  Splitter(StepTracer &tracer, ArrayRef<Dim> state) : tracer(tracer), state(state) {}
+
+  std::optional<Parts> split(StepTree tree) {
+    Parts parts;
+    if (!hasCarried(tree)) {
+      parts.rest = tree;
+      return parts;
+    }
+    if (tree->kind == StepNode::Carried) {
+      parts.factor = tracer.number(tree->type, 1);
+      return tree->at == state ? std::optional(parts) : std::nullopt;
+    }
+    if (tree->kind == StepNode::Sum) {
+      parts.foundBy = tracer.number(tree->type, 1);
+      parts.found = tree;
+      return parts;
+    }
+    if (tree->is<arith::AddFOp>() || tree->is<arith::SubFOp>())
+      return sum(split(tree->operands[0]), split(tree->operands[1]), tree->is<arith::SubFOp>());
+    if (tree->is<math::FmaOp>())
+      return sum(product(tree->operands[0], tree->operands[1]), split(tree->operands[2]), false);
+    if (tree->is<arith::MulFOp>())
+      return product(tree->operands[0], tree->operands[1]);
+    if (tree->is<arith::NegFOp>())
+      return scaled(split(tree->operands[0]), tracer.number(tree->type, -1));
+    if (tree->is<arith::DivFOp>() && !hasCarried(tree->operands[1]))
+      return scaled(split(tree->operands[0]), tracer.apply<arith::DivFOp>(tracer.number(tree->type, 1), tree->operands[1]));
+    return std::nullopt;
+  }
+
+private:
+  std::optional<Parts> product(StepTree a, StepTree b) {
+    if (hasCarried(b))
+      std::swap(a, b);
+    return hasCarried(b) ? std::nullopt : scaled(split(a), b);
+  }
+
+  std::optional<Parts> scaled(std::optional<Parts> parts, StepTree by) {
+    if (parts)
+      for (StepTree *part : {&parts->factor, &parts->rest, &parts->foundBy})
+        if (*part)
+          *part = tracer.product(by->type, {*part, by});
+    return parts;
+  }
+
+  std::optional<Parts> sum(std::optional<Parts> a, std::optional<Parts> b, bool isDifference) {
+    if (isDifference && b)
+      b = scaled(b, tracer.number((b->rest ? b->rest : b->factor ? b->factor : b->foundBy)->type, -1));
+    if (!a || !b || (a->found && b->found && !isEqual(a->found, b->found)))
+      return std::nullopt;
+    auto added = [&](StepTree x, StepTree y) { return x && y ? tracer.apply<arith::AddFOp>(x, y) : x ? x : y; };
+    return Parts{added(a->factor, b->factor), added(a->rest, b->rest), added(a->foundBy, b->foundBy), a->found ? a->found : b->found};
+  }
+
+  StepTracer &tracer;
+  ArrayRef<Dim> state;
+};
+
+//===----------------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------------===//
+
+struct Product {
+  double number = 1;
+  SmallVector<StepTree> factors;
+
+  static Product of(StepTracer &tracer, StepTree tree) {
+    Product product;
+    product.take(tracer, tree);
+    return product;
+  }
+
+  /// Leaves out the factors of `other`; false where one of them is missing.
+  bool drop(const Product &other) {
+    for (StepTree factor : other.factors) {
+      auto it = llvm::find_if(factors, [&](StepTree mine) { return isEqual(mine, factor); });
+      if (it == factors.end())
+        return false;
+      factors.erase(it);
+    }
+    number /= other.number;
+    return true;
+  }
+
+  StepTree tree(StepTracer &tracer, Type type) const {
+    SmallVector<StepTree> all{tracer.number(type, number)};
+    llvm::append_range(all, factors);
+    return tracer.product(type, all);
+  }
+
+private:
+  /// A tensor that maps made is a product where they multiplied: it need not be there then.
+  static StepTree openedProduct(StepTracer &tracer, StepTree tree) {
+    StepTree inside = tracer.opened(tree);
+    if (!inside)
+      return nullptr;
+    bool isProduct = inside->is<arith::MulFOp>() || inside->is<arith::DivFOp>() || inside->is<arith::NegFOp>();
+    return isProduct ? inside : openedProduct(tracer, inside);
+  }
+
+  void take(StepTracer &tracer, StepTree tree) {
+    if (StepTree inside = openedProduct(tracer, tree))
+      return take(tracer, inside);
+    if (std::optional<double> value = tree->number()) {
+      number *= *value;
+    } else if (tree->is<arith::MulFOp>()) {
+      take(tracer, tree->operands[0]);
+      take(tracer, tree->operands[1]);
+    } else if (tree->is<arith::NegFOp>()) {
+      number = -number;
+      take(tracer, tree->operands[0]);
+    } else if (tree->is<arith::DivFOp>() && tree->operands[0]->number() != 1.0) {
+      take(tracer, tree->operands[0]);
+      factors.push_back(tracer.apply<arith::DivFOp>(tracer.number(tree->type, 1), tree->operands[1]));
+    } else {
+      factors.push_back(tree);
+    }
+  }
+};
+
+bool isOne(StepTree tree) { return tree->number() == 1.0; }
+
+/// S' = a S + k β (v - Σ_d k a S): the sum's factors are the key and the decay, its own factor is -k β, what is added k β v.
+std::optional<LinearStep> deltaRule(StepTracer &tracer, const Parts &parts, ArrayRef<Dim> state, unsigned depth) {
+  StepTree sum = parts.found;
+  if (sum->at.size() != 1 || !parts.rest || !parts.factor)
+    return std::nullopt;
+  std::map<std::string, Dim, std::less<>> names{{std::string(*sum->at[0].asSymbol()), state[depth]}};
+  std::optional<Parts> inner = LinearStep::split(tracer, tracer.substituted(sum->operands[0], names), state);
+  if (!inner || !inner->factor || inner->rest || inner->found)
+    return std::nullopt;
+  Type type = parts.factor->type;
+  Product decay = Product::of(tracer, parts.factor), key = Product::of(tracer, inner->factor),
+          rate = Product::of(tracer, parts.foundBy), value = Product::of(tracer, parts.rest);
+  if (!key.drop(decay) || !rate.drop(key) || !value.drop(key) || !value.drop(rate))
+    return std::nullopt;
+  rate.number = -rate.number;
+  value.number = -value.number;
+  LinearStep step{key.tree(tracer, type), value.tree(tracer, type), isOne(parts.factor) ? nullptr : parts.factor,
+                  rate.tree(tracer, type), nullptr};
+  return step;
+}
+
+} // namespace
+
+std::optional<Parts> LinearStep::split(StepTracer &tracer, StepTree tree, ArrayRef<Dim> state) {
+  return Splitter(tracer, state).split(tree);
+}
+
+std::optional<LinearStep> LinearStep::of(StepTracer &tracer, StepTree tree, ArrayRef<Dim> state, std::optional<unsigned> depth) {
+  std::optional<Parts> parts = split(tracer, tree, state);
+  if (!parts || !parts->factor || !parts->rest)
+    return std::nullopt;
+  if (parts->found)
+    return depth ? deltaRule(tracer, *parts, state, *depth) : std::nullopt;
+  Product value = Product::of(tracer, parts->rest), key;
+  if (depth && state[*depth].asSymbol())
+    for (StepTree factor : SmallVector<StepTree>(value.factors))
+      if (dependsOn(factor, state[*depth])) {
+        key.factors.push_back(factor);
+        value.factors.erase(llvm::find(value.factors, factor));
+      }
+  Type type = parts->factor->type;
+  LinearStep step{key.tree(tracer, type), value.tree(tracer, type), isOne(parts->factor) ? nullptr : parts->factor, nullptr, parts->rest};
+  return step;
+}
+
+} // namespace tenon

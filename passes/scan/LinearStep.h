@@ -1,0 +1,31 @@
+//===- LinearStep.h - one step of a linear recurrence, in the terms of tenon.scan ---------------===//
+//
+//     S' = a S + k v                        a: decay, k: key, v: value
+//     S' = a S + k β (v - Σ_d k a S)        with a rate β
+//
+// A term that is a product is split by what its factors depend on: those that know the dim a read sums over are the key.
+//
+#ifndef TENON_PASSES_SCAN_LINEARSTEP_H
+#define TENON_PASSES_SCAN_LINEARSTEP_H
+
+#include "passes/scan/StepExpression.h"
+
+namespace tenon {
+
+struct LinearStep {
+  StepTree key, value, decay, rate; ///< Null: no decay, no rate.
+  StepTree added;                   ///< key * value as it was written; null where it is none.
+
+  /// tree = factor * carried + rest + foundBy * found. Null for zero.
+  struct Parts {
+    StepTree factor = nullptr, rest = nullptr, foundBy = nullptr, found = nullptr;
+  };
+
+  /// None where the tree is no such step of the state at `state`, whose dim `depth` is summed by reads, if any is.
+  static std::optional<LinearStep> of(StepTracer &tracer, StepTree tree, llvm::ArrayRef<Dim> state, std::optional<unsigned> depth);
+  /// None where the tree is not linear in what is carried at `state`, and in one sum over it, `found`.
+  static std::optional<Parts> split(StepTracer &tracer, StepTree tree, llvm::ArrayRef<Dim> state);
+};
+
+} // namespace tenon
+#endif
