@@ -175,10 +175,11 @@ def expm1_problem(degree, bits=24):
                    fixed=lambda r: r)
 
 
-def erf_small_problem(top, degree):
+def erf_small_problem(top, degree, bits=24):
     """erf(x) = x + x P(x^2) for 0 <= x <= top; relative error."""
     ratio = quotient(lambda u: mpmath.erf(mpmath.sqrt(u)) / mpmath.sqrt(u), 2 / mpmath.sqrt(mpmath.pi))
-    return Problem(ratio, 0, mpf(top) ** 2, range(degree + 1), weight=relative(ratio), fixed=lambda u: mpf(1))
+    return Problem(ratio, 0, mpf(top) ** 2, range(degree + 1), weight=relative(ratio), fixed=lambda u: mpf(1),
+                   bits=bits)
 
 
 def erf_large_problem(lo, hi, degree):
@@ -194,12 +195,12 @@ def cos_problem(degree, bits=24):
                    fixed=lambda u: 1 - u / 2)
 
 
-def erfcx_problem(lo, hi, shift, degree):
+def erfcx_problem(lo, hi, shift, degree, bits=24):
     """exp(a^2) erfc(a) for lo <= a <= hi as t P(y), t = 1 / (a + shift), y = centred t."""
     centring = Centring(1 / (mpf(hi) + shift), 1 / (mpf(lo) + shift))
     argument = lambda y: 1 / centring.argument(y) - shift
     scaled = lambda y: mpmath.exp(argument(y) ** 2) * mpmath.erfc(argument(y)) * (argument(y) + shift)
-    return Problem(scaled, centring.lo, centring.hi, range(degree + 1), weight=relative(scaled))
+    return Problem(scaled, centring.lo, centring.hi, range(degree + 1), weight=relative(scaled), bits=bits)
 
 
 def third(value):
@@ -225,6 +226,10 @@ PROBLEMS = {
     "sinh": lambda: odd_problem(mpmath.sinh, third("0.5"), 1, 3),
     "log1pDouble": lambda: log1p_problem(14, bits=53),
     "exp2Double": lambda: exp_problem(8, mpf(2), bits=53),
+    "atanDouble": lambda: odd_problem(mpmath.atan, third(-1), "0.41422", 11, bits=53),
+    "asinDouble": lambda: odd_problem(mpmath.asin, third("0.5"), "0.5", 11, bits=53),
+    "erfSmallDouble": lambda: erf_small_problem(1, 12, bits=53),
+    "erfcxDouble": lambda: erfcx_problem("0.5", "27.3", 2, 20, bits=53),
 }
 
 

@@ -169,7 +169,7 @@ LogicalResult expandMath(Operation *root) {
   for (Operation *op : calls) {
     if (failed(expandOne(op)))
       return op->emitOpError("has no expansion for ")
-             << op->getResult(0).getType() << "; wanted f32, f16, bf16, for some functions f64, or a vector of them";
+             << op->getResult(0).getType() << "; wanted f32, f64, f16, bf16 or a vector of them";
     op->erase();
   }
   return success();

@@ -34,7 +34,7 @@ static Value emitSingle(const MathBuilder &m, MathFunction function, ArrayRef<Va
   return Value();
 }
 
-/// Null for functions that are made in f32 only.
+/// Null for the activations, which are raised in f32 only.
 static Value emitDouble(const MathBuilder &m, MathFunction function, ArrayRef<Value> args) {
   switch (function) {
   case MathFunction::Exp:
@@ -65,6 +65,26 @@ static Value emitDouble(const MathBuilder &m, MathFunction function, ArrayRef<Va
     return emitDoubleAtanh(m, args[0]);
   case MathFunction::Pow:
     return emitDoublePow(m, args[0], args[1]);
+  case MathFunction::Cbrt:
+    return emitDoubleCbrt(m, args[0]);
+  case MathFunction::Erf:
+    return emitDoubleErf(m, args[0]);
+  case MathFunction::Erfc:
+    return emitDoubleErfc(m, args[0]);
+  case MathFunction::Sin:
+    return emitDoubleSin(m, args[0]);
+  case MathFunction::Cos:
+    return emitDoubleCos(m, args[0]);
+  case MathFunction::Tan:
+    return emitDoubleTan(m, args[0]);
+  case MathFunction::Asin:
+    return emitDoubleAsin(m, args[0]);
+  case MathFunction::Acos:
+    return emitDoubleAcos(m, args[0]);
+  case MathFunction::Atan:
+    return emitDoubleAtan(m, args[0]);
+  case MathFunction::Atan2:
+    return emitDoubleAtan2(m, args[0], args[1]);
   case MathFunction::Rsqrt:
     return emitRsqrt(m, args[0]);
   default:

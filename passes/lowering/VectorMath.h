@@ -30,8 +30,14 @@
 //   4 ulp  Erfc 2.06, Tan 2.99, Asinh 1.72, Acosh 1.59, Atanh 1.90
 //   1 ulp  Pow 0.501
 //
-// In f64: Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Tanh, Sinh, Cosh, Asinh, Acosh, Atanh, Pow, Rsqrt,
-// 2 ulp (Sinh, Tanh 3, the inverse hyperbolic ones 4); the others are made in f32 only, and an f64 operation on them is an error.
+// In f64, over 1.2 million arguments of every exponent and of moderate size (DoubleMathTest):
+//
+//   2 ulp  Exp 0.88, Exp2 0.87, Expm1 1.83, Log 1.06, Log2 1.36, Log10 1.54, Log1p 1.62, Erf 0.92, Sin 0.80, Cos 0.88 (every
+//          finite angle), Acos 1.15, Atan 1.64, Atan2 1.52, Cosh 1.36, Cbrt 0.73, Rsqrt 1.48, Pow 1.00
+//   3 ulp  Tanh 2.51, Sinh 2.29, Asin 2.17
+//   4 ulp  Erfc 3.59, Tan 2.05, Asinh 1.97, Acosh 1.85, Atanh 2.00
+//
+// Sigmoid, Silu, Gelu and GeluTanh are made in f32 only: in f64 they stay the formulas they are written as.
 //
 // ExpNonPositive and Exp2NonPositive are Exp and Exp2 for arguments of at most 88
 // and 127, in practice scores less their maximum: the bound holds where the

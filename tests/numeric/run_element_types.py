@@ -11,6 +11,7 @@ TENON_BUILD names the build folder.
 
 import atexit
 import functools
+import math
 import os
 import pathlib
 import shutil
@@ -32,15 +33,13 @@ TYPES = {
     "bfloat16": (TensorProto.BFLOAT16, ml_dtypes.bfloat16, 2**-6),
     "float64": (TensorProto.DOUBLE, np.float64, 2**-40),
 }
-# Made in float32 only; float64 is refused by name.
-NOT_IN_FLOAT64 = {"Erf", "Gelu", "Sin", "Cos", "Tan", "Acos", "Atan"}
 
 _random = np.random.default_rng(0)
 _x, _w = _random.uniform(-1, 1, (2, 3, 8)), _random.uniform(-1, 1, (8, 5))
 _image, _filters = _random.uniform(-1, 1, (1, 2, 6, 6)), _random.uniform(-1, 1, (3, 2, 3, 3))
 _positive, _scale = np.abs(_x) + 0.1, _random.uniform(0.5, 1, 8)
 OPERATORS = {
-    **{name: ([_x], {}) for name in """Abs Acos Asinh Atan Cos Elu Erf Exp Floor Gelu LogSoftmax Mish Neg ReduceMax
+    **{name: ([_x], {}) for name in """Abs Acos Asin Asinh Atan Cos Elu Erf Exp Floor Gelu LogSoftmax Mish Neg ReduceMax
        ReduceMean ReduceLogSumExp Relu Round Sigmoid Sign Sin Softmax Softplus Softsign Tan Tanh Trilu""".split()},
     **{name: ([_positive], {}) for name in "Log Sqrt Reciprocal".split()},
     **{name: ([_x, _x * 0.5 + 0.7], {}) for name in "Add Sub Mul Div Max Min".split()},
@@ -67,8 +66,15 @@ def model_of(name, element, arrays, attributes):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=11)
 
 
+_erf = np.vectorize(math.erf)
+# Of which onnx's own evaluator knows 24 bits.
+IN_FLOAT64 = {"Erf": _erf, "Gelu": lambda x: x * (1 + _erf(x / math.sqrt(2))) / 2}
+
+
 def reference(name, arrays, attributes):
     """In float64, of the arguments as the type holds them."""
+    if name in IN_FLOAT64:
+        return IN_FLOAT64[name](*arrays)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         evaluator = ReferenceEvaluator(model_of(name, TensorProto.DOUBLE, arrays, attributes))
@@ -102,9 +108,6 @@ def operator_test(name, label):
     def test(self):
         folders, lines = run_all()
         line = lines.get((name, label), "the program ended")
-        if label == "float64" and name in NOT_IN_FLOAT64:
-            self.assertIn("has no expansion for", line)
-            return
         self.assertTrue(line.startswith("ok "), line)
         arrays, attributes = OPERATORS[name]
         _, dtype, bound = TYPES[label]

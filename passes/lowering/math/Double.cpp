@@ -84,6 +84,14 @@ Value emitDoubleExp(const MathBuilder &m, Value x) {
   return scale(m, m.polynomial(r.remainder, expSeries), r.shifted);
 }
 
+// factor (1 + r) + factor r^2 (...): what is small is rounded last.
+Value emitDoubleScaledExp(const MathBuilder &m, Value x, Value factor) {
+  Reduced reduced = reduce(m, bounded(m, x, -746.0, 710.0));
+  Value r = reduced.remainder;
+  Value rest = m.fma(m.mul(r, r), m.polynomial(r, expm1Series), r);
+  return scale(m, m.fma(factor, rest, factor), reduced.shifted);
+}
+
 // 2^x = 2^n exp(r ln 2), where x = n + r is exact.
 Value emitDoubleExp2(const MathBuilder &m, Value x) {
   Value inRange = bounded(m, x, -1076.0, 1025.0), shift = m.constant(roundingShift + splitBias);
@@ -290,6 +298,18 @@ Value emitDoublePow(const MathBuilder &m, Value base, Value exponent) {
   Reduced r = reduce(m, bounded(m, product.high, -746.0, 710.0));
   Value result = scale(m, m.polynomial(m.add(r.remainder, low), expSeries), r.shifted);
   return finishPow(m, base, exponent, result);
+}
+
+// exp2(log2(a) / 3), made exact by one step of Newton's method on t^3 = a.
+Value emitDoubleCbrt(const MathBuilder &m, Value x) {
+  Value a = m.abs(x), tiny = m.less(a, 0x1p-900);
+  Value scaled = m.select(tiny, m.mul(a, 0x1p162), a);
+  Value t = emitDoubleExp2(m, m.mul(emitDoubleLog2(m, scaled), 1.0 / 3));
+  Value square = m.mul(t, t);
+  t = m.fma(m.div(m.fma(square, t, m.neg(scaled)), square), -1.0 / 3, t);
+  t = m.select(tiny, m.mul(t, 0x1p-54), t);
+  Value regular = m.select(m.equal(a, 0.0), a, m.select(m.less(a, m.infinity()), t, a));
+  return m.copySign(regular, x);
 }
 
 } // namespace tenon

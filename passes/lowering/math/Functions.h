@@ -53,6 +53,8 @@ mlir::Value emitIntegerPower(const MathBuilder &m, mlir::Value base, mlir::Value
 // Double.cpp, all in f64; bounds in VectorMath.h
 mlir::Value emitDoubleExp(const MathBuilder &m, mlir::Value x);
 mlir::Value emitDoubleExp2(const MathBuilder &m, mlir::Value x);
+/// factor * exp(x) for a factor near 1 and -746 <= x <= 710, rounded once where the product is denormal.
+mlir::Value emitDoubleScaledExp(const MathBuilder &m, mlir::Value x, mlir::Value factor);
 mlir::Value emitDoubleExpm1(const MathBuilder &m, mlir::Value x);
 mlir::Value emitDoubleLog(const MathBuilder &m, mlir::Value x);
 mlir::Value emitDoubleLog1p(const MathBuilder &m, mlir::Value x);
@@ -65,6 +67,20 @@ mlir::Value emitDoubleAsinh(const MathBuilder &m, mlir::Value x);
 mlir::Value emitDoubleAcosh(const MathBuilder &m, mlir::Value x);
 mlir::Value emitDoubleAtanh(const MathBuilder &m, mlir::Value x);
 mlir::Value emitDoublePow(const MathBuilder &m, mlir::Value base, mlir::Value exponent);
+mlir::Value emitDoubleCbrt(const MathBuilder &m, mlir::Value x);
+
+// DoubleErrorFunction.cpp
+mlir::Value emitDoubleErf(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleErfc(const MathBuilder &m, mlir::Value x);
+
+// DoubleTrigonometric.cpp
+mlir::Value emitDoubleSin(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleCos(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleTan(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleAsin(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleAcos(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleAtan(const MathBuilder &m, mlir::Value x);
+mlir::Value emitDoubleAtan2(const MathBuilder &m, mlir::Value y, mlir::Value x);
 
 // Trigonometric.cpp
 mlir::Value emitSin(const MathBuilder &m, mlir::Value x);

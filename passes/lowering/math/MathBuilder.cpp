@@ -81,6 +81,8 @@ Value MathBuilder::intLess(Value a, Value b) const {
 Value MathBuilder::intAnd(Value a, Value b) const { return arith::AndIOp::create(builder, loc, a, b); }
 Value MathBuilder::intOr(Value a, Value b) const { return arith::OrIOp::create(builder, loc, a, b); }
 Value MathBuilder::intXor(Value a, Value b) const { return arith::XOrIOp::create(builder, loc, a, b); }
+Value MathBuilder::shiftLeft(Value a, Value count) const { return arith::ShLIOp::create(builder, loc, a, count); }
+Value MathBuilder::shiftRight(Value a, Value count) const { return arith::ShRUIOp::create(builder, loc, a, count); }
 Value MathBuilder::shiftLeft(Value a, int64_t count) const {
   return arith::ShLIOp::create(builder, loc, a, bits(count));
 }

@@ -75,6 +75,8 @@ public:
   mlir::Value intAnd(mlir::Value a, mlir::Value b) const;
   mlir::Value intOr(mlir::Value a, mlir::Value b) const;
   mlir::Value intXor(mlir::Value a, mlir::Value b) const;
+  mlir::Value shiftLeft(mlir::Value a, mlir::Value count) const;
+  mlir::Value shiftRight(mlir::Value a, mlir::Value count) const; // logical
   mlir::Value shiftLeft(mlir::Value a, int64_t count) const;
   mlir::Value shiftRight(mlir::Value a, int64_t count) const; // logical
   mlir::Value shiftRightSigned(mlir::Value a, int64_t count) const;

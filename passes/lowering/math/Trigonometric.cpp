@@ -1,5 +1,6 @@
 // Trigonometric functions and their inverses in f32.
 
+#include "passes/lowering/math/ArcSine.h"
 #include "passes/lowering/math/Functions.h"
 
 using namespace mlir;
@@ -112,27 +113,31 @@ struct HalvedArcSine {
 };
 } // namespace
 
-static HalvedArcSine halvedArcSine(const MathBuilder &m, Value a) {
+static HalvedArcSine halvedArcSine(const MathBuilder &m, Value a, ArrayRef<double> polynomial) {
   Value isLarge = m.greater(a, 0.5);
   Value square = m.select(isLarge, m.fma(a, -0.5, m.constant(0.5)), m.mul(a, a));
   Value root = m.select(isLarge, m.sqrt(square), a);
-  return {isLarge, m.fma(m.mul(root, square), m.polynomial(square, asinPolynomial), root)};
+  return {isLarge, m.fma(m.mul(root, square), m.polynomial(square, polynomial), root)};
 }
 
-Value emitAsin(const MathBuilder &m, Value x) {
-  HalvedArcSine half = halvedArcSine(m, m.abs(x));
-  Value large = m.sub(m.constant(halfPi), m.sub(m.add(half.value, half.value), m.constant(halfPiLow)));
+Value emitArcSine(const MathBuilder &m, Value x, const ArcSine &c) {
+  HalvedArcSine half = halvedArcSine(m, m.abs(x), c.polynomial);
+  Value large = m.sub(m.constant(c.halfPi), m.sub(m.add(half.value, half.value), m.constant(c.halfPiLow)));
   return m.copySign(m.select(half.isLarge, large, half.value), x);
 }
 
-Value emitAcos(const MathBuilder &m, Value x) {
-  HalvedArcSine half = halvedArcSine(m, m.abs(x));
+Value emitArcCosine(const MathBuilder &m, Value x, const ArcSine &c) {
+  HalvedArcSine half = halvedArcSine(m, m.abs(x), c.polynomial);
   Value doubled = m.add(half.value, half.value);
-  Value negative = m.sub(m.constant(pi), m.sub(doubled, m.constant(piLow)));
+  Value negative = m.sub(m.constant(2 * c.halfPi), m.sub(doubled, m.constant(2 * c.halfPiLow)));
   Value large = m.select(m.less(x, 0.0), negative, doubled);
-  Value small = m.sub(m.constant(halfPi), m.sub(m.copySign(half.value, x), m.constant(halfPiLow)));
+  Value small = m.sub(m.constant(c.halfPi), m.sub(m.copySign(half.value, x), m.constant(c.halfPiLow)));
   return m.select(half.isLarge, large, small);
 }
+
+static const ArcSine arcSine = {halfPi, halfPiLow, asinPolynomial};
+Value emitAsin(const MathBuilder &m, Value x) { return emitArcSine(m, x, arcSine); }
+Value emitAcos(const MathBuilder &m, Value x) { return emitArcCosine(m, x, arcSine); }
 
 /// atan of 0 <= q <= 1.
 static Value atanOfUnit(const MathBuilder &m, Value q) {

@@ -75,8 +75,19 @@ func.func @both(%x: f32) -> (f32, f32) {
 
 // -----
 
+// CHECK-LABEL: func.func @wide
+// CHECK-NOT: math.{{erf|sin}}
+// CHECK: return
 func.func @wide(%x: f64) -> f64 {
-  // expected-error @+1 {{has no expansion for 'f64'; wanted f32, f16, bf16, for some functions f64, or a vector of them}}
   %y = math.erf %x : f64
-  return %y : f64
+  %z = math.sin %y : f64
+  return %z : f64
+}
+
+// -----
+
+func.func @wider(%x: f80) -> f80 {
+  // expected-error @+1 {{has no expansion for 'f80'; wanted f32, f64, f16, bf16 or a vector of them}}
+  %y = math.erf %x : f80
+  return %y : f80
 }
