@@ -293,8 +293,8 @@ def RaiseKeep : Pass<"tenon-raise-keep", "::mlir::ModuleOp"> {
 def ChooseAttentionAlgorithm : Pass<"tenon-choose-attention-algorithm", "::mlir::ModuleOp"> {
   let summary = "Write on each attention how it is computed";
   let description = [{
-    `flash` (online softmax over tiles of keys, no N x N tensor) where it is legal: f32, one source of keys, constant
-    depth and row distance. Otherwise `materialised`.
+    `flash` (online softmax over tiles of keys, no N x N tensor) where it is legal: f32, bf16 or f16 (computed in f32), one source
+    of keys, constant depth and row distance. Otherwise `materialised`.
 
     | on the op | in flash |
     |---|---|
@@ -562,7 +562,8 @@ def FoldAttentionMoves : Pass<"tenon-fold-attention-moves", "::mlir::ModuleOp"> 
     ```
     for whoever builds `tenon.attention` directly; RaiseAttention does the same for what it raises. An operand moves to the
     furthest tensor whose dims, split, are batch, heads, rows, depth and fixed positions; one that is computed on the way,
-    or whose indices are not of that form, stays.
+    or whose indices are not of that form, stays. Keys and values are also read through conversions to a wider float: a cache of
+    bf16 under an attention in f32 is read as it is, in half the bytes, and no wide copy of it is made.
   }];
 }
 

@@ -58,12 +58,18 @@ StringRef whyNotStreamed(AttentionOp op) {
   return op.getAlso("scores") ? "the scores themselves are asked for" : "";
 }
 
+/// What streams computes in f32.
+bool isWiderThanF32(AttentionOp op) {
+  auto isF64 = [](Value tensor) { return elementOf(tensor).isF64(); };
+  return isF64(op.getQuery()) || llvm::any_of(op.getKeys(), isF64) || llvm::any_of(op.getValues(), isF64) || isF64(op.getResult());
+}
+
 /// Empty where states of parts of the keys compute the op.
 StringRef whyNotSplit(AttentionOp op) {
   if (StringRef reason = whyNotStreamed(op); !reason.empty())
     return reason;
-  if (!elementOf(op.getQuery()).isF32() || !elementOf(op.getResult()).isF32())
-    return "elements are not f32";
+  if (isWiderThanF32(op))
+    return "elements are f64";
   if (op.hasWeight())
     return "a weight region needs normalised weights";
   if (op.hasKeep() && op.getEmpty() != EmptyRow::Zero && op.getEmpty() != EmptyRow::NaN)
@@ -85,8 +91,8 @@ StringRef whyNotFlash(AttentionOp op) {
     return reason;
   if (!op.getMore().empty())
     return "flash gives the result alone";
-  if (!elementOf(op.getQuery()).isF32())
-    return "elements are not f32";
+  if (isWiderThanF32(op))
+    return "elements are f64";
   if (op.getKeys().size() != 1)
     return "there is more than one source of keys";
   bool revives = op.hasKeep() && (op.getEmpty() == EmptyRow::Uniform || op.getEmpty() == EmptyRow::IgnoreKeep);

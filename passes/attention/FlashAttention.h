@@ -28,7 +28,8 @@
 // Score terms that are products with rows chosen by distance are computed with the tile (FlashPositions.cpp).
 //
 // Costs for a live pair (query, key): 2 d multiply-adds for the two products, one exponential, and the regions.
-// Memory: a few tiles of scratch, independent of N. Limits: f32, constant depth and row strides, softmax,
+// Memory: a few tiles of scratch, independent of N. Operands of bf16 and f16 are made f32 with the copy of a tile.
+// Limits: constant depth and row strides, softmax,
 // sum or none. A weight region other than the guard select(isnan(p), 0, p) or a factor needs normalised weights:
 // then l is summed in a first pass over the keys, and scores are computed once more in a second.
 //
@@ -49,6 +50,7 @@ struct FlashOperand {
   Shape shape;
   mlir::Value start; ///< Of (b, h), once set.
   int64_t row = 0;   ///< Elements between rows.
+  bool isCopied = false; ///< Tile by tile, as f32 rows side by side.
 };
 
 /// Keys [first, first + count), where the two products read them.
@@ -105,7 +107,8 @@ private:
   };
 
   // Shapes and scratch.
-  mlir::LogicalResult readOperand(FlashOperand &operand, unsigned layout, Value tensor, llvm::StringRef what);
+  mlir::LogicalResult readOperand(FlashOperand &operand, unsigned layout, Value tensor, int64_t depth,
+                                  llvm::StringRef what);
   mlir::LogicalResult readShapes();
   ScoreForm scoreForm();
   int64_t carve(int64_t floats);

@@ -250,9 +250,9 @@ LaneValue FlashLowering::positionTerm(FlashPosition &x, Value j, Value column, R
 void FlashLowering::copyRow(const FlashRows &rows, Value from, int64_t depth, Value to) {
   int64_t whole = rows.element ? 0 : depth / lanes * lanes;
   for (int64_t d = 0; d < whole; d += lanes)
-    store(vector::LoadOp::create(builder, loc, vectorType(), rows.memory, plus(d, from)), plus(d, to));
+    store(loadAsF32(builder, loc, rows.memory, plus(d, from), lanes), plus(d, to));
   emitLoop(scope, loc, index(whole), index(depth), [&](Value d) {
-    Value element = memref::LoadOp::create(builder, loc, rows.memory, plus(from, elementOffset(rows, d)));
+    Value element = loadAsF32(builder, loc, rows.memory, plus(from, elementOffset(rows, d)));
     memref::StoreOp::create(builder, loc, element, scratch, plus(to, d));
   });
 }
@@ -271,13 +271,13 @@ void FlashLowering::packPanel(const FlashRows &from, ArrayRef<Value> rows, int64
     Value d = loop.getInductionVar();
     SmallVector<Value> block;
     for (Value row : rows)
-      block.push_back(vector::LoadOp::create(builder, loc, vectorType(), from.memory, plus(row, d)));
+      block.push_back(loadAsF32(builder, loc, from.memory, plus(row, d), lanes));
     for (auto [i, turned] : llvm::enumerate(transposeTile(builder, loc, block)))
       store(turned, plus(to, times(plus(i, d), panelWidth)));
   }
   emitLoop(scope, loc, index(whole), index(depth), [&](Value d) {
     for (auto [lane, row] : llvm::enumerate(rows)) {
-      Value element = memref::LoadOp::create(builder, loc, from.memory, plus(row, elementOffset(from, d)));
+      Value element = loadAsF32(builder, loc, from.memory, plus(row, elementOffset(from, d)));
       memref::StoreOp::create(builder, loc, element, scratch, plus(plus(lane, to), times(d, panelWidth)));
     }
   });

@@ -1,4 +1,4 @@
-//===- FoldAttentionMoves.cpp - attention reads through slices, transposes and reshapes -----===//
+//===- FoldAttentionMoves.cpp - attention reads through slices, transposes, reshapes and casts===//
 #include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
 #include "passes/attention/OperandMoves.h"
@@ -21,7 +21,9 @@ struct FoldAttentionMoves : impl::FoldAttentionMovesBase<FoldAttentionMoves> {
     OpBuilder builder(op);
     unsigned moved = 0;
     for (unsigned number = 0; number < 1 + 2 * op.getKeys().size(); ++number) {
-      std::optional<PlacedOperand> placed = operandBehindMoves(op, op->getOperand(number), op.getLayout(number));
+      // A cache of bf16 is read as such; the query says in what the products are computed.
+      Through through = number > 0 ? Through::MovementAndWidening : Through::Movement;
+      std::optional<PlacedOperand> placed = operandBehindMoves(op, op->getOperand(number), op.getLayout(number), through);
       if (!placed)
         continue;
       op->setOperand(number, reshapeTo(builder, op.getLoc(), placed->tensor, placed->shape));

@@ -175,6 +175,7 @@ FailureOr<KernelGrid> lowerAttentionFinish(KernelLowering &lowering, AttentionFi
         offset = state.plus(offset, scope.mul(index.value, stride, loc));
         indices.push_back(index);
       }
+      element.value = convertFloat(builder, loc, element.value, elementOf(finish.getResult()));
       lowering.finish(emitter, indices, offset, element);
     });
   });

@@ -24,16 +24,17 @@ static constexpr int64_t trimStep = 16;
 // Shapes and scratch
 //===----------------------------------------------------------------------------===//
 
-LogicalResult FlashLowering::readOperand(FlashOperand &operand, unsigned layout, Value tensor, StringRef what) {
+LogicalResult FlashLowering::readOperand(FlashOperand &operand, unsigned layout, Value tensor, int64_t depth, StringRef what) {
   std::string error;
   operand.layout = *AttentionLayout::parse(op.getLayout(layout), error);
   operand.shape = shapeOf(tensor);
   operand.memory = lowering.memoryOf(tensor);
   std::optional<int64_t> row = operand.layout.strideOf('n', operand.shape).constant();
-  if (!operand.memory || !row || operand.layout.strideOf('d', operand.shape) != Dim(1) || !elementOf(tensor).isF32())
+  if (!operand.memory || !row || operand.layout.strideOf('d', operand.shape) != Dim(1) || elementOf(tensor).isF64())
     return op.emitOpError("flash wants the ")
-           << what << " in memory as f32, rows a constant distance apart and their elements side by side";
+           << what << " in memory as f32, bf16 or f16, rows a constant distance apart and their elements side by side";
   operand.row = *row;
+  operand.isCopied = *row != depth || !elementOf(tensor).isF32();
   return success();
 }
 
@@ -58,9 +59,9 @@ LogicalResult FlashLowering::readShapes() {
   resultLayout = *AttentionLayout::parse(op.getLayout(3), error);
   if (resultLayout.strideOf('d', shapeOf(op.getResult())) != Dim(1))
     return op.emitOpError("flash wants the elements of a row of the result side by side");
-  if (failed(readOperand(query, 0, op.getQuery(), "query")) || failed(readOperand(key, 1, op.getKeys()[0], "keys")))
+  if (failed(readOperand(query, 0, op.getQuery(), depth, "query")) || failed(readOperand(key, 1, op.getKeys()[0], depth, "keys")))
     return failure();
-  if (failed(readOperand(value, 2, op.getValues()[0], "values")))
+  if (failed(readOperand(value, 2, op.getValues()[0], valueDepth, "values")))
     return failure();
   return readPositions();
 }
@@ -73,8 +74,8 @@ int64_t FlashLowering::carve(int64_t floats) {
 
 void FlashLowering::carveScratch() {
   scoresAt = carve(keyTile * width);
-  keysAt = carve(key.row == keyRow ? 0 : keyTile * keyRow);
-  valuesAt = carve(value.row == valueRow ? 0 : keyTile * valueRow);
+  keysAt = carve(key.isCopied ? keyTile * keyRow : 0);
+  valuesAt = carve(value.isCopied ? keyTile * valueRow : 0);
   carvePositions();
   // The state of the first group; the others' follow.
   int64_t states = scratchFloats;
@@ -296,23 +297,22 @@ void FlashLowering::copyRows(const FlashOperand &operand, int64_t depth, Value f
       OpBuilder::InsertionGuard guard(builder);
       builder.setInsertionPointToStart(loop.getBody());
       Value d = loop.getInductionVar();
-      store(vector::LoadOp::create(builder, loc, vectorType(), operand.memory, plus(from, d)), plus(target, d));
+      store(loadAsF32(builder, loc, operand.memory, plus(from, d), lanes), plus(target, d));
     }
     for (int64_t d = whole; d < depth; ++d) {
-      Value element = memref::LoadOp::create(builder, loc, operand.memory, plus(d, from));
-      memref::StoreOp::create(builder, loc, element, scratch, plus(d, target));
+      memref::StoreOp::create(builder, loc, loadAsF32(builder, loc, operand.memory, plus(d, from)), scratch, plus(d, target));
     }
   });
 }
 
 /// Asks for the rows of the tile after this one: hardware does not follow rows that lie in different pages.
 void FlashLowering::fetchRows(const FlashOperand &operand, int64_t depth, Value first) {
-  constexpr int64_t lineFloats = 16;
+  int64_t lineElements = 512 / cast<MemRefType>(operand.memory.getType()).getElementTypeBitWidth();
   Value last = minus(scope.dim(sizes.keys, loc), index(1));
   emitLoop(scope, loc, index(0), index(keyTile), [&](Value row) {
     Value next = scope.minimum(plus(keyTile, plus(first, row)), last, loc);
     Value from = plus(operand.start, times(next, operand.row));
-    for (int64_t d = 0; d < depth; d += lineFloats)
+    for (int64_t d = 0; d < depth; d += lineElements)
       memref::PrefetchOp::create(builder, loc, operand.memory, plus(d, from), /*isWrite=*/false, /*localityHint=*/2,
                                  /*isDataCache=*/true);
   });
@@ -321,13 +321,13 @@ void FlashLowering::fetchRows(const FlashOperand &operand, int64_t depth, Value 
 FlashKeys FlashLowering::takeKeys(Value firstKey, Value count) {
   FlashKeys keys{firstKey, count, key.memory, plus(key.start, times(firstKey, key.row)),
                  value.memory, plus(value.start, times(firstKey, value.row))};
-  if (key.row != keyRow) {
+  if (key.isCopied) {
     copyRows(key, depth, firstKey, count, keysAt);
     fetchRows(key, depth, firstKey);
     keys.keys = scratch;
     keys.keysAt = index(keysAt);
   }
-  if (value.row != valueRow) {
+  if (value.isCopied) {
     copyRows(value, valueDepth, firstKey, count, valuesAt);
     fetchRows(value, valueDepth, firstKey);
     keys.values = scratch;
@@ -419,6 +419,7 @@ void FlashLowering::storeElements(unsigned count, LaneValue elements, Value colu
     offset = plus(offset, scope.mul(at.value, stride, loc));
     indices.push_back(at);
   }
+  elements.value = convertFloat(builder, loc, elements.value, elementOf(op.getResult()));
   lowering.finish(emitter, indices, offset, elements);
 }
 

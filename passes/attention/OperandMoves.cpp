@@ -15,8 +15,8 @@ bool PlacedOperand::hasConstantRows() const { return parsed(layout).hasConstantR
 namespace {
 class OperandMover {
 public:
-  OperandMover(Operation *op, Value tensor, StringRef layout)
-      : tensor(tensor), layout(parsed(layout)), domain(domainOf(op)) {}
+  OperandMover(Operation *op, Value tensor, StringRef layout, Through through)
+      : tensor(tensor), layout(parsed(layout)), through(through), domain(domainOf(op)) {}
 
   std::optional<PlacedOperand> find() {
     SmallVector<Dim, 4> at;
@@ -30,7 +30,7 @@ public:
       extentOf[role] = extent;
     }
     bool streams = layout.hasConstantRows(shapeOf(tensor));
-    SmallVector<View> views = viewsOf(tensor, at, domain, Through::Movement);
+    SmallVector<View> views = viewsOf(tensor, at, domain, through);
     for (const View &view : llvm::reverse(views))
       if (view.base != tensor)
         if (auto placed = place(view); placed && (!streams || placed->hasConstantRows()))
@@ -64,6 +64,7 @@ private:
 
   Value tensor;
   AttentionLayout layout;
+  Through through;
   IndexDomain domain;
   llvm::StringMap<char> roleOf;
   std::map<char, Dim> extentOf;
@@ -71,8 +72,8 @@ private:
 
 } // namespace
 
-std::optional<PlacedOperand> operandBehindMoves(Operation *op, Value tensor, StringRef layout) {
-  return OperandMover(op, tensor, layout).find();
+std::optional<PlacedOperand> operandBehindMoves(Operation *op, Value tensor, StringRef layout, Through through) {
+  return OperandMover(op, tensor, layout, through).find();
 }
 
 } // namespace tenon

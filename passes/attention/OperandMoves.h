@@ -18,7 +18,8 @@ struct PlacedOperand {
 
 /// The furthest tensor behind an operand of `op` whose elements it reads in place. Rows a constant distance apart stay so:
 /// attention streams them.
-std::optional<PlacedOperand> operandBehindMoves(mlir::Operation *op, mlir::Value tensor, llvm::StringRef layout);
+std::optional<PlacedOperand> operandBehindMoves(mlir::Operation *op, mlir::Value tensor, llvm::StringRef layout,
+                                                Through through = Through::Movement);
 
 } // namespace tenon
 #endif

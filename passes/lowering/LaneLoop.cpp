@@ -1,5 +1,6 @@
 //===- LaneLoop.cpp - loops over neighbouring elements -----------------------------===//
 #include "passes/lowering/LaneLoop.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
@@ -207,6 +208,15 @@ Value convertFloat(OpBuilder &builder, Location loc, Value value, Type element) 
   bool widens = from.getIntOrFloatBitWidth() < element.getIntOrFloatBitWidth();
   return widens ? Value(arith::ExtFOp::create(builder, loc, type, value))
                 : Value(arith::TruncFOp::create(builder, loc, type, value));
+}
+
+Value loadAsF32(OpBuilder &builder, Location loc, Value memory, Value at, unsigned lanes) {
+  auto type = VectorType::get({int64_t(lanes)}, cast<MemRefType>(memory.getType()).getElementType());
+  return convertFloat(builder, loc, vector::LoadOp::create(builder, loc, type, memory, at), builder.getF32Type());
+}
+
+Value loadAsF32(OpBuilder &builder, Location loc, Value memory, Value at) {
+  return convertFloat(builder, loc, memref::LoadOp::create(builder, loc, memory, at), builder.getF32Type());
 }
 
 Value identityOf(OpBuilder &builder, Location loc, ReduceKind kind, Type element) {

@@ -42,6 +42,9 @@ mlir::Value emitLoopNest(KernelScope &scope, mlir::Location loc, llvm::ArrayRef<
 mlir::Value combine(mlir::OpBuilder &builder, mlir::Location loc, ReduceKind kind, mlir::Value a, mlir::Value b);
 /// A float, scalar or vector, as one of another element type.
 mlir::Value convertFloat(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Type element);
+/// `lanes` neighbouring elements of a memref of any float, or one as a scalar, in f32.
+mlir::Value loadAsF32(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value memory, mlir::Value at, unsigned lanes);
+mlir::Value loadAsF32(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value memory, mlir::Value at);
 /// What an empty reduction gives.
 mlir::Value identityOf(mlir::OpBuilder &builder, mlir::Location loc, ReduceKind kind, mlir::Type element);
 

@@ -19,6 +19,14 @@ namespace tenon {
 // One tile
 //===----------------------------------------------------------------------===//
 
+Value emitBf16Dot(OpBuilder &builder, Location loc, StringRef intrinsic, Value sum, Value a, Value b) {
+  auto type = cast<VectorType>(sum.getType());
+  auto pairs = VectorType::get({2 * type.getDimSize(0)}, builder.getBF16Type());
+  auto asPairs = [&](Value words) { return vector::BitCastOp::create(builder, loc, pairs, words); };
+  SmallVector<Value> operands{sum, asPairs(a), asPairs(b)};
+  return LLVM::CallIntrinsicOp::create(builder, loc, Type(type), builder.getStringAttr(intrinsic), operands).getResult(0);
+}
+
 unsigned RegisterTile::panelsAt(unsigned height, unsigned most) const {
   // The sums, the row of B they meet, and one broadcast scalar of A.
   unsigned fitting = (registers - 1) / ((height + 1) * vectorsPerPanel());
@@ -147,13 +155,8 @@ private:
   }
 
   void addDots(OpBuilder &builder, Value factor, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
-    auto pairs = VectorType::get({2 * tile.lanes}, builder.getBF16Type());
-    auto asPairs = [&](Value words) { return vector::BitCastOp::create(builder, loc, pairs, words); };
-    auto name = builder.getStringAttr(tile.bf16Dot);
-    for (auto [column, sum] : llvm::zip_equal(columns, sums)) {
-      SmallVector<Value> operands{sum, asPairs(factor), asPairs(column)};
-      sum = LLVM::CallIntrinsicOp::create(builder, loc, Type(vectorType), name, operands).getResult(0);
-    }
+    for (auto [column, sum] : llvm::zip_equal(columns, sums))
+      sum = emitBf16Dot(builder, loc, tile.bf16Dot, sum, factor, column);
   }
 
   enum Half { Even, Odd };

@@ -12,5 +12,10 @@ namespace tenon {
 llvm::SmallVector<mlir::Value> transposeTile(mlir::OpBuilder &builder, mlir::Location loc,
                                              llvm::ArrayRef<mlir::Value> rows);
 
+/// The sums of the lanes of V vectors of L lanes, V a power of two and at most L: a vector of V. A round adds the halves of
+/// vector i and of vector i + V/2 into the halves of one: V - 1 additions and twice as many shuffles, half of what
+/// turning the vectors and adding them takes.
+mlir::Value sumsOfLanes(mlir::OpBuilder &builder, mlir::Location loc, llvm::ArrayRef<mlir::Value> vectors);
+
 } // namespace tenon
 #endif

@@ -50,6 +50,8 @@ std::optional<View> movementOf(MapOp map, ArrayRef<Dim> at, IndexDomain &domain,
   Value yielded = map.getYielded();
   if (through == Through::MovementAndScale)
     yielded = stripScale(yielded, view.scale);
+  if (auto widened = yielded.getDefiningOp<arith::ExtFOp>(); widened && through == Through::MovementAndWidening)
+    yielded = widened.getIn();
   auto load = yielded.getDefiningOp<LoadOp>();
   if (!load)
     return std::nullopt;

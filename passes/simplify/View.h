@@ -26,8 +26,8 @@ struct View {
   double scale = 1.0;
 };
 
-/// Whether constant factors are followed as well.
-enum class Through { Movement, MovementAndScale };
+/// Whether constant factors, or conversions to a wider float (which change no value), are followed as well.
+enum class Through { Movement, MovementAndScale, MovementAndWidening };
 
 /// Element `at` of a tensor, traced through reshapes and maps that only move elements.
 View viewOf(mlir::Value tensor, llvm::ArrayRef<Dim> at, IndexDomain &domain, Through through);

@@ -10,6 +10,7 @@ import pathlib
 import sys
 import unittest
 
+import ml_dtypes
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
@@ -23,6 +24,7 @@ SIZES = [(1, 1, 1), (2, 3, 7), (1, 17, 63), (3, 65, 64), (2, 129, 127), (1, 5, 2
 # For a constant number of queries: parts of 512 keys, and what is left of them.
 KEY_SIZES = [(1, 0, 1), (2, 0, 7), (3, 0, 64), (2, 0, 513), (1, 0, 1300), (0, 0, 5), (2, 0, 0)]
 
+DTYPES = {"f32": np.float32, "bf16": ml_dtypes.bfloat16, "f16": np.float16}
 SCALED = "score (%x, %b, %h, %i, %j{c}) = %x * 0.25\n"
 KEEP = "keep (%b, %h, %i, %j{c}) = "
 SCORE = "score (%x, %b, %h, %i, %j{c}) = "
@@ -32,10 +34,11 @@ class Variant:
     """Regions as expressions, and score(x, i, j, t) and keep(i, j, t) in NumPy; x is [B, H, N, M], t the captured tensor."""
 
     def __init__(self, regions=SCALED, score=lambda x, i, j, t: x * 0.25, keep=None, capture=None, weight=None,
-                 empty="zero", heads=(4, 4), depth=(24, 24), layout="b n h d", queries=None):
+                 empty="zero", heads=(4, 4), depth=(24, 24), layout="b n h d", queries=None, of=("f32", "f32")):
         self.regions, self.score, self.keep, self.capture, self.empty = regions, score, keep, capture, empty
         self.heads, self.depth, self.layout, self.weight = heads, depth, layout, weight
         self.queries = queries  # a constant, where not any number
+        self.of = of  # the elements of query and result, of keys and values
 
 
 def masked(**options):
@@ -77,6 +80,14 @@ VARIANTS = {
     "few_queries_odd_depths": Variant(queries=3, heads=(6, 3), depth=(21, 5), regions="", score=lambda x, i, j, t: x),
     "few_queries_capped": Variant(queries=2, regions=SCORE + "tanh(%x * 0.02) * 50",
                                   score=lambda x, i, j, t: np.tanh(x * x.dtype.type(0.02)) * x.dtype.type(50)),
+    **{f"{cache}_cache_{depth[0]}": Variant(heads=(6, 2), of=("f32", cache), depth=depth)
+       for cache in ("bf16", "f16") for depth in ((24, 24), (21, 5))},
+    **{f"{cache}_cache_one_query": Variant(queries=1, heads=(8, 2), of=("f32", cache), depth=(64, 64), layout="b h n d")
+       for cache in ("bf16", "f16")},
+    **{f"bf16_one_query_{heads[0]}_{depth[0]}": Variant(queries=1, heads=heads, of=("bf16", "bf16"), depth=depth)
+       for heads, depth in (((8, 2), (128, 128)), ((2, 2), (64, 32)), ((6, 2), (40, 72)), ((3, 1), (21, 5)))},
+    "bf16_causal": Variant(regions=SCALED + KEEP + "%j <= %i", keep=lambda i, j, t: j <= i, of=("bf16", "bf16")),
+    "f16_grouped": Variant(heads=(6, 2), of=("f16", "f16"), depth=(64, 48)),
     **{f"one_query_mask_{rule}": masked(queries=1, empty=rule) for rule in ("zero", "nan", "uniform")},
 }
 
@@ -89,10 +100,10 @@ def program(v):
     """The variant as an entry point."""
     heads, key_heads = v.heads
     queries = v.queries or "N"
-    q = tensor(*shaped(v.layout, queries, heads, v.depth[0]))
-    k = tensor(*shaped(v.layout, "M", key_heads, v.depth[0]))
-    w = tensor(*shaped(v.layout, "M", key_heads, v.depth[1]))
-    y = tensor(*shaped(v.layout, queries, heads, v.depth[1]))
+    q = tensor(*shaped(v.layout, queries, heads, v.depth[0]), of=v.of[0])
+    k = tensor(*shaped(v.layout, "M", key_heads, v.depth[0]), of=v.of[1])
+    w = tensor(*shaped(v.layout, "M", key_heads, v.depth[1]), of=v.of[1])
+    y = tensor(*shaped(v.layout, queries, heads, v.depth[1]), of=v.of[0])
     t = tensor(*v.capture[0], of=v.capture[1]) if v.capture else ""
     captures, argument, types = ("captures (%table) ", ", %t", f", {t}") if v.capture else ("", "", "")
     layouts = ", ".join([f'"{v.layout}"'] * 4)
@@ -111,8 +122,8 @@ def dot_left_to_right(a, b):
     return total
 
 
-def attention(v, q, k, w, t, dtype):
-    """The mathematics of tenon.attention on [B, H, rows, depth] arrays, all in `dtype`."""
+def attention(v, q, k, w, t, dtype, narrow=lambda x: x):
+    """The mathematics of tenon.attention on [B, H, rows, depth] arrays, all in `dtype`, weights `narrow`ed."""
     group = v.heads[0] // v.heads[1]
     q, k, w = (a.astype(dtype) for a in (q, np.repeat(k, group, 1), np.repeat(w, group, 1)))
     n, m = q.shape[2], k.shape[2]
@@ -130,19 +141,20 @@ def attention(v, q, k, w, t, dtype):
         p = np.where(empty, dtype(0), p)
     if v.empty == "uniform" and m:
         p = np.where(empty, dtype(1) / dtype(m), p)
-    p = v.weight(p, t) if v.weight else p
+    p = narrow(v.weight(p, t) if v.weight else p)
     return dot_left_to_right(p, np.swapaxes(w, 2, 3))
 
 
 class AttentionTest(unittest.TestCase):
     def check(self, name, v):
-        compiled = Program(program(v))
+        compiled = Program(program(v), bf16="bf16" in v.of)
         rng = np.random.default_rng(seed_of(name))
         for b, n, m in SIZES if v.queries is None else KEY_SIZES:
             n = v.queries or n
             sizes = {"B": b, "N": n, "M": m}
-            draw = lambda heads, rows, depth: rng.standard_normal((b, heads, rows, depth)).astype(np.float32)
-            q, k, w = draw(v.heads[0], n, v.depth[0]), draw(v.heads[1], m, v.depth[0]), draw(v.heads[1], m, v.depth[1])
+            draw = lambda heads, rows, depth, of: rng.standard_normal((b, heads, rows, depth)).astype(DTYPES[of])
+            q, k, w = (draw(v.heads[0], n, v.depth[0], v.of[0]), draw(v.heads[1], m, v.depth[0], v.of[1]),
+                       draw(v.heads[1], m, v.depth[1], v.of[1]))
             inputs = {"q": self.arranged(q, v), "k": self.arranged(k, v), "v": self.arranged(w, v)}
             t = None
             if v.capture:
@@ -153,9 +165,11 @@ class AttentionTest(unittest.TestCase):
                     t[-1] = 0
                 inputs["table"] = t
             wanted = attention(v, q, k, w, t, np.float64)
-            plain = attention(v, q, k, w, t, np.float32)
+            # Narrow results are rounded, and so are the weights of their keys.
+            narrow = lambda x: x.astype(DTYPES[v.of[0]]).astype(np.float32)
+            plain = narrow(attention(v, q, k, w, t, np.float32, narrow))
             for level, threads, outputs in compiled.run(inputs):
-                found = outputs["y"].transpose([v.layout.split().index(r) for r in "bhnd"])
+                found = outputs["y"].astype(np.float32).transpose([v.layout.split().index(r) for r in "bhnd"])
                 compare(found, wanted, plain, f"{name} B={b} N={n} M={m} {level} {threads} thread(s)")
 
     @staticmethod

@@ -33,10 +33,11 @@ def tenon(*arguments):
     return done.stdout
 
 
-def levels():
-    """The fp32 levels this machine has, lowest first."""
+def levels(bf16=False):
+    """The fp32 levels this machine has, lowest first; where asked, also the one with products of bf16 pairs."""
     flags = pathlib.Path("/proc/cpuinfo").read_text()
-    return ["x86-64-v3", "x86-64-v4"] if " avx512vl" in flags and " avx512bw" in flags else ["x86-64-v3"]
+    wide = " avx512vl" in flags and " avx512bw" in flags
+    return ["x86-64-v3"] + ["x86-64-v4"] * wide + ["x86-64-v4-bf16"] * (bf16 and wide and " avx512_bf16" in flags)
 
 
 def outputs(artifact, inputs, threads, level=None):
@@ -49,18 +50,19 @@ def outputs(artifact, inputs, threads, level=None):
 class Program:
     """A program compiled once for all levels of this machine."""
 
-    def __init__(self, text):
+    def __init__(self, text, bf16=False):
+        self.levels = levels(bf16)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tenon-numeric-"))
         source = self.folder / "program.mlir"
         source.write_text(text)
         self.artifact = self.folder / "program.tenon"
-        tenon("compile", "--quiet", source, "--target", ",".join(levels()), "-o", self.artifact)
+        tenon("compile", "--quiet", source, "--target", ",".join(self.levels), "-o", self.artifact)
 
     def __del__(self):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, inputs, threads=(1, 2)):
         """(level, threads, NAME -> output) for each level; two threads on the best level only."""
-        for level in levels():
-            for count in threads if level == levels()[-1] else threads[:1]:
+        for level in self.levels:
+            for count in threads if level == self.levels[-1] else threads[:1]:
                 yield level, count, outputs(self.artifact, inputs, count, level)

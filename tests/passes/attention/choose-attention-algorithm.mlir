@@ -34,7 +34,7 @@ func.func @weighted(%q: tensor<5x4xf32>, %c: tensor<5x5xf32>) -> tensor<5x4xf32>
   return %o : tensor<5x4xf32>
 }
 
-// WRONG: 'tenon.attention' op cannot be computed by flash: elements are not f32
+// WRONG: 'tenon.attention' op cannot be computed by flash: elements are f64
 // CHECK-LABEL: func.func @double_precision
 // CHECK: algorithm materialised
 func.func @double_precision(%q: tensor<5x4xf64>) -> tensor<5x4xf64> {

@@ -47,3 +47,40 @@ func.func @time_major(%x: tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>, %y: tensor<
      : (tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>, tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>, tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>) -> tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>
   return %o : tensor<?x?x8xf32, #tenon.dims<[B, T, 8]>>
 }
+
+tenon.symbol @S in [1, 64]
+!cache = tensor<1x2x?x8xbf16, #tenon.dims<[1, 2, S, 8]>>
+!wide = tensor<1x2x?x8xf32, #tenon.dims<[1, 2, S, 8]>>
+
+// A cache of bf16 is read as it is, behind a transpose too.
+// CHECK-LABEL: func.func @narrow_cache
+// CHECK-NOT: tenon.map
+// CHECK: %[[K:.*]] = tenon.reshape %arg1
+// CHECK: %[[V:.*]] = tenon.reshape %arg2
+// CHECK: tenon.attention %arg0, (%[[K]]), (%[[V]])
+// CHECK-SAME: layout ["b h n d", "h n d", "n h d", "b h n d"] : (tensor<1x4x1x8xf32>, tensor<2x?x8xbf16
+func.func @narrow_cache(%q: tensor<1x4x1x8xf32>, %k: !cache, %v: tensor<?x1x2x8xbf16, #tenon.dims<[S, 1, 2, 8]>>) -> tensor<1x4x1x8xf32> {
+  %kw = tenon.map %a = %k at %b, %h, %n, %d : (!cache) -> !wide { %0 = tenon.load %a[%b, %h, %n, %d] : !cache
+    %1 = arith.extf %0 : bf16 to f32
+    tenon.yield %1 : f32 }
+  %vt = tenon.map %a = %v at %b, %h, %n, %d : (tensor<?x1x2x8xbf16, #tenon.dims<[S, 1, 2, 8]>>) -> !cache = %a[%n, %b, %h, %d]
+  %vw = tenon.map %a = %vt at %b, %h, %n, %d : (!cache) -> !wide { %0 = tenon.load %a[%b, %h, %n, %d] : !cache
+    %1 = arith.extf %0 : bf16 to f32
+    tenon.yield %1 : f32 }
+  %o = tenon.attention %q, (%kw), (%vw) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+     : (tensor<1x4x1x8xf32>, !wide, !wide) -> tensor<1x4x1x8xf32>
+  return %o : tensor<1x4x1x8xf32>
+}
+
+// Near miss: rounded to bf16 on the way, which is not what f32 holds.
+// CHECK-LABEL: func.func @rounded_cache
+// CHECK: %[[K:.*]] = tenon.map
+// CHECK: tenon.attention %arg0, (%[[K]])
+func.func @rounded_cache(%q: tensor<1x4x1x8xf32>, %k: !wide) -> tensor<1x4x1x8xf32> {
+  %n = tenon.map %a = %k at %b, %h, %n, %d : (!wide) -> !cache { %0 = tenon.load %a[%b, %h, %n, %d] : !wide
+    %1 = arith.truncf %0 : f32 to bf16
+    tenon.yield %1 : bf16 }
+  %o = tenon.attention %q, (%n), (%n) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+     : (tensor<1x4x1x8xf32>, !cache, !cache) -> tensor<1x4x1x8xf32>
+  return %o : tensor<1x4x1x8xf32>
+}

@@ -20,6 +20,17 @@ func.func @decode(%q: tensor<1x8x1x16xf32>, %k: tensor<1x2x?x16xf32, #tenon.dims
   return %o : tensor<1x1x8x16xf32>
 }
 
+// A cache of bf16 is the update's operand as it is; the state is f32, and the result what the query is.
+// CHECK-LABEL: func.func @narrow
+// CHECK: tenon.attention_update %arg0, %arg1, %arg1 {{.*}} : (tensor<1x8x1x16xbf16>, tensor<1x2x?x16xbf16
+// CHECK-SAME: -> tensor<?x1x8x1x18xf32
+// CHECK: tenon.attention_finish {{.*}} -> tensor<1x8x1x16xbf16>
+func.func @narrow(%q: tensor<1x8x1x16xbf16>, %k: tensor<1x2x?x16xbf16, #tenon.dims<[1, 2, S, 16]>>) -> tensor<1x8x1x16xbf16> {
+  %o = tenon.attention %q, (%k), (%k) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+     : (tensor<1x8x1x16xbf16>, tensor<1x2x?x16xbf16, #tenon.dims<[1, 2, S, 16]>>, tensor<1x2x?x16xbf16, #tenon.dims<[1, 2, S, 16]>>) -> tensor<1x8x1x16xbf16>
+  return %o : tensor<1x8x1x16xbf16>
+}
+
 // Few keys are one part, which needs no merge.
 // CHECK-LABEL: func.func @one_part
 // CHECK: tenon.attention_update
