@@ -4,7 +4,11 @@
 // accumulates its own column; where it is reduced, lanes are partial results of
 // one element, combined at the end.
 //
+// A sum over the elements up to each one (or from each one on) is a running sum: one
+// pass over the axis instead of one for each of its elements.
+//
 #include "passes/lowering/KernelLowering.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 
@@ -104,9 +108,134 @@ struct ReduceLowering {
     return {countOf(result).ceilDiv(Dim(rows)), Dim(0)};
   }
 };
+
+/// Element i of the result combines the elements t of the input with t < i, t <= i, t > i or t >= i along `axis`.
+struct RunningReduction {
+  int64_t axis;
+  bool isReverse, isExclusive;
+
+  static std::optional<RunningReduction> match(ReduceOp op);
+};
+} // namespace
+
+/// The comparison with its operands exchanged.
+static arith::CmpIPredicate mirrored(arith::CmpIPredicate predicate) {
+  using P = arith::CmpIPredicate;
+  switch (predicate) {
+  case P::slt: return P::sgt;
+  case P::sle: return P::sge;
+  case P::sgt: return P::slt;
+  case P::sge: return P::sle;
+  case P::ult: return P::ugt;
+  case P::ule: return P::uge;
+  case P::ugt: return P::ult;
+  case P::uge: return P::ule;
+  default: return predicate;
+  }
+}
+
+static bool dependsOn(Value value, Value index) {
+  Operation *op = value.getDefiningOp();
+  return value == index || (op && llvm::any_of(op->getOperands(), [&](Value v) { return dependsOn(v, index); }));
+}
+
+static bool isIdentity(Value value, ReduceKind kind) {
+  if (kind != ReduceKind::Sum && kind != ReduceKind::Product)
+    return false;
+  bool isSum = kind == ReduceKind::Sum;
+  return isa<FloatType>(value.getType()) ? matchPattern(value, isSum ? m_AnyZeroFloat() : m_OneFloat())
+                                         : matchPattern(value, isSum ? m_Zero() : m_One());
+}
+
+// The input is a map: select(t <= i, term(t), identity), where i is an index of the result.
+std::optional<RunningReduction> RunningReduction::match(ReduceOp op) {
+  auto map = op.getInput().getDefiningOp<MapOp>();
+  int64_t last = shapeOf(op.getInput()).size() - 1;
+  if (!map || op.getOver().size() != 1 || op.getOver()[0] != last)
+    return std::nullopt;
+  auto select = map.getBody().front().getTerminator()->getOperand(0).getDefiningOp<arith::SelectOp>();
+  auto compare = select ? select.getCondition().getDefiningOp<arith::CmpIOp>() : arith::CmpIOp();
+  if (!compare || !isIdentity(select.getFalseValue(), op.getKind()))
+    return std::nullopt;
+  Value t = map.getIndices()[last], i = compare.getRhs();
+  arith::CmpIPredicate predicate = compare.getPredicate();
+  if (i == t) {
+    i = compare.getLhs();
+    predicate = mirrored(predicate);
+  } else if (compare.getLhs() != t) {
+    return std::nullopt;
+  }
+  auto found = llvm::find(map.getIndices(), i);
+  int64_t axis = found - map.getIndices().begin();
+  if (axis >= last || shapeOf(op.getInput())[axis] != shapeOf(op.getInput())[last] || dependsOn(select.getTrueValue(), i))
+    return std::nullopt;
+  using P = arith::CmpIPredicate;
+  bool isReverse = llvm::is_contained({P::sgt, P::sge, P::ugt, P::uge}, predicate);
+  bool isExclusive = llvm::is_contained({P::slt, P::sgt, P::ult, P::ugt}, predicate);
+  if (!isReverse && !isExclusive && predicate != P::sle && predicate != P::ule)
+    return std::nullopt;
+  return RunningReduction{axis, isReverse, isExclusive};
+}
+
+namespace {
+struct RunningLowering : ReduceLowering {
+  RunningLowering(ReduceLowering base, RunningReduction running) : ReduceLowering(base), running(running) {}
+
+  RunningReduction running;
+  Shape result = shapeOf(op.getResult());
+  SmallVector<Value> strides = scope.strides(result, loc);
+
+  /// Along the axis from `at`, whose index there is filled in; `start` is the position of its first element.
+  void run(RegionEmitter &emitter, SmallVector<LaneValue> at, Value start) {
+    Value length = scope.dim(result[running.axis], loc), one = scope.index(1, loc);
+    Value identity = identityOf(lowering.builder, loc, op.getKind(), accumulator);
+    emitLoopNest(scope, loc, length, emitter.materialise(LaneValue::uniform(identity)),
+                 [&](ArrayRef<Value> point, Value total) {
+                   Value t = running.isReverse ? scope.sub(scope.sub(length, one, loc), point[0], loc) : point[0];
+                   // Seen from its neighbour, element t counts even where the sum is without an element itself.
+                   Value seenFrom = !running.isExclusive ? t
+                                    : running.isReverse  ? scope.sub(t, one, loc)
+                                                         : scope.add(t, one, loc);
+                   at[running.axis] = LaneValue::uniform(seenFrom);
+                   Value element = loadElement(emitter, at, LaneValue::uniform(t));
+                   Value sum = combine(lowering.builder, loc, op.getKind(), total, element);
+                   at[running.axis] = LaneValue::uniform(t);
+                   Value offset = scope.add(start, scope.mul(t, strides[running.axis], loc), loc);
+                   lowering.finish(emitter, at, offset, narrowed(emitter, running.isExclusive ? total : sum));
+                   return sum;
+                 });
+  }
+
+  /// Lanes along the last dimension, where it is not the axis.
+  KernelGrid lower() {
+    bool isLast = running.axis == int64_t(result.size()) - 1;
+    Shape outer(ArrayRef<Dim>(result).drop_back());
+    if (!isLast)
+      outer[running.axis] = Dim(1);
+    lowering.forEachRow(countOf(outer), 1, [&](Value row) {
+      SmallVector<LaneValue> at = lowering.delinearise(row, outer);
+      Value start = scope.index(0, loc);
+      for (auto [index, stride] : llvm::zip(at, strides))
+        start = scope.add(start, scope.mul(index.value, stride, loc), loc);
+      at.emplace_back();
+      if (isLast) {
+        RegionEmitter scalar(scope, 1, loc);
+        return run(scalar, at, start);
+      }
+      emitLaneLoop(scope, loc, scope.dim(result.back(), loc), lowering.lanesOf(accumulator),
+                   [&](RegionEmitter &emitter, const LaneValue &j) {
+                     at.back() = j;
+                     run(emitter, at, scope.add(start, j.value, loc));
+                   });
+    });
+    return {countOf(outer), Dim(0)};
+  }
+};
 } // namespace
 
 KernelGrid lowerReduce(KernelLowering &lowering, ReduceOp reduce) {
+  if (std::optional<RunningReduction> running = RunningReduction::match(reduce))
+    return RunningLowering({lowering, reduce}, *running).lower();
   ReduceLowering work{lowering, reduce};
   return work.isReduced(int64_t(work.input.size()) - 1) ? work.alongRow() : work.alongColumns();
 }

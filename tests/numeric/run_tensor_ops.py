@@ -90,6 +90,24 @@ def reduce(kind, axis, oracle, dims=("B", "N", 9)):
                 oracle)
 
 
+def running_sum(dims, axis, keeps, oracle):
+    """The sum over t of x at t along `axis`, where `keeps` t and the result's own index i."""
+    names = [f"%i{k}" for k in range(len(dims))]
+    at = [*names[:axis], "%t", *names[axis + 1:]]
+    triangle = tensor(*dims, dims[axis])
+    body = (f"%m = tenon.map %a = %x at {', '.join(names)}, %t : ({{x}}) -> {triangle} {{{{\n"
+            f"  %u = tenon.load %a[{', '.join(at)}] : {{x}}\n  %zero = arith.constant 0.0 : f32\n"
+            f"  %c = arith.cmpi {keeps}, %t, {names[axis]} : index\n  %v = arith.select %c, %u, %zero : f32\n"
+            f"  tenon.yield %v : f32\n}}}}\n%y = tenon.reduce sum %m over [{len(dims)}] : {triangle} -> {{y}}")
+    return Case({"x": dims}, dims, body, oracle)
+
+
+def shifted_sum(x, axis):
+    """Of what stands before each element."""
+    before = np.take(x, range(max(x.shape[axis] - 1, 0)), axis)
+    return np.cumsum(np.concatenate([np.zeros_like(np.take(x, range(min(1, x.shape[axis])), axis)), before], axis), axis)
+
+
 def unary(text, oracle, low, high):
     """One elementwise function on inputs in [low, high]."""
     body = ("%y = tenon.map %a = %x at %i, %j : ({x}) -> {y} {{\n  %u = tenon.load %a[%i, %j] : {x}\n  "
@@ -179,6 +197,10 @@ CASES = {
     "max_middle": reduce("max", 1, lambda x: x.max(1, initial=-np.inf)),
     "min_last": reduce("min", 2, lambda x: x.min(2)),
     "max_dynamic_last": reduce("max", 1, lambda x: x.max(1, initial=-np.inf), ("B", "N")),
+    "sum_up_to": running_sum(("B", "N"), 1, "sle", lambda x: np.cumsum(x, 1)),
+    "sum_before": running_sum(("B", "N", 21), 1, "slt", lambda x: shifted_sum(x, 1)),
+    "sum_from": running_sum(("N", "B"), 0, "sge", lambda x: np.cumsum(x[::-1], 0)[::-1]),
+    "sum_behind": running_sum((3, "N"), 1, "sgt", lambda x: shifted_sum(x[:, ::-1], 1)[:, ::-1]),
     "softmax_last": Case({"x": ("B", "N")}, ("B", "N"), "%y = tenon.softmax %x over 1 : {x}", lambda x: softmax(x, 1)),
     "softmax_middle": Case({"x": ("B", "N", 5)}, ("B", "N", 5), "%y = tenon.softmax %x over 1 : {x}",
                            lambda x: softmax(x, 1)),

@@ -243,7 +243,7 @@ LogicalResult onnx_importer::importArgMax(NodeContext &n) { return position(n, R
 LogicalResult onnx_importer::importArgMin(NodeContext &n) { return position(n, ReduceKind::Min); }
 
 //===----------------------------------------------------------------------------===//
-// Running sums and products: over a triangle, quadratic in the length of the axis
+// Running sums and products: sums over a triangle, which the reduction makes in one pass
 //===----------------------------------------------------------------------------===//
 
 static Value running(NodeContext &n, ReduceKind kind, Value x, int64_t axis, bool exclusive, bool reverse) {
