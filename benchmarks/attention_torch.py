@@ -1,6 +1,6 @@
 """PyTorch's attention as engines of worker.py: scaled_dot_product_attention, and FlexAttention compiled.
 
-The "model" is a JSON file that attention.py writes: {"variant", "heads", "key_heads"}.
+The "model" is a JSON file that attention.py writes: {"variant", "dtype", "heads", "key_heads"}.
 """
 
 import json
@@ -16,13 +16,15 @@ class Engine:
         torch.set_num_threads(threads)
         self.version = torch.__version__
         self.options = json.loads(pathlib.Path(model).read_text())
+        narrow = self.options["dtype"] == "bf16"
         self.inputs = {name: torch.from_numpy(array) for name, array in inputs.items()}
+        self.inputs |= {name: self.inputs[name].bfloat16() for name in ("q", "k", "v", "bias") if narrow and name in inputs}
         self.grouped = self.options["heads"] != self.options["key_heads"]
         self.prepare()
         self.run()
 
     def outputs(self):
-        return {"y": self.result.numpy()}
+        return {"y": self.result.float().numpy()}
 
     def run(self):
         with torch.inference_mode():

@@ -114,8 +114,10 @@ def gflop(model, case, options):
     return sum(c["flop"]["value"] for c in entry["commands"] if "flop" in c) / 1e9
 
 
-def measure_peak(threads, best):
-    found = json.loads(subprocess.run([RATES, str(threads)], check=True, capture_output=True, text=True).stdout)
+def measure_peak(threads, best, sizes=()):
+    """The best of what tenon-machine-rates finds and has found; also of reading buffers of `sizes` bytes."""
+    command = [RATES, *map(str, (threads, *sizes))]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     for key, value in found.items():
         best[key] = max(best.get(key, 0), value)
 

@@ -126,6 +126,14 @@ ATTENTION = {"tenon": "Tenon", "torch.sdpa": "PyTorch SDPA", "torch.flex": "Flex
              "onnxruntime": "ONNX Runtime Attention", "onnxruntime-mha": "ONNX Runtime MultiHeadAttention", "openvino": "OpenVINO"}
 
 
+def share_of_machine(run, peaks):
+    """Of the FMA peak, or for decode of the rate at which a buffer of the cache's bytes is read."""
+    peak = peaks[str(run["threads"])]
+    if run["cache"]:
+        return run["cache"] / run["best_ms"] / 1e6 / peak[f"read_{run['cache']}"]
+    return run["flop"] / run["best_ms"] / 1e6 / peak["fma"]
+
+
 def attention(names):
     """Least milliseconds of attention alone, as attention.py measured them."""
     body = []
@@ -133,14 +141,21 @@ def attention(names):
         cases = {}
         for run in result["runs"]:
             if run["right"]:
-                cases.setdefault((run["case"], run["n"]), {})[run["engine"]] = run
-        for (case, n), runs in cases.items():
-            times = {engine: run["best_ms"] for engine, run in runs.items()}
-            share = runs["tenon"]["flop"] / times["tenon"] / 1e6 / result["peak"]["fma"]
-            best = min(time for engine, time in times.items() if engine != "tenon")
-            body.append([f"{case} {n}", *(three_digits(times[e]) if e in times else "" for e in ATTENTION),
-                         "" if case == "decode" else f"{share:.0%}", f"{best / times['tenon']:.2f}x"])
-    return rows(["", *ATTENTION.values(), "Tenon's share of the FMA peak", "against the best peer"], body)
+                case = (run["dtype"], run["case"], run["n"], run["sequences"])
+                cases.setdefault(case, {})[run["engine"], run["threads"]] = run
+        for (dtype, case, n, sequences), runs in cases.items():
+            times = {engine: run["best_ms"] for (engine, threads), run in runs.items() if threads == 1}
+            if "tenon" not in times:
+                continue
+            best = min((time for engine, time in times.items() if engine != "tenon"), default=None)
+            share, two = share_of_machine(runs["tenon", 1], result["peaks"]), runs.get(("tenon", 2))
+            body.append([f"{case} {n}" + f" x {sequences}" * (sequences > 1) + f" {dtype}" * (dtype != "f32"),
+                         *(three_digits(times[e]) if e in times else "" for e in ATTENTION),
+                         f"{share:.0%}" if dtype == "f32" or case == "decode" else "",
+                         f"{best / times['tenon']:.2f}x" if best else "", three_digits(two["best_ms"]) if two else "",
+                         f"{share_of_machine(two, result['peaks']) / share:.0%}" if two else ""])
+    return rows(["", *ATTENTION.values(), "Tenon's share of the FMA peak, or of the read rate", "against the best peer",
+                 "Tenon, 2 threads", "of the machine's scaling"], body)
 
 
 def ragged(names):

@@ -4,11 +4,15 @@
 #include <algorithm>
 #include <barrier>
 #include <chrono>
-#include <memory>
+#include <cstdlib>
+#include <exception>
 #include <thread>
 #include <vector>
 
 #include <time.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace tenon {
 
@@ -152,8 +156,21 @@ template <typename Work> static double fastest(unsigned threads, Work work) {
   return least;
 }
 
-ThreadRates::ThreadRates(unsigned threads, size_t largestRead)
-    : threads(threads), memory(largestRead / sizeof(float), 1.0f) {}
+static float *takePages(size_t bytes) {
+  constexpr size_t page = size_t(2) << 20;
+  void *memory = std::aligned_alloc(page, (bytes + page - 1) / page * page);
+#if defined(__linux__)
+  if (memory)
+    madvise(memory, bytes, MADV_HUGEPAGE); // what arrays of NumPy have
+#endif
+  return static_cast<float *>(memory);
+}
+
+ThreadRates::ThreadRates(unsigned threads, size_t largestRead) : threads(threads), memory(takePages(largestRead), std::free) {
+  if (!memory)
+    std::terminate();
+  std::fill_n(memory.get(), largestRead / sizeof(float), 1.0f);
+}
 
 double ThreadRates::flopsPerSecond() const {
   constexpr long steps = 1'000'000;
@@ -168,7 +185,7 @@ double ThreadRates::bytesPerSecond(size_t bytes) const {
   size_t part = bytes / sizeof(float) / threads / 1024 * 1024, passes = std::max(leastBytes / bytes, size_t(1));
   double seconds = fastest(threads, [&](unsigned thread) {
     for (size_t pass = 0; pass < passes; ++pass) {
-      keepOfThread = sumOf(memory.data() + thread * part, part, bits);
+      keepOfThread = sumOf(memory.get() + thread * part, part, bits);
       asm volatile("" ::: "memory"); // or every pass would be the first one's
     }
   });

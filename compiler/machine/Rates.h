@@ -10,7 +10,7 @@
 #define TENON_COMPILER_MACHINE_RATES_H
 
 #include <cstddef>
-#include <vector>
+#include <memory>
 
 namespace tenon {
 
@@ -32,7 +32,7 @@ unsigned widestVectorBits();
 /// seconds of the clock.
 class ThreadRates {
 public:
-  /// Takes `largestRead` bytes, which later reads stay within.
+  /// Takes `largestRead` bytes, which later reads stay within, in huge pages where the system gives them.
   ThreadRates(unsigned threads, size_t largestRead);
 
   double flopsPerSecond() const;                 ///< multiply-adds
@@ -40,7 +40,7 @@ public:
 
 private:
   unsigned threads;
-  std::vector<float> memory;
+  std::unique_ptr<float[], void (*)(void *)> memory;
 };
 
 } // namespace tenon
