@@ -337,6 +337,29 @@ def ReassociateAttention : Pass<"tenon-reassociate-attention", "::mlir::ModuleOp
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def RaiseLinearAttention : Pass<"tenon-raise-linear-attention", "::mlir::ModuleOp"> {
+  let summary = "Two contractions with a causal mask between them as attention without a normaliser";
+  let description = [{
+    ```mlir
+    %s = tenon.contract "b h m k, b h n k -> b h m n" %q, %k
+    %d = tenon.map … = select(%i >= %j, pow(%g[%h], %i - %j), 0)
+    %p = tenon.map … = %s[…] * %d[…]
+    %o = tenon.contract "b h m k, b h k n -> b h m n" %p, %v
+    ```
+    becomes
+    ```mlir
+    %o = tenon.attention %q, (%k), (%v) captures (%g) normalise none empty zero layout [...]
+           score (%x, %b, %h, %i, %j, %g) = %x * pow(%g[%h], %i - %j)
+           keep (%b, %h, %i, %j, %g) = %j <= %i
+    ```
+    which `tenon-scan-attention` makes a recurrence. An element of the result, traced through maps, is a sum over j of a sum over d times
+    factors; one of them has to be a choice between zero and something by j <= i, whatever comparison says so. Exact where
+    scores are finite: a score that is not, times zero, is not a number, and is left out here. It must not fire without
+    such a mask (two products in a row are no attention), for scores that go through a function, or values that know the query.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def RaiseScan : Pass<"tenon-raise-scan", "::mlir::ModuleOp"> {
   let summary = "A loop over time that was unrolled, as one recurrence";
   let description = [{

@@ -41,6 +41,7 @@ static void addFuse(OpPassManager &passes) {
   passes.addPass(createMergeProjections());        // before attention, which then reads slices of one product
   passes.addPass(createRaiseAttention());          // before contractions take in the transposes it explains
   passes.addPass(createRaiseKeep());
+  passes.addPass(createRaiseLinearAttention());
   passes.addPass(createFoldAttentionMoves());
   passes.addPass(createFoldScanMoves());
   passes.addPass(createFuseContractionOperands());

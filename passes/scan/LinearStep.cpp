@@ -4,6 +4,62 @@
 using namespace mlir;
 
 namespace tenon {
+
+//===----------------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------------===//
+
+StepProduct StepProduct::of(StepTracer &tracer, StepTree tree) {
+  StepProduct product;
+  product.take(tracer, tree);
+  return product;
+}
+
+bool StepProduct::drop(const StepProduct &other) {
+  for (StepTree factor : other.factors) {
+    auto it = llvm::find_if(factors, [&](StepTree mine) { return isEqual(mine, factor); });
+    if (it == factors.end())
+      return false;
+    factors.erase(it);
+  }
+  number /= other.number;
+  return true;
+}
+
+StepTree StepProduct::tree(StepTracer &tracer, Type type) const {
+  SmallVector<StepTree> all{tracer.number(type, number)};
+  llvm::append_range(all, factors);
+  return tracer.product(type, all);
+}
+
+/// A tensor that maps made is a product where they multiplied: it need not be there then.
+static StepTree openedProduct(StepTracer &tracer, StepTree tree) {
+  StepTree inside = tracer.opened(tree);
+  if (!inside)
+    return nullptr;
+  bool isProduct = inside->is<arith::MulFOp>() || inside->is<arith::DivFOp>() || inside->is<arith::NegFOp>();
+  return isProduct ? inside : openedProduct(tracer, inside);
+}
+
+void StepProduct::take(StepTracer &tracer, StepTree tree) {
+  if (StepTree inside = openedProduct(tracer, tree))
+    return take(tracer, inside);
+  if (std::optional<double> value = tree->number()) {
+    number *= *value;
+  } else if (tree->is<arith::MulFOp>()) {
+    take(tracer, tree->operands[0]);
+    take(tracer, tree->operands[1]);
+  } else if (tree->is<arith::NegFOp>()) {
+    number = -number;
+    take(tracer, tree->operands[0]);
+  } else if (tree->is<arith::DivFOp>() && tree->operands[0]->number() != 1.0) {
+    take(tracer, tree->operands[0]);
+    factors.push_back(tracer.apply<arith::DivFOp>(tracer.number(tree->type, 1), tree->operands[1]));
+  } else {
+    factors.push_back(tree);
+  }
+}
+
 namespace {
 
 using Parts = LinearStep::Parts;
@@ -73,66 +129,8 @@ private:
 };
 
 //===----------------------------------------------------------------------------===//
-// Products
+// The delta rule
 //===----------------------------------------------------------------------------===//
-
-struct Product {
-  double number = 1;
-  SmallVector<StepTree> factors;
-
-  static Product of(StepTracer &tracer, StepTree tree) {
-    Product product;
-    product.take(tracer, tree);
-    return product;
-  }
-
-  /// Leaves out the factors of `other`; false where one of them is missing.
-  bool drop(const Product &other) {
-    for (StepTree factor : other.factors) {
-      auto it = llvm::find_if(factors, [&](StepTree mine) { return isEqual(mine, factor); });
-      if (it == factors.end())
-        return false;
-      factors.erase(it);
-    }
-    number /= other.number;
-    return true;
-  }
-
-  StepTree tree(StepTracer &tracer, Type type) const {
-    SmallVector<StepTree> all{tracer.number(type, number)};
-    llvm::append_range(all, factors);
-    return tracer.product(type, all);
-  }
-
-private:
-  /// A tensor that maps made is a product where they multiplied: it need not be there then.
-  static StepTree openedProduct(StepTracer &tracer, StepTree tree) {
-    StepTree inside = tracer.opened(tree);
-    if (!inside)
-      return nullptr;
-    bool isProduct = inside->is<arith::MulFOp>() || inside->is<arith::DivFOp>() || inside->is<arith::NegFOp>();
-    return isProduct ? inside : openedProduct(tracer, inside);
-  }
-
-  void take(StepTracer &tracer, StepTree tree) {
-    if (StepTree inside = openedProduct(tracer, tree))
-      return take(tracer, inside);
-    if (std::optional<double> value = tree->number()) {
-      number *= *value;
-    } else if (tree->is<arith::MulFOp>()) {
-      take(tracer, tree->operands[0]);
-      take(tracer, tree->operands[1]);
-    } else if (tree->is<arith::NegFOp>()) {
-      number = -number;
-      take(tracer, tree->operands[0]);
-    } else if (tree->is<arith::DivFOp>() && tree->operands[0]->number() != 1.0) {
-      take(tracer, tree->operands[0]);
-      factors.push_back(tracer.apply<arith::DivFOp>(tracer.number(tree->type, 1), tree->operands[1]));
-    } else {
-      factors.push_back(tree);
-    }
-  }
-};
 
 bool isOne(StepTree tree) { return tree->number() == 1.0; }
 
@@ -146,8 +144,8 @@ std::optional<LinearStep> deltaRule(StepTracer &tracer, const Parts &parts, Arra
   if (!inner || !inner->factor || inner->rest || inner->found)
     return std::nullopt;
   Type type = parts.factor->type;
-  Product decay = Product::of(tracer, parts.factor), key = Product::of(tracer, inner->factor),
-          rate = Product::of(tracer, parts.foundBy), value = Product::of(tracer, parts.rest);
+  StepProduct decay = StepProduct::of(tracer, parts.factor), key = StepProduct::of(tracer, inner->factor),
+          rate = StepProduct::of(tracer, parts.foundBy), value = StepProduct::of(tracer, parts.rest);
   if (!key.drop(decay) || !rate.drop(key) || !value.drop(key) || !value.drop(rate))
     return std::nullopt;
   rate.number = -rate.number;
@@ -169,7 +167,7 @@ std::optional<LinearStep> LinearStep::of(StepTracer &tracer, StepTree tree, Arra
     return std::nullopt;
   if (parts->found)
     return depth ? deltaRule(tracer, *parts, state, *depth) : std::nullopt;
-  Product value = Product::of(tracer, parts->rest), key;
+  StepProduct value = StepProduct::of(tracer, parts->rest), key;
   if (depth && state[*depth].asSymbol())
     for (StepTree factor : SmallVector<StepTree>(value.factors))
       if (dependsOn(factor, state[*depth])) {

@@ -12,6 +12,19 @@
 
 namespace tenon {
 
+/// A product as a number and its other factors.
+struct StepProduct {
+  double number = 1;
+  llvm::SmallVector<StepTree> factors;
+
+  static StepProduct of(StepTracer &tracer, StepTree tree);
+  /// Adds the factors of a tree; those of a tensor that maps made by multiplying are theirs.
+  void take(StepTracer &tracer, StepTree tree);
+  /// Leaves out the factors of `other`; false where one of them is missing.
+  bool drop(const StepProduct &other);
+  StepTree tree(StepTracer &tracer, mlir::Type type) const;
+};
+
 struct LinearStep {
   StepTree key, value, decay, rate; ///< Null: no decay, no rate.
   StepTree added;                   ///< key * value as it was written; null where it is none.
