@@ -148,7 +148,7 @@ private:
   FlashKeys trimmed(const FlashKeys &keys);
   AttentionBox groupBox(const FlashKeys &keys);
   void forEachGroup(llvm::function_ref<void()> body);
-  void enterGroup(Value group);
+  void enterGroup(Value number);
   void initialise();
   FlashKeys takeKeys(Value firstKey, Value count);
   void copyRows(const FlashOperand &operand, int64_t depth, Value first, Value count, int64_t to);
@@ -172,7 +172,8 @@ private:
   Value emitMaximum(const FlashKeys &keys, Value column, Masking masking);
   void followMaximum(Value maximum, Value column);
   Value rawMaximum(Value count, Value column);
-  void sumKeys(const FlashKeys &keys, Value column, bool notes, llvm::function_ref<Score(Value j)> term);
+  void sumKeys(const FlashKeys &keys, Value column, bool notes, llvm::function_ref<Score(Value j)> term,
+               int64_t atOnce = 1);
   void updateSum(const FlashKeys &keys, Value column, Masking masking, bool keepsWeights);
   void weigh(const FlashKeys &keys, Value column, Masking masking);
   Value exponentialOf(Value score, Value shift);
@@ -210,8 +211,14 @@ private:
   void emitIf(Value condition, llvm::function_ref<void()> yes, llvm::function_ref<void()> no = {});
   void forEachVector(llvm::function_ref<void(Value column)> body);
   llvm::SmallVector<Value> overKeys(Value count, llvm::ArrayRef<Value> start,
-                                    llvm::function_ref<llvm::SmallVector<Value>(Value j, mlir::ValueRange)> body);
+                                    llvm::function_ref<llvm::SmallVector<Value>(Value j, mlir::ValueRange)> body,
+                                    int64_t atOnce = 1);
   Value startOf(const FlashOperand &operand, Value b, Value h);
+  /// All keys are one tile, and there is one.
+  bool hasOneTile() {
+    std::optional<int64_t> keys = sizes.keys.constant();
+    return keys && *keys > 0 && *keys <= keyTile;
+  }
   bool isSoftmax() { return op.getNormaliser() == Normaliser::Softmax; }
 
   /// Keys of one step: a tile of K, V and its scores share the first-level cache in turn.
@@ -229,6 +236,7 @@ private:
   ScoreForm form;
   std::optional<KeepIntervals> intervals; ///< Where the keep region can be decided for tiles.
   bool twoPhases = false, revives = false;
+  bool isOneStep = false; ///< A group takes in all keys in one step: nothing is before it.
   bool guarded = false, factored = false; ///< What the weight region is, where it does not need two phases.
   int64_t depth = 0, valueDepth = 0, width = 0, scratchFloats = 0, stateFloats = 0, groupsPerTile = 1;
   int64_t keyRow = 0, valueRow = 0;
@@ -239,7 +247,7 @@ private:
   llvm::SmallVector<FlashPosition, 2> positions;
   Value scratch, queryBlocks;
   // Of the tile being emitted.
-  Value batch, head, blockStart, groups, firstQuery, queryCount, panels, columns, state;
+  Value batch, head, blockStart, groups, group, firstQuery, queryCount, panels, columns, state;
 };
 
 /// States of attention: dialects/tenon/AttentionOps.td.

@@ -16,6 +16,8 @@ namespace tenon {
 static constexpr double log2OfE = 1.4426950408889634;
 /// How far above m, as a power of two, a score may lie before m follows.
 static constexpr double slack = 8;
+/// Keys whose exponentials are computed side by side, where registers allow.
+static constexpr int64_t exponentialsAtOnce = 2;
 
 //===----------------------------------------------------------------------------===//
 // Small words
@@ -64,16 +66,25 @@ void FlashLowering::forEachVector(llvm::function_ref<void(Value column)> body) {
   body(loop.getInductionVar());
 }
 
-/// A loop over the keys of the tile that carries vectors.
+/// A loop over the keys of the tile, `atOnce` a round, that carries vectors.
 SmallVector<Value> FlashLowering::overKeys(Value count, ArrayRef<Value> start,
-                                           llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-  auto loop = scf::ForOp::create(builder, loc, index(0), count, index(1), start);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToStart(loop.getBody());
-  SmallVector<Value> carried = body(loop.getInductionVar(), loop.getRegionIterArgs());
-  if (!carried.empty())
-    scf::YieldOp::create(builder, loc, carried);
-  return SmallVector<Value>(loop.getResults());
+                                           llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body,
+                                           int64_t atOnce) {
+  auto loopOver = [&](Value from, Value to, int64_t step, ValueRange carried) {
+    auto loop = scf::ForOp::create(builder, loc, from, to, index(step), carried);
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(loop.getBody());
+    SmallVector<Value> next(loop.getRegionIterArgs());
+    for (int64_t key = 0; key < step; ++key)
+      next = body(plus(key, loop.getInductionVar()), next);
+    if (!next.empty())
+      scf::YieldOp::create(builder, loc, next);
+    return SmallVector<Value>(loop.getResults());
+  };
+  if (atOnce == 1)
+    return loopOver(index(0), count, 1, start);
+  Value whole = minus(count, builder.createOrFold<arith::RemUIOp>(loc, count, index(atOnce)));
+  return loopOver(whole, count, 1, loopOver(index(0), whole, atOnce, start));
 }
 
 //===----------------------------------------------------------------------------===//
@@ -184,7 +195,7 @@ void FlashLowering::multiplyValues(const FlashKeys &keys) {
   x.panelStride = index(16);
   x.panels = panels;
   x.k = keys.count;
-  x.accumulate = arith::ConstantIntOp::create(builder, loc, 1, 1);
+  x.accumulate = arith::ConstantIntOp::create(builder, loc, isOneStep ? 0 : 1, 1);
   multiplyTiles(*valueTile, index(valueDepth), x, [&](Value row) { return plus(keys.valuesAt, row); },
                 plus(outputAt, state), width);
 }
@@ -361,6 +372,8 @@ void FlashLowering::followMaximum(Value maximum, Value column) {
   bool general = form.kind == ScoreForm::General;
   if (!general)
     maximum = multiply(maximum, constant(form.scale * log2OfE));
+  if (isOneStep)
+    return store(maximum, ofGroup(maximumAt, column));
   Value before = load(ofGroup(maximumAt, column));
   Value moves = compare(arith::CmpFPredicate::OGT, maximum, add(before, constant(general ? slack / log2OfE : slack)));
   emitIf(anyOf(moves), [&] {
@@ -380,7 +393,8 @@ void FlashLowering::updateSoftmax(const FlashKeys &keys, Value column, Masking m
   if (!bounded)
     followMaximum(emitMaximum(keys, column, masking), column);
   Value shift = shiftOf(column);
-  bool notes = bounded && masking == Masking::Keep;
+  bool notes = bounded && masking == Masking::Keep, evaluatesRegions = bounded || (factored && keepsWeights);
+  int64_t atOnce = evaluatesRegions || tile.registers <= 16 ? 1 : exponentialsAtOnce;
   sumKeys(keys, column, notes, [&](Value j) {
     Score score{load(scoreOffset(j, column)), Value()};
     if (bounded)
@@ -389,12 +403,13 @@ void FlashLowering::updateSoftmax(const FlashKeys &keys, Value column, Masking m
     if (keepsWeights)
       storeWeight(score.score, j, keys, column);
     return score;
-  });
+  }, atOnce);
 }
 
 /// Adds what `term` gives for every key to the row's sum; where it `notes`, remembers whether one of them was live.
-void FlashLowering::sumKeys(const FlashKeys &keys, Value column, bool notes, function_ref<Score(Value j)> term) {
-  SmallVector<Value> start{load(ofGroup(sumAt, column))};
+void FlashLowering::sumKeys(const FlashKeys &keys, Value column, bool notes, function_ref<Score(Value j)> term,
+                            int64_t atOnce) {
+  SmallVector<Value> start{isOneStep ? constant(0) : load(ofGroup(sumAt, column))};
   if (notes)
     start.push_back(load(ofGroup(liveAt, column)));
   SmallVector<Value> result = overKeys(keys.count, start, [&](Value j, ValueRange carried) {
@@ -403,7 +418,7 @@ void FlashLowering::sumKeys(const FlashKeys &keys, Value column, bool notes, fun
     if (notes)
       next.push_back(select(added.live, constant(1), carried[1]));
     return next;
-  });
+  }, atOnce);
   store(result[0], ofGroup(sumAt, column));
   if (notes)
     store(result[1], ofGroup(liveAt, column));

@@ -48,6 +48,7 @@ LogicalResult FlashLowering::readShapes() {
   factored = op.hasWeight() && op.getNormaliser() != Normaliser::None && isProportional(op.getWeight());
   twoPhases = op.hasWeight() && !guarded && !factored && op.getNormaliser() != Normaliser::None;
   revives = op.hasKeep() && (op.getEmpty() == EmptyRow::Uniform || op.getEmpty() == EmptyRow::IgnoreKeep);
+  isOneStep = !op.hasKeep() && !twoPhases && hasOneTile();
   if (revives && (twoPhases || op.getNormaliser() == Normaliser::None))
     return op.emitOpError("flash gives rows without live keys no weights but those of a softmax or sum");
   TargetAttr target = lowering.target;
@@ -156,14 +157,15 @@ void FlashLowering::emitTile(Value number) {
 }
 
 void FlashLowering::forEachGroup(llvm::function_ref<void()> body) {
-  emitLoop(scope, loc, index(0), groups, [&](Value group) {
-    enterGroup(group);
+  emitLoop(scope, loc, index(0), groups, [&](Value number) {
+    enterGroup(number);
     body();
   });
 }
 
 /// What follows is about one group of at most `width` queries of the tile.
-void FlashLowering::enterGroup(Value group) {
+void FlashLowering::enterGroup(Value number) {
+  group = number;
   firstQuery = plus(blockStart, times(group, width));
   queryCount = scope.minimum(index(width), minus(scope.dim(sizes.queries, loc), firstQuery), loc);
   // Whole panels: lanes past the last query work on copies of it.
@@ -173,6 +175,8 @@ void FlashLowering::enterGroup(Value group) {
 }
 
 void FlashLowering::initialise() {
+  if (isOneStep)
+    return;
   forEachVector([&](Value column) {
     store(minusInfinity(), ofGroup(maximumAt, column));
     store(constant(0), ofGroup(sumAt, column));
@@ -209,6 +213,8 @@ void FlashLowering::emitKeyLoop(Phase phase) {
 void FlashLowering::emitBlockOfKeys(Value firstKey, Value count, Phase phase) {
   FlashKeys keys = takeKeys(firstKey, count);
   forEachGroup([&] {
+    fetchRows(key, depth, firstKey);
+    fetchRows(value, valueDepth, firstKey);
     if (intervals)
       emitMaskedStep(keys, phase);
     else
@@ -305,15 +311,20 @@ void FlashLowering::copyRows(const FlashOperand &operand, int64_t depth, Value f
   });
 }
 
-/// Asks for the rows of the tile after this one: hardware does not follow rows that lie in different pages.
+/// Asks for this group's share of the rows of the tile after this one: hardware does not follow rows that lie in
+/// different pages, and all of them at once would wait for each other.
 void FlashLowering::fetchRows(const FlashOperand &operand, int64_t depth, Value first) {
+  if (hasOneTile() || !operand.isCopied)
+    return;
   int64_t lineElements = 512 / cast<MemRefType>(operand.memory.getType()).getElementTypeBitWidth();
   Value last = minus(scope.dim(sizes.keys, loc), index(1));
-  emitLoop(scope, loc, index(0), index(keyTile), [&](Value row) {
+  Value share = builder.createOrFold<arith::DivUIOp>(loc, plus(keyTile - 1, groups), groups);
+  Value from = scope.mul(group, share, loc), to = scope.minimum(plus(from, share), index(keyTile), loc);
+  emitLoop(scope, loc, from, to, [&](Value row) {
     Value next = scope.minimum(plus(keyTile, plus(first, row)), last, loc);
-    Value from = plus(operand.start, times(next, operand.row));
+    Value start = plus(operand.start, times(next, operand.row));
     for (int64_t d = 0; d < depth; d += lineElements)
-      memref::PrefetchOp::create(builder, loc, operand.memory, plus(d, from), /*isWrite=*/false, /*localityHint=*/2,
+      memref::PrefetchOp::create(builder, loc, operand.memory, plus(d, start), /*isWrite=*/false, /*localityHint=*/2,
                                  /*isDataCache=*/true);
   });
 }
@@ -323,13 +334,11 @@ FlashKeys FlashLowering::takeKeys(Value firstKey, Value count) {
                  value.memory, plus(value.start, times(firstKey, value.row))};
   if (key.isCopied) {
     copyRows(key, depth, firstKey, count, keysAt);
-    fetchRows(key, depth, firstKey);
     keys.keys = scratch;
     keys.keysAt = index(keysAt);
   }
   if (value.isCopied) {
     copyRows(value, valueDepth, firstKey, count, valuesAt);
-    fetchRows(value, valueDepth, firstKey);
     keys.values = scratch;
     keys.valuesAt = index(valuesAt);
   }
