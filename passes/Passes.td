@@ -781,7 +781,8 @@ def FormKernels : Pass<"tenon-form-kernels", "::mlir::ModuleOp"> {
   let description = [{
     A group is a root (`contract`, `reduce`, `softmax`, `norm`, `attention`), the maps
     only it reads, where it reads each element once, and the one map behind it that reads
-    its result in place; or a map alone. Exact: a map is evaluated at the same points,
+    its result in place; or a map alone. A product with panels takes in the norm that only it reads, and applies it
+    to each row it copies. Exact: a map is evaluated at the same points,
     before or after it would have been stored. An attention by flash takes in the contractions of its score
     that are products with rows chosen by distance (`attention/PositionProducts.h`).
 

@@ -9,8 +9,10 @@
 #include "passes/lowering/ActivationProduct.h"
 #include "passes/lowering/LowerWindow.h"
 #include "passes/lowering/MatrixTiles.h"
+#include "passes/lowering/NormalisedRow.h"
 #include "passes/lowering/PackedProduct.h"
 #include "passes/lowering/RowMove.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
@@ -39,6 +41,7 @@ struct PanelLowering {
   bool isPaired = elementOf(op.getLhs()).isBF16();
   int64_t words = isPaired ? pairWords(depth) : depth;
   ProductBlocking blocking = productBlocking(tile(), words);
+  CopiedRows rows = CopiedRows::of(op);
 
   RegisterTile tile() const {
     TargetAttr target = lowering.target;
@@ -55,16 +58,17 @@ struct PanelLowering {
     return tile;
   }
 
-  /// One row of the left operand into scratch: a copy, or a producer's elements.
+  /// One row of the left operand into scratch: a copy, normalised or not, or a producer's elements.
   void loadRow(Value row, Value kBegin, Value kCount, Value to, Value toOffset) {
     if (isPaired)
       return loadPairs(row, kBegin, kCount, toOffset);
-    if (Value memory = lowering.memoryOf(op.getLhs())) {
-      Value from = scope.add(scope.mul(row, scope.index(depth, loc), loc), kBegin, loc);
-      return copyRow(builder, loc, tile().lanes, memory, from, kCount, to, toOffset);
+    if (Value memory = lowering.memoryOf(rows.source)) {
+      Value start = rows.move ? movedRow(row) : scope.mul(row, scope.index(depth, loc), loc);
+      if (rows.norm)
+        return normaliseRow(memory, start, kBegin, kCount, to, toOffset);
+      return copyRow(builder, loc, tile().lanes, memory, scope.add(start, kBegin, loc), kCount, to, toOffset,
+                     elementsAhead(depth));
     }
-    if (auto [memory, start] = movedRow(row); memory)
-      return copyRow(builder, loc, tile().lanes, memory, scope.add(start, kBegin, loc), kCount, to, toOffset);
     emitLaneLoop(scope, loc, kCount, tile().lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
       LaneValue column{j.kind, scope.add(kBegin, j.value, loc), j.step, false};
       LaneValue element = lowering.reader(op.getLhs(), emitter)({LaneValue::uniform(row), column});
@@ -72,22 +76,39 @@ struct PanelLowering {
     });
   }
 
-  /// Where a producer that gathers rows takes this one from; null for any other producer.
-  std::pair<Value, Value> movedRow(Value row) {
-    auto map = op.getLhs().getDefiningOp<MapOp>();
-    Value source = map && rowMoveOf(map) ? map.getInputs()[0] : Value();
-    if (!source || !lowering.memoryOf(source))
-      return {};
+  /// Elements kBegin… of the row that starts at `start`. A row that comes in slabs is summed for each.
+  void normaliseRow(Value memory, Value start, Value kBegin, Value kCount, Value to, Value toOffset) {
+    auto element = [&](RegionEmitter &emitter, const LaneValue &j) {
+      return emitter.materialise(emitter.loadConsecutive(memory, scope.add(start, j.value, loc)));
+    };
+    auto first = [&](RegionEmitter &emitter, const LaneValue &j) {
+      Value ahead = scope.add(start, scope.index(elementsAhead(depth), loc), loc);
+      memref::PrefetchOp::create(builder, loc, memory, scope.add(ahead, j.value, loc), /*isWrite=*/false,
+                                 /*localityHint=*/3, /*isDataCache=*/true);
+      return element(emitter, j);
+    };
+    NormalisedRow normalised(lowering, rows.norm, first, element);
+    emitLaneLoop(scope, loc, kCount, tile().lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
+      LaneValue column{j.kind, scope.add(kBegin, j.value, loc), j.step, false};
+      Value value = normalised.at(emitter, column, element(emitter, column));
+      bool isScalar = emitter.getLanes() == 1;
+      emitter.store(isScalar ? LaneValue::uniform(value, true) : LaneValue::varying(value), to,
+                    scope.add(toOffset, j.value, loc));
+    });
+  }
+
+  /// Where a producer that gathers rows takes this one from.
+  Value movedRow(Value row) {
     RegionEmitter emitter(scope, 1, loc);
     Value start;
     SmallVector<TensorReader> readers{[&](ArrayRef<LaneValue> indices) {
       start = scope.index(0, loc);
-      for (auto [index, stride] : llvm::zip(indices, scope.strides(shapeOf(source), loc)))
+      for (auto [index, stride] : llvm::zip(indices, scope.strides(shapeOf(rows.move.getInputs()[0]), loc)))
         start = scope.add(start, scope.mul(index.value, stride, loc), loc);
       return LaneValue::uniform(start);
     }};
-    emitter.evaluate(map.getBody(), {LaneValue::uniform(row), LaneValue::uniform(scope.index(0, loc))}, readers);
-    return {lowering.memoryOf(source), start};
+    emitter.evaluate(rows.move.getBody(), {LaneValue::uniform(row), LaneValue::uniform(scope.index(0, loc))}, readers);
+    return start;
   }
 
   /// The same for pairs; the elements behind the row's last are zero.

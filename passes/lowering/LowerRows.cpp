@@ -3,8 +3,8 @@
 // A row is read once (with whatever producers compute it), kept in scratch, and walked twice
 // more from there: 3 passes over L1 for one over memory.
 //
-#include "passes/lowering/KernelLowering.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "passes/lowering/NormalisedRow.h"
 
 using namespace mlir;
 
@@ -20,7 +20,7 @@ struct RowLowering {
   KernelScope &scope = lowering.scope;
   OpBuilder &builder = lowering.builder;
   Type element = elementOf(source);
-  Type real = element.isF64() ? element : Type(Float32Type::get(builder.getContext()));
+  Type real = NormalisedRow::computedIn(element);
   unsigned lanes = lowering.lanesOf(real);
   Value length = scope.dim(shape.back(), loc);
   Value scratch = lowering.scope.function.scratch(builder, loc, real, scope.index(0, loc));
@@ -36,15 +36,19 @@ struct RowLowering {
     return emitter.getLanes() == 1 ? LaneValue::uniform(value, true) : LaneValue::varying(value);
   }
 
+  /// An element, which is stored in scratch on the way.
+  Value read(RegionEmitter &emitter, const LaneValue &j) {
+    Value loaded = emitter.materialise(lowering.reader(source, emitter)(indicesAt(j)));
+    Value value = convertFloat(builder, loc, loaded, real);
+    emitter.store(laneValue(emitter, value), scratch, j.value);
+    return value;
+  }
+
   /// Reads the row into scratch and reduces it on the way.
   Value readAndReduce(ReduceKind kind) {
     Value start = identityOf(builder, loc, kind, real);
-    return emitLaneReduction(scope, loc, length, lanes, kind, start, [&](RegionEmitter &emitter, const LaneValue &j) {
-      Value loaded = emitter.materialise(lowering.reader(source, emitter)(indicesAt(j)));
-      Value value = convertFloat(builder, loc, loaded, real);
-      emitter.store(laneValue(emitter, value), scratch, j.value);
-      return value;
-    });
+    return emitLaneReduction(scope, loc, length, lanes, kind, start,
+                             [&](RegionEmitter &emitter, const LaneValue &j) { return read(emitter, j); });
   }
 
   Value stored(RegionEmitter &emitter, const LaneValue &j) {
@@ -78,55 +82,17 @@ struct RowLowering {
 
   Value everyLane(RegionEmitter &emitter, Value scalar) { return emitter.materialise(LaneValue::uniform(scalar)); }
   Value constant(double value) { return arith::ConstantOp::create(builder, loc, FloatAttr::get(real, value)); }
-  Value lengthAsFloat() {
-    Value integer = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), length);
-    return arith::SIToFPOp::create(builder, loc, real, integer);
-  }
 };
-
-/// 1 / sqrt(Σ squares / n + epsilon).
-Value reciprocalDeviation(RowLowering &row, Value sumOfSquares, double epsilon) {
-  OpBuilder &builder = row.builder;
-  Value mean = arith::DivFOp::create(builder, row.loc, sumOfSquares, row.lengthAsFloat());
-  Value shifted = arith::AddFOp::create(builder, row.loc, mean, row.constant(epsilon));
-  Value deviation = math::SqrtOp::create(builder, row.loc, shifted);
-  return arith::DivFOp::create(builder, row.loc, row.constant(1.0), deviation);
-}
-
-/// value · scale + shift, either of which may be missing.
-Value scaleAndShift(RowLowering &row, NormOp norm, RegionEmitter &emitter, const LaneValue &j, Value value) {
-  auto parameter = [&](Value tensor) {
-    Value loaded = emitter.materialise(row.lowering.reader(tensor, emitter)(j));
-    return convertFloat(row.builder, row.loc, loaded, row.real);
-  };
-  auto contract = arith::FastMathFlags::contract;
-  if (norm.getScale())
-    value = arith::MulFOp::create(row.builder, row.loc, value, parameter(norm.getScale()), contract);
-  if (norm.getShift())
-    value = arith::AddFOp::create(row.builder, row.loc, value, parameter(norm.getShift()), contract);
-  return value;
-}
 } // namespace
 
 KernelGrid lowerNorm(KernelLowering &lowering, NormOp norm) {
   RowLowering row{lowering, norm.getInput()};
-  OpBuilder &builder = lowering.builder;
-  Location loc = lowering.loc;
-  bool centres = norm.getKind() == NormKind::Layer;
   return row.forEachRow([&](Value number) {
-    Value sum = row.readAndReduce(ReduceKind::Sum);
-    Value mean = centres ? Value(arith::DivFOp::create(builder, loc, sum, row.lengthAsFloat())) : row.constant(0.0);
-    auto centred = [&](RegionEmitter &emitter, Value value) -> Value {
-      return centres ? Value(arith::SubFOp::create(builder, loc, value, row.everyLane(emitter, mean))) : value;
-    };
-    Value squares = row.reduceStored(ReduceKind::Sum, [&](RegionEmitter &emitter, const LaneValue &, Value value) {
-      Value difference = centred(emitter, value);
-      return Value(arith::MulFOp::create(builder, loc, difference, difference, arith::FastMathFlags::contract));
-    });
-    Value factor = reciprocalDeviation(row, squares, norm.getEpsilon().convertToDouble());
+    NormalisedRow normalised(
+        lowering, norm, [&](RegionEmitter &emitter, const LaneValue &j) { return row.read(emitter, j); },
+        [&](RegionEmitter &emitter, const LaneValue &j) { return row.stored(emitter, j); });
     row.finishRow(number, [&](RegionEmitter &emitter, const LaneValue &j, Value value) {
-      Value normal = arith::MulFOp::create(builder, loc, centred(emitter, value), row.everyLane(emitter, factor));
-      return scaleAndShift(row, norm, emitter, j, normal);
+      return normalised.at(emitter, j, value);
     });
   });
 }

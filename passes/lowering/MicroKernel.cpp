@@ -183,8 +183,8 @@ private:
       return;
     IndexMath index{builder, loc};
     Value at = index.add(next.offset, index.mul(k, next.kStep));
-    for (unsigned panel = 0; panel < vectors / tile.vectorsPerPanel(); ++panel)
-      memref::PrefetchOp::create(builder, loc, next.base, index.step(at, panel, next.panelStride),
+    for (unsigned stream = 0; stream < next.streams; ++stream)
+      memref::PrefetchOp::create(builder, loc, next.base, index.step(at, stream, next.panelStride),
                                  /*isWrite=*/false, /*localityHint=*/next.intoL1 ? 3 : 2, /*isDataCache=*/true);
   }
 
@@ -356,9 +356,13 @@ private:
       return result;
     IndexMath at{builder, loc};
     bool isLow = height <= TileFunction::lowHeight(tile);
-    if (!strides.hasTable)
+    if (strides.rowsInPlace)
+      result.next = {arguments[ABase], arguments[NextOffset], arguments[PanelStride], arguments[NextStep]};
+    else
       result.next = {arguments[BBase], at.add(arguments[NextOffset], at.mul(panel, arguments[PanelStride])),
-                     arguments[PanelStride], arguments[NextStep], /*intoL1=*/!isLow};
+                     arguments[PanelStride], arguments[NextStep], /*intoL1=*/!isLow, panels};
+    if (strides.hasTable)
+      result.next = {};
     // The narrow tiles behind the wide ones are too few to be worth the code.
     if (isLow || panels != tile.panelsAt(height))
       return result;

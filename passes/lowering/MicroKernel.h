@@ -94,11 +94,12 @@ struct TileOutput {
 
 /// Memory another tile will read soon: while this one runs, every turn of its
 /// loop asks for the line of element offset + p * panelStride + k * kStep of
-/// `base`, for each of its panels p. Addresses beyond the end do no harm.
+/// `base`, for each of `streams` p. Addresses beyond the end do no harm.
 struct TilePrefetch {
   mlir::Value base;                       // memref<?xf32>; null: nothing to ask for
   mlir::Value offset, panelStride, kStep; // index
   bool intoL1 = true;                     // else into L2
+  unsigned streams = 1;
 };
 
 /// Memory that is touched once the tile is done, as wide as the tile: the first
@@ -172,7 +173,8 @@ public:
     mlir::Value k;          // length of the sums
     mlir::Value accumulate; // i1: add to C instead of overwriting it
     /// Panels of B the next call reads, fetched during this one: at step k,
-    /// elements nextOffset + p * panelStride + k * nextStep. Only where the family fetches ahead.
+    /// elements nextOffset + p * panelStride + k * nextStep. Only where the family fetches ahead. Where rows are in
+    /// place and there is no table, elements nextOffset + k * nextStep of A.
     mlir::Value nextOffset, nextStep;
     /// Rows touched after the call, at most two kinds, fetched during it. Only
     /// where the family fetches ahead, and only by tall tiles.

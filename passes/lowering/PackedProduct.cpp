@@ -306,6 +306,13 @@ private:
       x.aOffset = index.add(index.add(inPlace->offset, slab.begin),
                             index.mul(index.add(tile.firstRow, row), inPlace->pitch));
       x.aRow = inPlace->pitch;
+      if (!product.table) {
+        // B stays; what comes from memory are the rows of the next tile.
+        Value rest = index.mul(x.height, inPlace->pitch);
+        x.nextOffset = index.add(x.aOffset, rest);
+        Value each = index.div(rest, index.max(x.k, index.constant(1)));
+        x.nextStep = index.min(index.add(each, 1), index.constant(RegisterTile::panelWidth));
+      }
     }
     x.table = product.table;
     x.tableOffset = slab.begin;
@@ -330,13 +337,14 @@ void emitPackedProduct(OpBuilder &builder, Location loc, ModuleOp module, const 
   ProductEmitter(loc, module, product).emit(builder);
 }
 
+int64_t elementsAhead(int64_t pitch) { return std::max<int64_t>(2 * pitch, 1024); }
+
 void copyRow(OpBuilder &builder, Location loc, unsigned lanes, Value from, Value fromOffset, Value count, Value to,
-             Value toOffset) {
+             Value toOffset, int64_t ahead) {
   IndexMath index{builder, loc};
   auto type = VectorType::get({lanes}, builder.getF32Type());
   Value whole = index.sub(count, index.rem(count, lanes));
   // A row is often the first touch of what another core wrote.
-  constexpr int64_t ahead = 256;
   emitLoop(builder, loc, index.constant(0), whole, lanes, [&](OpBuilder &inner, Value i) {
     IndexMath at{inner, loc};
     memref::PrefetchOp::create(inner, loc, from, at.add(at.add(fromOffset, i), ahead), /*isWrite=*/false,

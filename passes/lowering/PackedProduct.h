@@ -142,8 +142,12 @@ int64_t inPlaceProductScratch(const ProductBlocking &blocking);
 void emitPackedProduct(mlir::OpBuilder &builder, mlir::Location loc, mlir::ModuleOp module,
                        const PackedProduct &product);
 
-/// What a loadRow of a row-major matrix does: copies `count` elements.
+/// Elements ahead to fetch while rows of `pitch` elements are copied one after another: some rows, which take as long as
+/// memory does.
+int64_t elementsAhead(int64_t pitch);
+
+/// What a loadRow of a row-major matrix does: copies `count` elements, and asks for those `ahead` of them.
 void copyRow(mlir::OpBuilder &builder, mlir::Location loc, unsigned lanes, mlir::Value from, mlir::Value fromOffset,
-             mlir::Value count, mlir::Value to, mlir::Value toOffset);
+             mlir::Value count, mlir::Value to, mlir::Value toOffset, int64_t ahead = 256);
 
 } // namespace tenon

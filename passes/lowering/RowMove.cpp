@@ -1,4 +1,4 @@
-//===- RowMove.cpp - maps that gather rows ----------------------------------------------===//
+//===- RowMove.cpp - where the rows of a product come from -----------------------------===//
 #include "passes/lowering/RowMove.h"
 #include "passes/simplify/IndexExpression.h"
 
@@ -17,6 +17,31 @@ LoadOp rowMoveOf(MapOp map) {
                    llvm::none_of(rows, [&](Value index) { return dependsOnIndex(index, column); });
   bool isPositional = llvm::count_if(map.getBody().front(), [](Operation &op) { return isa<LoadOp>(op); }) == 1;
   return keepsRows && isPositional ? load : LoadOp();
+}
+
+/// A normalisation of rows that are in memory, or of those a map of several readers puts there: a map that only it reads
+/// is computed once, with the normalisation, and not once for each of the product's workers.
+static bool normalisesStoredRows(NormOp norm) {
+  auto map = norm.getInput().getDefiningOp<MapOp>();
+  return norm.getKind() != NormKind::Group && norm.getOver() == 1 && elementOf(norm.getInput()).isF32() &&
+         !(map && map->hasOneUse());
+}
+
+CopiedRows CopiedRows::of(ContractOp product) {
+  CopiedRows rows{MapOp(), NormOp(), product.getLhs()};
+  if (!product.getPanels() || !elementOf(product.getLhs()).isF32())
+    return rows;
+  auto map = rows.source.getDefiningOp<MapOp>();
+  if (map && map->hasOneUse() && rowMoveOf(map)) {
+    rows.move = map;
+    rows.source = map.getInputs()[0];
+  }
+  auto norm = rows.source.getDefiningOp<NormOp>();
+  if (norm && norm->hasOneUse() && normalisesStoredRows(norm)) {
+    rows.norm = norm;
+    rows.source = norm.getInput();
+  }
+  return rows;
 }
 
 } // namespace tenon

@@ -93,7 +93,20 @@ AttentionMergeOp mergeFor(AttentionFinishOp finish) {
   return merge && merge->hasOneUse() ? merge : AttentionMergeOp();
 }
 
+/// A product normalises its rows while it copies them.
+bool isNormBeforeProduct(Operation *op) {
+  if (!isa<NormOp>(op) || !op->hasOneUse())
+    return false;
+  Operation *user = *op->user_begin();
+  if (isa<MapOp>(user) && user->hasOneUse())
+    user = *user->user_begin();
+  auto product = dyn_cast<ContractOp>(user);
+  return product && product->getBlock() == op->getBlock() && CopiedRows::of(product).norm == op;
+}
+
 bool isTakenIn(Operation *root) {
+  if (isNormBeforeProduct(root))
+    return true;
   if (auto contract = dyn_cast<ContractOp>(root))
     return isPartOfAttention(contract);
   auto merge = dyn_cast<AttentionMergeOp>(root);
@@ -107,12 +120,15 @@ using Group = SmallVector<Operation *, 4>;
 
 Group groupOf(Operation *root) {
   Group group;
+  auto product = dyn_cast<ContractOp>(root);
+  if (NormOp norm = product ? CopiedRows::of(product).norm : NormOp())
+    group.push_back(norm);
   for (Value operand : root->getOperands())
     if (auto producer = operand.getDefiningOp<MapOp>())
       if (operand.hasOneUse() && readsOnce(root, operand))
         group.push_back(producer);
-  if (auto contract = dyn_cast<ContractOp>(root))
-    if (std::optional<WindowProduct> windows = WindowProduct::match(contract)) {
+  if (product)
+    if (std::optional<WindowProduct> windows = WindowProduct::match(product)) {
       group.push_back(windows->map);
       if (windows->reshape)
         group.push_back(windows->reshape);
@@ -201,7 +217,7 @@ llvm::SetVector<Value> inputsOf(const Group &group) {
 
 StringRef kindOf(const Group &group) {
   for (Operation *op : group)
-    if (isRoot(op) && !isPartOfAttention(op))
+    if (isRoot(op) && !isPartOfAttention(op) && !isNormBeforeProduct(op))
       return op->getName().stripDialect();
   return group.back()->getName().stripDialect();
 }
