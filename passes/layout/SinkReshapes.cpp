@@ -1,4 +1,4 @@
-//===- SinkReshapes.cpp - maps and norms on the rows a matrix product gives ------------===//
+//===- SinkReshapes.cpp - maps, norms and sums on the rows a matrix product gives ------===//
 //
 // A reshape costs nothing, but between a contraction and the map that finishes it, it hides that the
 // map reads the result in place. So it moves behind the map.
@@ -211,6 +211,30 @@ struct SinkThroughNorm : OpRewritePattern<NormOp> {
   }
 };
 
+/// A reduction of the last dims does not see either how the dims before are grouped.
+struct SinkThroughReduce : OpRewritePattern<ReduceOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(ReduceOp op, PatternRewriter &rewriter) const override {
+    auto reshape = op.getInput().getDefiningOp<ReshapeOp>();
+    if (!reshape)
+      return failure();
+    Shape from = shapeOf(reshape.getInput()), to = shapeOf(op.getInput());
+    size_t count = op.getOver().size();
+    if (from.size() >= to.size() || from.size() <= count ||
+        ArrayRef<Dim>(from).take_back(count) != ArrayRef<Dim>(to).take_back(count))
+      return failure();
+    SmallVector<int64_t> over;
+    for (auto [number, dim] : llvm::enumerate(op.getOver())) {
+      if (dim != int64_t(to.size() - count + number))
+        return failure();
+      over.push_back(from.size() - count + number);
+    }
+    Value sum = ReduceOp::create(rewriter, op.getLoc(), op.getKind(), reshape.getInput(), over);
+    rewriter.replaceOp(op, reshapeTo(rewriter, op.getLoc(), sum, shapeOf(op.getResult())));
+    return success();
+  }
+};
+
 /// A map over dims of size 1 is one over the others.
 struct DropUnitDims : OpRewritePattern<MapOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -241,7 +265,7 @@ struct DropUnitDims : OpRewritePattern<MapOp> {
 struct SinkReshapes : impl::SinkReshapesBase<SinkReshapes> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<SinkThroughMap, SinkThroughNorm, DropUnitDims>(&getContext());
+    patterns.add<SinkThroughMap, SinkThroughNorm, SinkThroughReduce, DropUnitDims>(&getContext());
     MapOp::getCanonicalizationPatterns(patterns, &getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

@@ -71,3 +71,28 @@ func.func @read_by_others(%m: tensor<?x8xf32, #tenon.dims<[B * S, 8]>>, %mask: t
   %r = tenon.reduce sum %z over [1] : tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>> -> tensor<?x8xf32, #tenon.dims<[B, 8]>>
   return %r, %y : tensor<?x8xf32, #tenon.dims<[B, 8]>>, tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>
 }
+
+// A sum over the last dim reads the map that computes its operand in place, though the batch is 1.
+// CHECK-LABEL: func.func @summed
+// CHECK: %[[M:.*]] = tenon.map {{.*}} -> tensor<5x8xf32>
+// CHECK: %[[R:.*]] = tenon.reduce sum %[[M]] over [1] : tensor<5x8xf32> -> tensor<5xf32>
+// CHECK: tenon.reshape %[[R]] : tensor<5xf32> -> tensor<1x5xf32>
+func.func @summed(%m: tensor<1x5x8xf32>) -> tensor<1x5xf32> {
+  %z = tenon.map %a = %m at %b, %s, %n : (tensor<1x5x8xf32>) -> tensor<1x5x8xf32> {
+    %0 = tenon.load %a[%b, %s, %n] : tensor<1x5x8xf32>
+    %1 = math.exp %0 : f32
+    tenon.yield %1 : f32
+  }
+  %r = tenon.reduce sum %z over [2] : tensor<1x5x8xf32> -> tensor<1x5xf32>
+  return %r : tensor<1x5xf32>
+}
+
+// A sum over a dim that the reshape splits off stays: its operand has it not.
+// CHECK-LABEL: func.func @summed_split
+// CHECK: tenon.reshape
+// CHECK-NEXT: tenon.reduce sum %{{.*}} over [2] : tensor<5x2x4xf32> -> tensor<5x2xf32>
+func.func @summed_split(%m: tensor<5x8xf32>) -> tensor<5x2xf32> {
+  %y = tenon.reshape %m : tensor<5x8xf32> -> tensor<5x2x4xf32>
+  %r = tenon.reduce sum %y over [2] : tensor<5x2x4xf32> -> tensor<5x2xf32>
+  return %r : tensor<5x2xf32>
+}
