@@ -168,10 +168,13 @@ public:
     Diagonals diagonals{tabulated(), sizes.heads, *sizes.queries.constant(), *sizes.keys.constant(), op.hasKeep()};
     Circulant weights = circulantOf(builder, loc, diagonals);
     Value values = ordered(value, "j", sizes.keys, sizes.valueDepth);
-    SmallVector<Value> parts{multiplied(builder, loc, values, weights, {rows, columns}, sizes.queries)};
     bool isShare = op.getNormaliser() == Normaliser::Sum;
+    Value sums; // first: what they are made of is gone when the rows are there
     if (isShare)
-      parts.push_back(sumsOfRows(rows, multiplied(builder, loc, columns, weights, {}, sizes.queries)));
+      sums = sumsOfRows(rows, multiplied(builder, loc, columns, weights, {}, sizes.queries));
+    SmallVector<Value> parts{multiplied(builder, loc, values, weights, {rows, columns}, sizes.queries)};
+    if (isShare)
+      parts.push_back(sums);
     bool hasShortRows = op.hasKeep() && diagonals.rows > shortRows;
     if (hasShortRows)
       parts.push_back(summed(rows, columns, values, diagonals));

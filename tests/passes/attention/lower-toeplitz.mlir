@@ -70,9 +70,9 @@ func.func @direct_features(%x: tensor<3x2x6x4xf32>, %q: tensor<3x2x6x3xf32>, %k:
 // CHECK-LABEL: func.func @nprf(
 // CHECK-NOT: tenon.attention
 // CHECK: %[[S:.*]] = tenon.fft
-// CHECK: %[[N:.*]] = tenon.circulant %{{.*}} spectrum %[[S]] kernel %{{.*}} features
-// CHECK: %[[D:.*]] = tenon.circulant %{{.*}} spectrum %[[S]] kernel
+// CHECK: %[[D:.*]] = tenon.circulant %{{.*}} spectrum %[[S]] kernel %[[G:[^ ]*]] :
 // CHECK: tenon.reduce sum
+// CHECK: %[[N:.*]] = tenon.circulant %{{.*}} spectrum %[[S]] kernel %[[G]] features
 // CHECK: arith.divf
 func.func @nprf(%q: tensor<3x6x2x3xf32>, %k: tensor<3x6x2x3xf32>, %v: tensor<3x6x2x4xf32>, %f: tensor<2x6xf32>) -> tensor<3x6x2x4xf32> {
   %t = tenon.get @t : tensor<2x11xf32>
