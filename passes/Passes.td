@@ -551,6 +551,28 @@ def ExpandFFT : Pass<"tenon-expand-fft", "::mlir::ModuleOp"> {
 // layout/
 //===----------------------------------------------------------------------------===//
 
+def StreamSinkhorn : Pass<"tenon-stream-sinkhorn", "::mlir::ModuleOp"> {
+  let summary = "Sinkhorn's balancing by vectors of rows and columns, without the N x N weights";
+  let description = [{
+    ```mlir
+    %o = tenon.attention %q, (%k), (%v) normalise sinkhorn 3 empty zero layout [...] score …
+    ```
+    becomes, with f of the queries and g of the keys, w_ij = exp(y_ij + f_i + g_j) / M,
+    ```mlir
+    %f = log M - log Σ_j exp(y_ij + g_j)               // tenon.attention … also log_sum_exp, of queries over keys
+    %g = log N - log Σ_i exp(y_ij + f_i)               // the same of keys over queries
+    %o = tenon.attention %q, (%k), (%v) captures (…, %g) normalise softmax … score … + %g[%b, %h, %j]
+    ```
+    each half-step one attention, of O(N) memory; after an even number of them its weights are w, without a normaliser. Exact in
+    real arithmetic; a row or column without live pairs keeps its factor, as in memory.
+
+    It must not fire for shared key heads (no query has a key's place), more sources of keys than one, a weight region, further
+    results, an empty-row rule other than zero, f64, rows a run-time distance apart, an `algorithm` that is given; nor where a head has at most
+    256 x 256 scores, which are balanced faster in the cache.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 def SplitAttention : Pass<"tenon-split-attention", "::mlir::ModuleOp"> {
   let summary = "Attention whose algorithm is split as updates, a merge and a finish";
   let description = [{

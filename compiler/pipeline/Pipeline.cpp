@@ -55,6 +55,7 @@ static void addChoose(OpPassManager &passes) {
   passes.addPass(createLowerToeplitz());           // before algorithms: a direct product is an attention
   passes.addPass(createExpandFFT());
   passes.addPass(createTabulateDiagonals());
+  passes.addPass(createStreamSinkhorn());          // before algorithms: a half-step is an attention
   passes.addPass(createChooseAttentionAlgorithm());
   passes.addPass(createSplitAttention());
   passes.addPass(createMaterialiseAttention());
