@@ -92,6 +92,8 @@ public:
       return scale();
     if (kind == "multiply" || kind == "add")
       return combine(kind == "add");
+    if (kind == "product")
+      return product();
     return error("is not a kind of recipe");
   }
 
@@ -234,6 +236,22 @@ private:
       return error("turns " + toString(inputs[0].shape) + " into " + toString(result.shape));
     for (int64_t n = 0; n < result.count(); ++n)
       result.floats[n] = evaluation.round(result.dtype, inputs[0].floats[n] * factor.getValueAsDouble());
+    return llvm::Error::success();
+  }
+
+  llvm::Error product() {
+    if (inputs.size() != 2 || !inputs[0].isFloat() || !inputs[1].isFloat() || !result.isFloat())
+      return error("wants two inputs of floating-point elements");
+    const std::vector<int64_t> &a = inputs[0].shape, &b = inputs[1].shape;
+    if (a.size() != 2 || b.size() != 2 || a[1] != b[0] || result.shape != std::vector<int64_t>{a[0], b[1]})
+      return error("of " + toString(a) + " and " + toString(b) + " does not give " + toString(result.shape));
+    for (int64_t row = 0; row < a[0]; ++row)
+      for (int64_t column = 0; column < b[1]; ++column) {
+        double sum = 0;
+        for (int64_t k = 0; k < a[1]; ++k)
+          sum += inputs[0].floats[row * a[1] + k] * inputs[1].floats[k * b[1] + column];
+        result.floats[row * b[1] + column] = evaluation.round(result.dtype, sum);
+      }
     return llvm::Error::success();
   }
 

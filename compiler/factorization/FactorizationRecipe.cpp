@@ -12,29 +12,46 @@ namespace json = llvm::json;
 
 namespace {
 
+struct KindOfStep {
+  StepKind kind;
+  llvm::StringRef name;
+  std::vector<llvm::StringRef> fields; ///< Besides `do`.
+};
+
+const KindOfStep kinds[] = {
+    {StepKind::LowRank, "low_rank", {"weights", "rank", "error"}},
+    {StepKind::Fold, "fold", {"weights"}},
+};
+
+const KindOfStep &entryOf(StepKind kind) {
+  return *llvm::find_if(kinds, [=](const KindOfStep &entry) { return entry.kind == kind; });
+}
+
+std::string quotedKinds() {
+  auto quoted = [](const KindOfStep &entry) { return '"' + entry.name.str() + '"'; };
+  return llvm::join(llvm::map_range(kinds, quoted), ", ");
+}
+
 /// Reads one step; the first thing that is wrong is its error.
 class StepReader {
 public:
   StepReader(const json::Value &value, size_t number) : value(value), place("step " + std::to_string(number + 1)) {}
 
-  llvm::Expected<LowRankStep> read() {
+  llvm::Expected<FactorizationStep> read() {
     const json::Object *object = value.getAsObject();
     if (!object)
       return wrong("", "an object", value);
-    LowRankStep step;
-    bool isKnown = false;
-    for (const auto &[key, field] : *object) {
-      llvm::StringRef name = key;
-      llvm::Error error = name == "do"        ? readKind(field, isKnown)
-                          : name == "weights" ? readWeights(field, step)
-                          : name == "rank"    ? readRank(field, step)
-                          : name == "error"   ? readError(field, step)
-                                              : unknown(name);
-      if (error)
+    FactorizationStep step;
+    const json::Value *kind = object->get("do");
+    if (!kind)
+      return missing("'do': one of " + quotedKinds());
+    if (llvm::Error error = readKind(*kind, step))
+      return std::move(error);
+    for (const auto &[key, field] : *object)
+      if (llvm::Error error = readField(key, field, step))
         return std::move(error);
-    }
-    if (!isKnown)
-      return missing("'do': \"low_rank\"");
+    if (step.kind != StepKind::LowRank)
+      return step;
     if (step.weights.empty())
       return missing("'weights': a list of patterns");
     if (step.rank.has_value() == step.error.has_value())
@@ -43,6 +60,16 @@ public:
   }
 
 private:
+  llvm::Error readField(llvm::StringRef name, const json::Value &field, FactorizationStep &step) const {
+    const std::vector<llvm::StringRef> &known = entryOf(step.kind).fields;
+    if (name == "do")
+      return llvm::Error::success();
+    if (!llvm::is_contained(known, name))
+      return llvm::createStringError("%s: no field of \"%s\" is called '%s'; there are do, %s", place.c_str(),
+                                     nameOf(step.kind).str().c_str(), name.str().c_str(), llvm::join(known, ", ").c_str());
+    return name == "weights" ? readWeights(field, step) : name == "rank" ? readRank(field, step) : readError(field, step);
+  }
+
   llvm::Error wrong(llvm::StringRef field, llvm::StringRef wanted, const json::Value &found) const {
     std::string text = llvm::formatv("{0}", found).str();
     return llvm::createStringError("%s%s: wanted %s, found %s", place.c_str(), (field.empty() ? "" : ", " + field).str().c_str(),
@@ -51,17 +78,17 @@ private:
   llvm::Error missing(llvm::StringRef wanted) const {
     return llvm::createStringError("%s: wanted %s", place.c_str(), wanted.str().c_str());
   }
-  llvm::Error unknown(llvm::StringRef field) const {
-    return llvm::createStringError("%s: no field is called '%s'; there are do, weights, rank and error", place.c_str(),
-                                   field.str().c_str());
+
+  llvm::Error readKind(const json::Value &field, FactorizationStep &step) const {
+    for (const KindOfStep &entry : kinds)
+      if (field.getAsString() == entry.name) {
+        step.kind = entry.kind;
+        return llvm::Error::success();
+      }
+    return wrong("do", "one of " + quotedKinds(), field);
   }
 
-  llvm::Error readKind(const json::Value &field, bool &isKnown) const {
-    isKnown = field.getAsString() == "low_rank";
-    return isKnown ? llvm::Error::success() : wrong("do", "\"low_rank\"", field);
-  }
-
-  llvm::Error readWeights(const json::Value &field, LowRankStep &step) const {
+  llvm::Error readWeights(const json::Value &field, FactorizationStep &step) const {
     const json::Array *patterns = field.getAsArray();
     if (!patterns || patterns->empty())
       return wrong("weights", "a list of patterns", field);
@@ -76,7 +103,7 @@ private:
     return llvm::Error::success();
   }
 
-  llvm::Error readRank(const json::Value &field, LowRankStep &step) const {
+  llvm::Error readRank(const json::Value &field, FactorizationStep &step) const {
     std::optional<int64_t> rank = field.getAsInteger();
     if (!rank || *rank < 1)
       return wrong("rank", "a number of at least 1", field);
@@ -84,7 +111,7 @@ private:
     return llvm::Error::success();
   }
 
-  llvm::Error readError(const json::Value &field, LowRankStep &step) const {
+  llvm::Error readError(const json::Value &field, FactorizationStep &step) const {
     std::optional<double> error = field.getAsNumber();
     if (!error || !(*error >= 0 && *error < 1))
       return wrong("error", "a number from 0 to below 1", field);
@@ -98,6 +125,8 @@ private:
 
 } // namespace
 
+llvm::StringRef nameOf(StepKind kind) { return entryOf(kind).name; }
+
 llvm::Expected<FactorizationRecipe> FactorizationRecipe::parse(llvm::StringRef text) {
   llvm::Expected<json::Value> value = json::parse(text);
   if (!value)
@@ -108,7 +137,7 @@ llvm::Expected<FactorizationRecipe> FactorizationRecipe::parse(llvm::StringRef t
     return llvm::createStringError("wanted {\"steps\": [...]} with at least one step");
   FactorizationRecipe recipe;
   for (const auto &[number, step] : llvm::enumerate(*steps)) {
-    llvm::Expected<LowRankStep> read = StepReader(step, number).read();
+    llvm::Expected<FactorizationStep> read = StepReader(step, number).read();
     if (!read)
       return read.takeError();
     recipe.steps.push_back(std::move(*read));

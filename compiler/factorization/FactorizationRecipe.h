@@ -1,16 +1,17 @@
 //===- FactorizationRecipe.h - what `--factorize` asks for -------------------------------===//
 //
 //   {"steps": [
+//     {"do": "fold"},
 //     {"do": "low_rank", "weights": ["*.mlp.*", "node_MatMul_17"], "rank": 64},
 //     {"do": "low_rank", "weights": ["*"], "error": 0.05}
 //   ]}
 //
-// Steps are done in order; a product that one of them changed is left alone by the others.
+// Steps are done in order. Of low-rank steps side by side, a weight has the first that names it.
 //
 // | field | of | is |
 // |---|---|---|
-// | `do` | every step | `low_rank`: a product with a weight becomes two with its factors (LowRank.h) |
-// | `weights` | every step | patterns (`*` any text, `?` one letter, `[ab]` one of them) of names of weights, or of the model's nodes that multiply with them |
+// | `do` | every step | one of `StepKind`, as `nameOf` writes it |
+// | `weights` | every step; without it `fold` takes all products | patterns (`*` any text, `?` one letter, `[ab]` one of them) of names of weights, or of the model's nodes that multiply with them |
 // | `rank` | `low_rank` | the rank of every matrix, or |
 // | `error` | `low_rank` | the largest relative error of a matrix, in 0..1: each gets the smallest rank that keeps it, in whole panels of 16 |
 //
@@ -26,14 +27,21 @@
 
 namespace tenon {
 
-struct LowRankStep {
+enum class StepKind {
+  LowRank, ///< A product with a weight becomes two with its factors (LowRank.h).
+  Fold,    ///< What is linear between two tensors becomes one product (FoldWeights.h).
+};
+llvm::StringRef nameOf(StepKind kind);
+
+struct FactorizationStep {
+  StepKind kind = StepKind::LowRank;
   std::vector<std::string> weights;
   std::optional<int64_t> rank; ///< Or:
   std::optional<double> error;
 };
 
 struct FactorizationRecipe {
-  std::vector<LowRankStep> steps;
+  std::vector<FactorizationStep> steps;
 
   /// Errors name the step and the field: what was wanted and what was found.
   static llvm::Expected<FactorizationRecipe> parse(llvm::StringRef json);

@@ -1,316 +1,77 @@
 //===- Factorize.cpp - a recipe applied to a model ---------------------------------------===//
 #include "compiler/factorization/Factorize.h"
-#include "compiler/factorization/LowRank.h"
-#include "compiler/program/BuildProgram.h"
-#include "compiler/weights/Recipe.h"
-#include "dialects/tenon/ContractSpec.h"
-#include "dialects/tenon/Tenon.h"
-#include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/SetVector.h"
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/GlobPattern.h"
-#include "llvm/Support/ThreadPool.h"
+#include "compiler/factorization/FoldWeights.h"
+#include "compiler/factorization/LowRankProducts.h"
+#include "compiler/factorization/ProductNames.h"
 #include "mlir/IR/Remarks.h"
-#include <cmath>
+#include "mlir/Pass/PassManager.h"
+#include "passes/Passes.h"
 
 using namespace mlir;
 
 namespace tenon {
-namespace {
 
-/// A weight [rows x columns] and the products `… k …, k n -> … n …` that multiply with it.
-struct Candidate {
-  WeightOp weight;
-  SmallVector<ContractOp> products;
-  bool isTransposed = false; ///< The weight stands as [columns x rows].
-  FactorizedWeight report;
-
-  const LowRankStep *step = nullptr;
-  LowRank::Factors factors;
-};
-
-/// k and n of the second operand, if the op is a product with a matrix.
-std::optional<ContractSpec> specOfProduct(ContractOp op) {
-  std::string error;
-  std::optional<ContractSpec> spec = ContractSpec::parse(op.getSpec(), error);
-  bool isProduct = spec && !op.getPanels() && spec->rhs.size() == 2 && spec->batch().empty() && spec->lone().empty() &&
-                   spec->summed().size() == 1 && spec->columns().size() == 1;
-  return isProduct ? spec : std::nullopt;
+/// What exact steps read: weights in whatever arrangement as weights, norms as norms.
+static llvm::Error prepare(ModuleOp module) {
+  PassManager passes(module.getContext());
+  passes.addPass(createFoldWeightMoves());
+  passes.addPass(createRaiseNorms());
+  return succeeded(passes.run(module)) ? llvm::Error::success() : llvm::createStringError("the model could not be prepared");
 }
 
-class Factorizer {
-public:
-  Factorizer(ModuleOp module, WeightStore &store, unsigned threads)
-      : module(module), symbols(module), store(store), pool(llvm::hardware_concurrency(threads)) {}
+static bool isLowRank(const FactorizationStep &step) { return step.kind == StepKind::LowRank; }
 
-  llvm::Expected<std::vector<FactorizedWeight>> run(const FactorizationRecipe &recipe) {
-    findCandidates();
-    for (const auto &[number, step] : llvm::enumerate(recipe.steps))
-      if (llvm::Error error = select(step, number + 1))
-        return std::move(error);
-    std::vector<std::string> errors(candidates.size());
-    for (auto [index, entry] : llvm::enumerate(candidates))
-      if (entry.second.step && entry.second.report.reason.empty())
-        pool.async([this, &entry = entry.second, &error = errors[index]] { error = factor(entry); });
-    pool.wait();
-    for (const std::string &error : errors)
-      if (!error.empty())
-        return llvm::createStringError(error);
-    std::vector<FactorizedWeight> reports;
-    for (auto &[op, candidate] : candidates)
-      if (candidate.step) {
-        remark(candidate);
-        if (candidate.report.rank)
-          rewrite(candidate);
-        reports.push_back(candidate.report);
+static llvm::Error checkPatterns(ModuleOp module, const ModelWeights &weights, const ProductPatterns &patterns, size_t number) {
+  SmallVector<ProductNames> products;
+  module.walk([&](ContractOp op) {
+    for (Value operand : {op.getLhs(), op.getRhs()})
+      if (WeightOp weight = weights.of(operand)) {
+        products.push_back(namesOf(weight));
+        products.back().append(namesOf(op.getLoc()));
       }
-    return reports;
-  }
+  });
+  return patterns.checkAll(products, number);
+}
 
-private:
-  //===--------------------------------------------------------------------------===//
-  // Which
-  //===--------------------------------------------------------------------------===//
+/// Steps that change nothing of what the model computes.
+static llvm::Error runExact(ModuleOp module, ModelWeights &weights, const FactorizationStep &step, size_t number,
+                            std::vector<FactorizedWeight> &reports) {
+  ProductPatterns patterns(step);
+  if (llvm::Error error = checkPatterns(module, weights, patterns, number))
+    return error;
+  auto isWanted = [&](ArrayRef<std::string> names) { return patterns.match(names); };
+  llvm::Error error = foldWeights(module, weights, isWanted, reports);
+  return error ? llvm::createStringError("step %zu: %s", number, llvm::toString(std::move(error)).c_str())
+               : llvm::Error::success();
+}
 
-  void findCandidates() {
-    module.walk([&](ContractOp op) {
-      auto get = op.getRhs().getDefiningOp<GetOp>();
-      std::optional<ContractSpec> spec = specOfProduct(op);
-      if (!get || !spec)
-        return;
-      auto weight = symbols.lookup<WeightOp>(get.getWeight());
-      bool isTransposed = spec->rhs[0] != spec->summed()[0];
-      Candidate &candidate = candidates[weight];
-      if (candidate.products.empty()) {
-        auto type = cast<RankedTensorType>(weight.getType());
-        candidate.weight = weight;
-        candidate.isTransposed = isTransposed;
-        candidate.report.weight = weight.getSymName().str();
-        candidate.report.rows = type.getDimSize(isTransposed);
-        candidate.report.columns = type.getDimSize(!isTransposed);
-        if (!type.getElementType().isF32())
-          candidate.report.reason = "it is not float32";
-      } else if (candidate.isTransposed != isTransposed) {
-        candidate.report.reason = "it is read along rows and along columns";
-      }
-      candidate.products.push_back(op);
-    });
-    noteOtherReaders();
-  }
-
-  /// The weights that recipes lead to.
-  void addRoots(WeightOp weight, llvm::SmallSetVector<Operation *, 4> &roots) {
-    auto recipe = dyn_cast<RecipeAttr>(weight.getValue());
-    if (!recipe) {
-      roots.insert(weight);
-      return;
-    }
-    for (FlatSymbolRefAttr input : recipe.getInputs())
-      addRoots(symbols.lookup<WeightOp>(input.getValue()), roots);
-  }
-
-  /// A weight something else reads (a tied embedding) would have to stay beside its factors.
-  void noteOtherReaders() {
-    DenseMap<Operation *, llvm::SmallSetVector<Operation *, 2>> readers; // root: weights that are read
-    DenseSet<Operation *> readOtherwise;
-    module.walk([&](GetOp get) {
-      auto weight = symbols.lookup<WeightOp>(get.getWeight());
-      llvm::SmallSetVector<Operation *, 4> roots;
-      addRoots(weight, roots);
-      for (Operation *root : roots)
-        readers[root].insert(weight);
-      auto found = candidates.find(weight);
-      bool onlyMultiplies = found != candidates.end() && llvm::all_of(get->getUsers(), [&](Operation *user) {
-        return llvm::is_contained(found->second.products, user);
-      });
-      if (!onlyMultiplies)
-        readOtherwise.insert(weight);
-    });
-    for (auto &[op, candidate] : candidates) {
-      llvm::SmallSetVector<Operation *, 4> roots;
-      addRoots(candidate.weight, roots);
-      bool isShared = readOtherwise.contains(op) || llvm::any_of(roots, [&](Operation *root) { return readers[root].size() > 1; });
-      if (isShared && candidate.report.reason.empty())
-        candidate.report.reason = "something else reads it too";
-    }
-  }
-
-  /// Names the patterns of a step may mean.
-  static SmallVector<std::string> namesOf(const Candidate &candidate) {
-    SmallVector<std::string> names{candidate.report.weight};
-    for (ContractOp product : candidate.products) {
-      std::string sources = sourceOf(product.getLoc()); // outlives its pieces
-      SmallVector<StringRef> each;
-      StringRef(sources).split(each, ", ");
-      for (StringRef name : each)
-        names.push_back(name.str());
-    }
-    return names;
-  }
-
-  llvm::Error select(const LowRankStep &step, size_t number) {
-    for (const std::string &text : step.weights) {
-      llvm::GlobPattern pattern = llvm::cantFail(llvm::GlobPattern::create(text));
-      bool matches = false;
-      for (auto &[op, candidate] : candidates) {
-        SmallVector<std::string> names = namesOf(candidate);
-        if (llvm::none_of(names, [&](const std::string &name) { return pattern.match(name); }))
-          continue;
-        matches = true;
-        if (candidate.step)
-          continue;
-        candidate.step = &step;
-        candidate.report.sources = llvm::join(llvm::drop_begin(names), ", ");
-        if (llvm::Error error = checkRank(candidate, number))
-          return error;
-      }
-      if (!matches)
-        return llvm::createStringError("step %zu, weights: no product has a weight or node called '%s'; there are: %s", number,
-                                       text.c_str(), someNames().c_str());
-    }
-    return llvm::Error::success();
-  }
-
-  static llvm::Error checkRank(const Candidate &candidate, size_t number) {
-    const FactorizedWeight &of = candidate.report;
-    int64_t most = std::min(of.rows, of.columns);
-    if (!candidate.step->rank || *candidate.step->rank <= most || !of.reason.empty())
-      return llvm::Error::success();
-    return llvm::createStringError("step %zu: weight '%s' (%lld x %lld): wanted a rank of at most %lld, found %lld", number,
-                                   of.weight.c_str(), (long long)of.rows, (long long)of.columns, (long long)most,
-                                   (long long)*candidate.step->rank);
-  }
-
-  std::string someNames() const {
-    constexpr size_t most = 8;
-    SmallVector<StringRef> names;
-    for (auto &[op, candidate] : candidates)
-      if (names.size() < most)
-        names.push_back(candidate.report.weight);
-    return names.empty() ? "none" : llvm::join(names, ", ") + (candidates.size() > most ? ", ..." : "");
-  }
-
-  //===--------------------------------------------------------------------------===//
-  // Factors
-  //===--------------------------------------------------------------------------===//
-
-  /// The matrix as [rows x columns].
-  std::string readMatrix(Candidate &candidate, std::vector<float> &matrix) const {
-    int64_t rows = candidate.report.rows, columns = candidate.report.columns;
-    std::vector<float> stored(size_t(rows * columns));
-    WeightRecipe recipe(candidate.weight, store);
-    std::string error = recipe.fill({reinterpret_cast<uint8_t *>(stored.data()), stored.size() * sizeof(float)});
-    if (!error.empty())
-      return error;
-    auto isFinite = [](float element) { return std::isfinite(element); };
-    if (!llvm::all_of(stored, isFinite))
-      return "weight '" + candidate.report.weight + "': wanted finite elements, found infinity or NaN";
-    matrix = std::move(stored);
-    if (!candidate.isTransposed)
-      return "";
-    std::vector<float> turned(matrix.size());
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t column = 0; column < columns; ++column)
-        turned[size_t(row * columns + column)] = matrix[size_t(column * rows + row)];
-    matrix = std::move(turned);
-    return "";
-  }
-
-  /// Whole panels: columns that would be padding carry numbers.
-  static int64_t paddedRank(int64_t rank, const FactorizedWeight &of) {
-    constexpr int64_t panelWidth = 16;
-    return std::min((rank + panelWidth - 1) / panelWidth * panelWidth, std::min(of.rows, of.columns));
-  }
-
-  std::string factor(Candidate &candidate) const {
-    std::vector<float> matrix;
-    if (std::string error = readMatrix(candidate, matrix); !error.empty())
-      return error;
-    FactorizedWeight &report = candidate.report;
-    LowRank lowRank(matrix, report.rows, report.columns);
-    int64_t rank = candidate.step->rank ? *candidate.step->rank : paddedRank(lowRank.rankFor(*candidate.step->error), report);
-    if (rank * (report.rows + report.columns) >= report.rows * report.columns) {
-      report.reason = "rank " + std::to_string(rank) + " would take no fewer elements";
-      return "";
-    }
-    report.rank = rank;
-    report.error = lowRank.errorAt(rank);
-    candidate.factors = lowRank.factors(rank);
-    return "";
-  }
-
-  //===--------------------------------------------------------------------------===//
-  // The module
-  //===--------------------------------------------------------------------------===//
-
-  WeightOp addWeight(const Candidate &candidate, StringRef suffix, int64_t rows, int64_t columns, std::vector<float> elements) {
-    WeightOp original = candidate.weight;
-    std::string name = (original.getSymName() + suffix).str();
-    auto owner = std::make_shared<std::vector<float>>(std::move(elements));
-    std::string key = "factorized:" + name;
-    store.add(key, owner->data(), owner->size() * sizeof(float), owner);
-    OpBuilder builder(module.getContext());
-    builder.setInsertionPointAfter(original);
-    auto type = RankedTensorType::get({rows, columns}, builder.getF32Type());
-    auto weight = WeightOp::create(builder, original.getLoc(), name, type, SourceAttr::get(module.getContext(), key, 0));
-    symbols.insert(weight);
-    return weight;
-  }
-
-  static Value get(OpBuilder &builder, Location loc, WeightOp weight) {
-    return GetOp::create(builder, loc, weight.getType(), FlatSymbolRefAttr::get(weight.getSymNameAttr()));
-  }
-
-  void rewrite(Candidate &candidate) {
-    const FactorizedWeight &report = candidate.report;
-    WeightOp right = addWeight(candidate, ".right", report.rank, report.columns, std::move(candidate.factors.right));
-    WeightOp left = addWeight(candidate, ".left", report.rows, report.rank, std::move(candidate.factors.left));
-    for (ContractOp product : candidate.products) {
-      constexpr StringRef rankIndex = "rank_"; // an index no front end writes
-      ContractSpec spec = *specOfProduct(product);
-      StringRef column = spec.columns()[0];
-      ContractSpec first = spec, second = spec;
-      first.rhs = {spec.summed()[0], rankIndex};
-      llvm::replace(first.result, column, rankIndex);
-      second.lhs = first.result;
-      second.rhs = {rankIndex, column};
-      OpBuilder builder(product);
-      Location loc = product.getLoc();
-      auto narrow = ContractOp::create(builder, loc, first.str(), product.getLhs(), get(builder, loc, left));
-      auto whole = ContractOp::create(builder, loc, second.str(), narrow.getResult(), get(builder, loc, right));
-      for (ContractOp op : {narrow, whole})
-        op.setAccumulateAttr(product.getAccumulateAttr());
-      product.replaceAllUsesWith(whole.getResult());
-      product.erase();
-    }
-  }
-
-  static void remark(Candidate &candidate) {
-    const FactorizedWeight &report = candidate.report;
-    Location loc = candidate.products.front().getLoc();
-    auto options = remark::RemarkOpts::name("factorize").category("low-rank");
-    if (!report.rank)
-      remark::missed(loc, options)
-          << remark::reason("{0}, {1} x {2}, left as it is: {3}", report.weight, report.rows, report.columns, report.reason);
-    else
-      remark::passed(loc, options)
-          << remark::add("{0}, {1} x {2}, is two factors of rank {3}: {4:f1} % of its elements and multiply-adds, relative error {5:e1}",
-                         report.weight, report.rows, report.columns, report.rank,
-                         100.0 * double(report.elementsAfter()) / double(report.elementsBefore()), report.error);
-  }
-
-  ModuleOp module;
-  SymbolTable symbols;
-  WeightStore &store;
-  llvm::DefaultThreadPool pool;
-  llvm::MapVector<Operation *, Candidate> candidates; // by weight, in the order of use
-};
-
-} // namespace
+void reportExact(Location loc, StepKind step, FactorizedWeight report, std::vector<FactorizedWeight> &reports) {
+  remark::passed(loc, remark::RemarkOpts::name("factorize").category(nameOf(step)))
+      << remark::add("{0}, {1} x {2}, {3}: {4:f1} % of the elements and multiply-adds before", report.weight, report.rows,
+                     report.columns, report.change, 100.0 * double(report.elementsAfter()) / double(report.elementsBefore()));
+  reports.push_back(std::move(report));
+}
 
 llvm::Expected<std::vector<FactorizedWeight>> factorize(ModuleOp module, WeightStore &store, const FactorizationRecipe &recipe,
                                                         unsigned threads) {
-  return Factorizer(module, store, threads).run(recipe);
+  if (!llvm::all_of(recipe.steps, isLowRank))
+    if (llvm::Error error = prepare(module))
+      return std::move(error);
+  ModelWeights weights(module, store);
+  std::vector<FactorizedWeight> reports;
+  ArrayRef<FactorizationStep> steps = recipe.steps;
+  for (size_t begin = 0, end; begin < steps.size(); begin = end) {
+    end = begin + 1;
+    if (isLowRank(steps[begin]))
+      while (end < steps.size() && isLowRank(steps[end]))
+        ++end;
+    llvm::Error error = isLowRank(steps[begin])
+                            ? factorLowRank(module, weights, steps.slice(begin, end - begin), begin + 1, threads, reports)
+                            : runExact(module, weights, steps[begin], begin + 1, reports);
+    if (error)
+      return std::move(error);
+  }
+  return reports;
 }
 
 } // namespace tenon

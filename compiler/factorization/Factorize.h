@@ -12,20 +12,26 @@
 
 namespace tenon {
 
-/// What became of one weight a step named.
+/// What became of one weight a step named, or of one product an exact step changed.
 struct FactorizedWeight {
   std::string weight, sources; ///< Its name, and the nodes that multiply with it.
   int64_t rows = 0, columns = 0;
-  int64_t rank = 0;            ///< 0: left as it was, `reason` says why.
+  int64_t rank = 0;            ///< 0: left as it was, `reason` says why; or changed exactly.
   double error = 0;            ///< Relative, in the Frobenius norm.
   std::string reason;
+  std::string change;          ///< What an exact step did.
+  int64_t before = 0;          ///< Elements of what it replaced.
 
-  int64_t elementsBefore() const { return rows * columns; }
-  int64_t elementsAfter() const { return rank ? rank * (rows + columns) : elementsBefore(); }
+  bool isExact() const { return !change.empty(); }
+  int64_t elementsBefore() const { return isExact() ? before : rows * columns; }
+  int64_t elementsAfter() const { return rank ? rank * (rows + columns) : rows * columns; }
 };
 
+/// Adds the report of an exact step on what stands at `loc`, as a remark too.
+void reportExact(mlir::Location loc, StepKind step, FactorizedWeight report, std::vector<FactorizedWeight> &reports);
+
 /// Changes `module`, whose weights are in `store`; factors are added to it. Each decision is a remark as well. An error
-/// (nothing has the name, an impossible rank, a weight that is not finite) leaves the module as it was.
+/// (nothing has the name, an impossible rank, a weight that is not finite) leaves a module nobody should use.
 llvm::Expected<std::vector<FactorizedWeight>> factorize(mlir::ModuleOp module, WeightStore &store,
                                                         const FactorizationRecipe &recipe, unsigned threads);
 

@@ -77,14 +77,16 @@ void printFactorized(const std::vector<FactorizedWeight> &weights) {
   size_t changed = 0;
   double before = 0, after = 0;
   for (const FactorizedWeight &weight : weights) {
-    changed += weight.rank != 0;
+    changed += weight.rank != 0 || weight.isExact();
     before += weight.elementsBefore();
     after += weight.elementsAfter();
   }
   std::printf("  factorized %zu of %zu weights: %.2f to %.2f million elements\n", changed, weights.size(), before / 1e6, after / 1e6);
   for (const FactorizedWeight &weight : weights) {
     std::string size = std::to_string(weight.rows) + " x " + std::to_string(weight.columns);
-    if (weight.rank)
+    if (weight.isExact())
+      std::printf("    %s, %s: %s\n", weight.weight.c_str(), size.c_str(), weight.change.c_str());
+    else if (weight.rank)
       std::printf("    %s, %s: rank %lld, relative error %.3g\n", weight.weight.c_str(), size.c_str(), (long long)weight.rank,
                   weight.error);
     else

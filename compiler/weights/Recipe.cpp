@@ -112,7 +112,7 @@ uint64_t splitMix64(uint64_t seed, uint64_t n) {
 //===----------------------------------------------------------------------------===//
 
 struct WeightRecipe::Node {
-  enum Kind { Bytes, Splat, Random, Concat, Transpose, Reshape, Slice, Panels, Cast, Scale, Multiply, Add, Unknown };
+  enum Kind { Bytes, Splat, Random, Concat, Transpose, Reshape, Slice, Panels, Cast, Scale, Multiply, Add, Product, Unknown };
 
   Kind kind = Unknown;
   Element element{Element::Float, 32};
@@ -139,6 +139,7 @@ private:
   void computeRandom(uint8_t *destination) const;
   void computeUnary(uint8_t *destination) const;
   void computeBinary(uint8_t *destination) const;
+  void computeProduct(uint8_t *destination) const;
 };
 
 namespace {
@@ -202,6 +203,8 @@ void Node::compute(uint8_t *destination) const {
     computeRandom(destination);
   else if (kind == Multiply || kind == Add)
     computeBinary(destination);
+  else if (kind == Product)
+    computeProduct(destination);
   else
     computeUnary(destination);
 }
@@ -307,6 +310,24 @@ void Node::computeBinary(uint8_t *destination) const {
         break;
       index[d] = 0;
     }
+  }
+}
+
+/// Row after row of the result; each element a sum over k in order.
+void Node::computeProduct(uint8_t *destination) const {
+  StridedView a = dense(inputs[0]->view()), b = dense(inputs[1]->view());
+  size_t depth = size_t(inputs[1]->shape[0]), columns = size_t(shape[1]);
+  std::vector<double> right(depth * columns), left(depth), sums(columns);
+  readFloats(inputs[1]->element, b.data(), 1, int64_t(right.size()), right.data());
+  for (int64_t row = 0; row < shape[0]; ++row) {
+    readFloats(inputs[0]->element, a.data() + size_t(row) * depth * inputs[0]->element.bytes(), 1, int64_t(depth), left.data());
+    std::fill(sums.begin(), sums.end(), 0);
+    for (size_t k = 0; k < depth; ++k)
+      for (size_t column = 0; column < columns; ++column) {
+        double term = left[k] * right[k * columns + column]; // rounded by itself, as the interpreter's is
+        sums[column] += term;
+      }
+    writeFloats(element, sums.data(), int64_t(columns), destination + size_t(row) * columns * element.bytes());
   }
 }
 
@@ -442,6 +463,7 @@ private:
                     .Case("multiply", Node::Multiply)
                     .Case("add", Node::Add)
                     .Case("panels", Node::Panels)
+                    .Case("product", Node::Product)
                     .Default(Node::Unknown);
     std::string keys;
     SmallVector<RankedTensorType> types;

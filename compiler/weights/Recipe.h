@@ -5,7 +5,7 @@
 //
 // Recipes that move elements (transpose, concat, slice, reshape, panels) are composed as
 // a StridedView, so a chain of them is one blocked copy from the mapped file. Those
-// that compute (cast, scale, multiply, add) take their input in double and round once to the
+// that compute (cast, scale, multiply, add, product) take their input in double and round once to the
 // declared type; they hold at most a copy of each input.
 //
 //     WeightRecipe recipe(weightOp, store);

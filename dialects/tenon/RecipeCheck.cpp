@@ -28,7 +28,7 @@ public:
         {"reshape", &RecipeCheck::reshape},   {"slice", &RecipeCheck::slice},
         {"cast", &RecipeCheck::sameShape},    {"scale", &RecipeCheck::scale},
         {"multiply", &RecipeCheck::broadcast}, {"add", &RecipeCheck::broadcast},
-        {"panels", &RecipeCheck::panels}};
+        {"panels", &RecipeCheck::panels},     {"product", &RecipeCheck::product}};
     StringRef kind = recipe.getKind();
     for (auto [name, rule] : rules) {
       if (name != kind)
@@ -44,7 +44,7 @@ public:
 private:
   std::string generalProblem() const {
     StringRef kind = recipe.getKind();
-    bool isBinary = kind == "multiply" || kind == "add", isMany = kind == "concat";
+    bool isBinary = kind == "multiply" || kind == "add" || kind == "product", isMany = kind == "concat";
     if (isMany ? inputs.empty() : inputs.size() != (isBinary ? 2u : 1u))
       return std::string("wants ") + (isBinary ? "two inputs" : isMany ? "an input or more" : "one input") +
              ", found " + std::to_string(inputs.size());
@@ -126,6 +126,14 @@ private:
     if (!recipe.getParams().getAs<FloatAttr>("factor") || !isa<FloatType>(type.getElementType()))
       return "wants the floating-point parameter 'factor' and floating-point elements";
     return sameShape();
+  }
+
+  std::string product() const {
+    ArrayRef<int64_t> left = inputs[0].getShape(), right = inputs[1].getShape();
+    bool fits = left.size() == 2 && right.size() == 2 && left[1] == right[0] && shape == ArrayRef<int64_t>{left[0], right[1]};
+    if (!isa<FloatType>(type.getElementType()))
+      return "wants floating-point elements";
+    return fits ? "" : "turns " + textOf(left) + " and " + textOf(right) + " into " + textOf(shape) + ", wanted [M, K] and [K, N] into [M, N]";
   }
 
   std::string broadcast() const {

@@ -99,6 +99,20 @@ WeightOp WeightRecipes::cast(WeightOp input, Type element) {
   return make("cast", input, typeOf(input).getShape(), {}, element);
 }
 
+WeightOp WeightRecipes::multiply(WeightOp a, WeightOp b) { return make("multiply", {a, b}, typeOf(a).getShape()); }
+WeightOp WeightRecipes::add(WeightOp a, WeightOp b) { return make("add", {a, b}, typeOf(a).getShape()); }
+WeightOp WeightRecipes::product(WeightOp a, WeightOp b) {
+  return make("product", {a, b}, {typeOf(a).getDimSize(0), typeOf(b).getDimSize(1)});
+}
+
+WeightOp WeightRecipes::declare(WeightOp near, StringRef suffix, RankedTensorType type, Attribute value) {
+  OpBuilder builder(module.getContext());
+  builder.setInsertionPointAfter(near);
+  auto weight = WeightOp::create(builder, near.getLoc(), (near.getSymName() + suffix).str(), type, value);
+  symbols.insert(weight);
+  return weight;
+}
+
 GetOp WeightRecipes::get(OpBuilder &builder, Location loc, WeightOp weight) {
   return GetOp::create(builder, loc, weight.getType(), weight.getSymName());
 }

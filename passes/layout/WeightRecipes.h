@@ -31,6 +31,14 @@ public:
   /// `[K, N]` as `[ceil(N / width), ceil(K / 2), width · 2]`: two neighbours along K side by side.
   WeightOp pairPanels(WeightOp input, int64_t width);
   WeightOp cast(WeightOp input, mlir::Type element);
+  /// Element-wise with a `b` that broadcasts to `a`.
+  WeightOp multiply(WeightOp a, WeightOp b);
+  WeightOp add(WeightOp a, WeightOp b);
+  /// `[M, K]` times `[K, N]`.
+  WeightOp product(WeightOp a, WeightOp b);
+
+  /// A weight that is no recipe, declared after `near` and named after it.
+  WeightOp declare(WeightOp near, llvm::StringRef suffix, mlir::RankedTensorType type, mlir::Attribute value);
 
   static GetOp get(mlir::OpBuilder &builder, mlir::Location loc, WeightOp weight);
 

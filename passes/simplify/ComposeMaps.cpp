@@ -4,6 +4,7 @@
 // once per load instead of once per element, which `worthComposing` bounds.
 //
 #include "passes/Passes.h"
+#include "passes/simplify/ComposeProducer.h"
 #include "passes/simplify/MapCost.h"
 #include "passes/simplify/View.h"
 #include "mlir/IR/IRMapping.h"
@@ -44,6 +45,35 @@ bool worthComposing(MapOp producer, MapOp consumer, BlockArgument argument) {
   return !movesElements(consumer) && runsAtMostAsOften(producer, consumer, argument);
 }
 
+} // namespace
+
+void composeProducer(MapOp producer, MapOp consumer, BlockArgument argument, RewriterBase &rewriter) {
+  IRMapping mapping;
+  Block &body = consumer.getBody().front();
+  for (auto [inner, input] : llvm::zip(producer.getOperandArgs(), producer.getInputs())) {
+    unsigned position = consumer.getInputs().size();
+    mapping.map(inner, body.insertArgument(position, input.getType(), producer.getLoc()));
+    consumer.getInputsMutable().append(input);
+  }
+  // Loads of one element share one evaluation, placed at the first of them.
+  SmallVector<LoadOp> loads = loadsOf(argument);
+  llvm::sort(loads, [](LoadOp a, LoadOp b) { return a->isBeforeInBlock(b); });
+  bool once = isReadOnce(argument);
+  for (LoadOp load : loads) {
+    if (!once || load == loads[0]) {
+      rewriter.setInsertionPoint(load);
+      for (auto [index, value] : llvm::zip(producer.getIndices(), load.getIndices()))
+        mapping.map(index, value);
+      for (Operation &op : producer.getBody().front().without_terminator())
+        rewriter.clone(op, mapping);
+    }
+    rewriter.replaceOp(load, mapping.lookupOrDefault(producer.getYielded()));
+  }
+  consumer->setLoc(rewriter.getFusedLoc({producer.getLoc(), consumer.getLoc()}));
+}
+
+namespace {
+
 struct ComposeProducer : OpRewritePattern<MapOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -52,35 +82,10 @@ struct ComposeProducer : OpRewritePattern<MapOp> {
       auto producer = consumer.getInputs()[argument.getArgNumber()].getDefiningOp<MapOp>();
       if (!producer || argument.use_empty() || !worthComposing(producer, consumer, argument))
         continue;
-      rewriter.modifyOpInPlace(consumer, [&] { compose(producer, consumer, argument, rewriter); });
+      rewriter.modifyOpInPlace(consumer, [&] { composeProducer(producer, consumer, argument, rewriter); });
       return success();
     }
     return failure();
-  }
-
-  static void compose(MapOp producer, MapOp consumer, BlockArgument argument, PatternRewriter &rewriter) {
-    IRMapping mapping;
-    Block &body = consumer.getBody().front();
-    for (auto [inner, input] : llvm::zip(producer.getOperandArgs(), producer.getInputs())) {
-      unsigned position = consumer.getInputs().size();
-      mapping.map(inner, body.insertArgument(position, input.getType(), producer.getLoc()));
-      consumer.getInputsMutable().append(input);
-    }
-    // Loads of one element share one evaluation, placed at the first of them.
-    SmallVector<LoadOp> loads = loadsOf(argument);
-    llvm::sort(loads, [](LoadOp a, LoadOp b) { return a->isBeforeInBlock(b); });
-    bool once = isReadOnce(argument);
-    for (LoadOp load : loads) {
-      if (!once || load == loads[0]) {
-        rewriter.setInsertionPoint(load);
-        for (auto [index, value] : llvm::zip(producer.getIndices(), load.getIndices()))
-          mapping.map(index, value);
-        for (Operation &op : producer.getBody().front().without_terminator())
-          rewriter.clone(op, mapping);
-      }
-      rewriter.replaceOp(load, mapping.lookupOrDefault(producer.getYielded()));
-    }
-    consumer->setLoc(rewriter.getFusedLoc({producer.getLoc(), consumer.getLoc()}));
   }
 };
 

@@ -35,7 +35,7 @@ def decaying(random, k, n):
     return (u * s * 0.8 ** np.arange(len(s)) @ v).astype(np.float32)
 
 
-class FactorizeTest(unittest.TestCase):
+class FactorizeCase(unittest.TestCase):
     def setUp(self):
         self.random = np.random.default_rng(5)
         self.work = tempfile.TemporaryDirectory(prefix="tenon-factorize-")
@@ -45,22 +45,27 @@ class FactorizeTest(unittest.TestCase):
         self.work.cleanup()
 
     def write(self, nodes, weights, features, outputs=("y",)):
-        """A model of x [N, features]; gives its path."""
+        """A model of x [N, features], or [N, *features] of a list; gives its path."""
+        shape = ["N", *features] if isinstance(features, list) else ["N", features]
         graph = helper.make_graph(
-            nodes, "g", [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", features])],
+            nodes, "g", [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info(o, onnx.TensorProto.FLOAT, None) for o in outputs],
             [numpy_helper.from_array(value, name) for name, value in weights.items()])
         path = self.folder / "model.onnx"
         onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
         return path
 
+    def recipe(self, steps):
+        path = self.folder / "recipe.json"
+        path.write_text(steps if isinstance(steps, str) else json.dumps({"steps": steps}))
+        return path
+
     def compile(self, model, steps):
-        """(exit status, what was printed, weights by name -> their line's fields)."""
-        recipe = self.folder / "recipe.json"
-        recipe.write_text(steps if isinstance(steps, str) else json.dumps({"steps": steps}))
+        """(exit status, what was printed, weights by name -> their line's fields); without steps, as it is."""
         self.artifact = self.folder / "model.tenon"
-        done = subprocess.run([native.BUILD / "bin" / "tenon", "compile", model, "-o", self.artifact, "--target=host",
-                               "--factorize", recipe], capture_output=True, text=True)
+        arguments = ["--factorize", self.recipe(steps)] if steps is not None else []
+        done = subprocess.run([native.BUILD / "bin" / "tenon", "compile", model, "-o", self.artifact, "--target=host", *arguments],
+                              capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr, {m[1]: m.groups()[1:] for m in REPORT.finditer(done.stdout)}
 
     def refused(self, model, steps, *words):
@@ -70,6 +75,8 @@ class FactorizeTest(unittest.TestCase):
             self.assertIn(word, text)
         self.assertFalse(self.artifact.exists(), "something was written")
 
+
+class FactorizeTest(FactorizeCase):
     def check_product(self, k, n, rows, transposed=False, **budget):
         weight = decaying(self.random, k, n)
         gemm = helper.make_node("Gemm", ["x", "w", "b"], ["y"], name="layer", transB=int(transposed))
@@ -164,7 +171,7 @@ class FactorizeTest(unittest.TestCase):
     def test_refusals(self):
         model, _ = self.two_layers()
         step = {"do": "low_rank", "weights": ["*"], "rank": 4}
-        self.refused(model, [step | {"do": "sparsify"}], "recipe.json: step 1, do: wanted \"low_rank\", found \"sparsify\"")
+        self.refused(model, [step | {"do": "sparsify"}], "recipe.json: step 1, do: wanted one of \"low_rank\", \"fold\"", "found \"sparsify\"")
         self.refused(model, [step, step | {"weights": ["third.*"]}],
                      "step 2, weights: no product has a weight or node called 'third.*'; there are: first, second")
         self.refused(model, [step | {"rank": 65}], "step 1: weight 'first' (64 x 96): wanted a rank of at most 64, found 65")
@@ -173,7 +180,7 @@ class FactorizeTest(unittest.TestCase):
         self.refused(model, [{"do": "low_rank", "weights": ["*"], "error": 1.5}], "step 1, error: wanted a number from 0 to below 1")
         self.refused(model, [step | {"weights": []}], "step 1, weights: wanted a list of patterns, found []")
         self.refused(model, [step | {"weights": ["[a"]}], "step 1, weights: wanted a pattern")
-        self.refused(model, [step | {"ranks": 3}], "step 1: no field is called 'ranks'")
+        self.refused(model, [step | {"ranks": 3}], "step 1: no field of \"low_rank\" is called 'ranks'")
         self.refused(model, [], "wanted {\"steps\": [...]} with at least one step")
         self.refused(model, "{\"steps\": [", "recipe.json")
         (self.folder / "recipe.json").unlink()

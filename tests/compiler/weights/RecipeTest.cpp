@@ -139,6 +139,9 @@ TEST_F(RecipeTest, ArithmeticRoundsOnceToTheDeclaredType) {
       tenon.weight @sum : tensor<37x19x{0}> = #tenon.recipe<add [@a, @row]>
       tenon.weight @product : tensor<37x19x{0}> = #tenon.recipe<multiply [@column, @sum]>
       tenon.weight @outer : tensor<37x19x{0}> = #tenon.recipe<multiply [@column, @row]>
+      tenon.weight @across : tensor<19x37x{0}> = #tenon.recipe<transpose [@a] {{permutation = array<i64: 1, 0>}>
+      tenon.weight @matrix : tensor<37x37x{0}> = #tenon.recipe<product [@sum, @across]>
+      tenon.weight @narrow : tensor<19x1x{0}> = #tenon.recipe<product [@across, @column]>
       tenon.weight @half : tensor<37x19xf16> = #tenon.recipe<cast [@product]>
       tenon.weight @brain : tensor<37x19xbf16> = #tenon.recipe<cast [@product]>
       tenon.weight @integer : tensor<37x19xi8> = #tenon.recipe<cast [@a]>

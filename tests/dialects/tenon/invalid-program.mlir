@@ -188,6 +188,12 @@ tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
 tenon.weight @w : tensor<1x4x4xf32> = #tenon.recipe<panels [@m] {width = 4}>
 
 // -----
+// A product of matrices that do not meet.
+tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
+// expected-error @+1 {{cannot be made: recipe product turns [4, 6] and [4, 6] into [4, 6], wanted [M, K] and [K, N] into [M, N]}}
+tenon.weight @w : tensor<4x6xf32> = #tenon.recipe<product [@m, @m]>
+
+// -----
 // Elements of another type.
 tenon.weight @m : tensor<4x6xf32> = #tenon.source<"f", 0>
 // expected-error @+1 {{cannot be made: recipe scale wants inputs of the result's element type}}

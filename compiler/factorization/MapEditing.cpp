@@ -1,0 +1,87 @@
+//===- MapEditing.cpp - parts of a map's region replaced ---------------------------------===//
+#include "compiler/factorization/MapEditing.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+Value appendInput(MapOp map, Value tensor) {
+  unsigned position = unsigned(map.getInputs().size());
+  Value argument = map.getBody().front().insertArgument(position, tensor.getType(), map.getLoc());
+  map.getInputsMutable().append(tensor);
+  return argument;
+}
+
+namespace {
+
+/// Writes the terms of a sum in front of a scalar of a map.
+class SumWriter {
+public:
+  SumWriter(MapOp map, Operation *before, unsigned dim, WeightOp near, ModelWeights &weights)
+      : map(map), builder(before), loc(map.getLoc()), dim(dim), near(near), weights(weights) {}
+
+  Value term(const AffineTerm &term) {
+    Value argument = appendInput(map, term.tensor); // moves the indices
+    SmallVector<Value> indices(map.getIndices().begin(), map.getIndices().end());
+    if (LoadOp load = term.elsewhere)
+      indices.assign(load.getIndices().begin(), load.getIndices().end());
+    Value element = LoadOp::create(builder, loc, argument, indices);
+    return isAll(term.factor, 1) ? element : arith::MulFOp::create(builder, loc, element, channels(term.factor, ".factor"));
+  }
+
+  Value channels(const Channels &values, StringRef suffix) {
+    if (isAll(values, values[0]))
+      return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(float(values[0])));
+    std::vector<float> elements(values.begin(), values.end());
+    WeightOp weight = weights.add(near, suffix, {int64_t(values.size())}, std::move(elements));
+    OpBuilder outside(map);
+    Value vector = WeightRecipes::get(outside, loc, weight);
+    Value argument = appendInput(map, vector);
+    return LoadOp::create(builder, loc, argument, ValueRange(map.getIndices()[dim]));
+  }
+
+  Value plus(Value a, Value b) { return a ? Value(arith::AddFOp::create(builder, loc, a, b)) : b; }
+
+private:
+  MapOp map;
+  OpBuilder builder;
+  Location loc;
+  unsigned dim;
+  WeightOp near;
+  ModelWeights &weights;
+};
+
+} // namespace
+
+void replaceBySum(MapOp map, Value scalar, ArrayRef<AffineTerm> terms, const Channels &offset, unsigned dim, WeightOp near,
+                  ModelWeights &weights) {
+  SumWriter writer(map, scalar.getDefiningOp(), dim, near, weights);
+  Value sum;
+  for (const AffineTerm &term : terms)
+    sum = writer.plus(sum, writer.term(term));
+  if (!isAll(offset, 0))
+    sum = writer.plus(sum, writer.channels(offset, ".offset"));
+  scalar.replaceAllUsesWith(sum);
+}
+
+SmallVector<Value> dropUnreadInputs(MapOp map) {
+  Block &body = map.getBody().front();
+  SmallVector<Operation *> operations;
+  for (Operation &op : body.without_terminator())
+    operations.push_back(&op);
+  for (Operation *op : llvm::reverse(operations))
+    if (op->use_empty() && isMemoryEffectFree(op))
+      op->erase();
+  SmallVector<Value> dropped;
+  for (unsigned position = unsigned(map.getInputs().size()); position-- > 0;) {
+    if (!body.getArgument(position).use_empty())
+      continue;
+    dropped.push_back(map.getInputs()[position]);
+    body.eraseArgument(position);
+    map.getInputsMutable().erase(position);
+  }
+  return dropped;
+}
+
+} // namespace tenon

@@ -1,0 +1,21 @@
+//===- MapEditing.h - parts of a map's region replaced -----------------------------------===//
+#ifndef TENON_COMPILER_FACTORIZATION_MAPEDITING_H
+#define TENON_COMPILER_FACTORIZATION_MAPEDITING_H
+
+#include "compiler/factorization/Affine.h"
+
+namespace tenon {
+
+/// The block argument of an operand that is appended to the map.
+mlir::Value appendInput(MapOp map, mlir::Value tensor);
+
+/// Replaces a scalar of the region by Σ factor[c] · tensor[indices] + offset[c], c the index `dim`. Factors and offsets that
+/// differ between channels become weights named after `near`.
+void replaceBySum(MapOp map, mlir::Value scalar, llvm::ArrayRef<AffineTerm> terms, const Channels &offset, unsigned dim,
+                  WeightOp near, ModelWeights &weights);
+
+/// Erases what the region computes in vain and the operands it does not load; gives those.
+llvm::SmallVector<mlir::Value> dropUnreadInputs(MapOp map);
+
+} // namespace tenon
+#endif
