@@ -21,6 +21,8 @@ struct KindOfStep {
 const KindOfStep kinds[] = {
     {StepKind::LowRank, "low_rank", {"weights", "rank", "error"}},
     {StepKind::Fold, "fold", {"weights"}},
+    {StepKind::RmsNorms, "rms_norms", {}},
+    {StepKind::Prefix, "prefix", {"weights", "size"}},
 };
 
 const KindOfStep &entryOf(StepKind kind) {
@@ -50,10 +52,12 @@ public:
     for (const auto &[key, field] : *object)
       if (llvm::Error error = readField(key, field, step))
         return std::move(error);
+    if (step.weights.empty() && (step.kind == StepKind::LowRank || step.kind == StepKind::Prefix))
+      return missing("'weights': a list of patterns");
+    if (step.kind == StepKind::Prefix && !step.size)
+      return missing("'size': how many columns stay");
     if (step.kind != StepKind::LowRank)
       return step;
-    if (step.weights.empty())
-      return missing("'weights': a list of patterns");
     if (step.rank.has_value() == step.error.has_value())
       return missing("one of 'rank' and 'error'");
     return step;
@@ -65,9 +69,18 @@ private:
     if (name == "do")
       return llvm::Error::success();
     if (!llvm::is_contained(known, name))
-      return llvm::createStringError("%s: no field of \"%s\" is called '%s'; there are do, %s", place.c_str(),
-                                     nameOf(step.kind).str().c_str(), name.str().c_str(), llvm::join(known, ", ").c_str());
-    return name == "weights" ? readWeights(field, step) : name == "rank" ? readRank(field, step) : readError(field, step);
+      return llvm::createStringError("%s: no field of \"%s\" is called '%s'; there are %s", place.c_str(),
+                                     nameOf(step.kind).str().c_str(), name.str().c_str(),
+                                     ("do" + (known.empty() ? "" : ", " + llvm::join(known, ", "))).c_str());
+    if (name == "weights")
+      return readWeights(field, step);
+    if (name == "error")
+      return readError(field, step);
+    llvm::Expected<int64_t> count = readCount(name, field);
+    if (!count)
+      return count.takeError();
+    (name == "rank" ? step.rank.emplace() : step.size) = *count;
+    return llvm::Error::success();
   }
 
   llvm::Error wrong(llvm::StringRef field, llvm::StringRef wanted, const json::Value &found) const {
@@ -103,12 +116,11 @@ private:
     return llvm::Error::success();
   }
 
-  llvm::Error readRank(const json::Value &field, FactorizationStep &step) const {
-    std::optional<int64_t> rank = field.getAsInteger();
-    if (!rank || *rank < 1)
-      return wrong("rank", "a number of at least 1", field);
-    step.rank = *rank;
-    return llvm::Error::success();
+  llvm::Expected<int64_t> readCount(llvm::StringRef name, const json::Value &field) const {
+    std::optional<int64_t> count = field.getAsInteger();
+    if (!count || *count < 1)
+      return wrong(name, "a number of at least 1", field);
+    return *count;
   }
 
   llvm::Error readError(const json::Value &field, FactorizationStep &step) const {

@@ -11,9 +11,10 @@
 // | field | of | is |
 // |---|---|---|
 // | `do` | every step | one of `StepKind`, as `nameOf` writes it |
-// | `weights` | every step; without it `fold` takes all products | patterns (`*` any text, `?` one letter, `[ab]` one of them) of names of weights, or of the model's nodes that multiply with them |
+// | `weights` | all but `rms_norms`; without it `fold` takes all products | patterns (`*` any text, `?` one letter, `[ab]` one of them) of names of weights, or of the model's nodes that multiply with them |
 // | `rank` | `low_rank` | the rank of every matrix, or |
 // | `error` | `low_rank` | the largest relative error of a matrix, in 0..1: each gets the smallest rank that keeps it, in whole panels of 16 |
+// | `size` | `prefix` | how many columns stay |
 //
 #ifndef TENON_COMPILER_FACTORIZATION_FACTORIZATIONRECIPE_H
 #define TENON_COMPILER_FACTORIZATION_FACTORIZATIONRECIPE_H
@@ -30,6 +31,8 @@ namespace tenon {
 enum class StepKind {
   LowRank, ///< A product with a weight becomes two with its factors (LowRank.h).
   Fold,    ///< What is linear between two tensors becomes one product (FoldWeights.h).
+  RmsNorms, ///< LayerNorms become RMSNorms, the stream they read centred (CentreStream.h).
+  Prefix,  ///< Of a product's columns the first stay, as a sub-model (SlicePrefix.h).
 };
 llvm::StringRef nameOf(StepKind kind);
 
@@ -38,6 +41,7 @@ struct FactorizationStep {
   std::vector<std::string> weights;
   std::optional<int64_t> rank; ///< Or:
   std::optional<double> error;
+  int64_t size = 0;
 };
 
 struct FactorizationRecipe {

@@ -1,8 +1,10 @@
 //===- Factorize.cpp - a recipe applied to a model ---------------------------------------===//
 #include "compiler/factorization/Factorize.h"
+#include "compiler/factorization/CentreStream.h"
 #include "compiler/factorization/FoldWeights.h"
 #include "compiler/factorization/LowRankProducts.h"
 #include "compiler/factorization/ProductNames.h"
+#include "compiler/factorization/SlicePrefix.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Passes.h"
@@ -40,7 +42,9 @@ static llvm::Error runExact(ModuleOp module, ModelWeights &weights, const Factor
   if (llvm::Error error = checkPatterns(module, weights, patterns, number))
     return error;
   auto isWanted = [&](ArrayRef<std::string> names) { return patterns.match(names); };
-  llvm::Error error = foldWeights(module, weights, isWanted, reports);
+  llvm::Error error = step.kind == StepKind::Fold     ? foldWeights(module, weights, isWanted, reports)
+                      : step.kind == StepKind::Prefix ? slicePrefixes(module, weights, step.size, isWanted, reports)
+                                                      : centreStreams(module, weights, reports);
   return error ? llvm::createStringError("step %zu: %s", number, llvm::toString(std::move(error)).c_str())
                : llvm::Error::success();
 }

@@ -225,5 +225,161 @@ class BranchTest(ExactCase):
         self.refused(self.write(nodes, weights, 24), FOLD, "step 1: ", "twice", "wanted finite factors and offsets")
 
 
+class RmsNormTest(ExactCase):
+    """Pre-LayerNorm transformers, their residual stream centred."""
+
+    RMS = [{"do": "rms_norms"}]
+
+    def block(self, name, source, width):
+        """(nodes, weights, formula) of x + W2 relu(W1 LN(x) + b1) + b2."""
+        keys = {k: f"{name}.{k}" for k in ("g", "s", "u", "p", "v", "q")}
+        weights = {keys["g"]: self.weight(width) + 1, keys["s"]: self.weight(width), keys["u"]: self.weight(width, 40),
+                   keys["p"]: self.weight(40), keys["v"]: self.weight(40, width), keys["q"]: self.weight(width)}
+        t = [f"{name}.t{i}" for i in range(6)]
+        nodes = [helper.make_node("LayerNormalization", [source, keys["g"], keys["s"]], [t[0]], name=f"{name}.norm"),
+                 helper.make_node("MatMul", [t[0], keys["u"]], [t[1]]), helper.make_node("Add", [t[1], keys["p"]], [t[2]]),
+                 helper.make_node("Relu", [t[2]], [t[3]]), helper.make_node("MatMul", [t[3], keys["v"]], [t[4]]),
+                 helper.make_node("Add", [t[4], keys["q"]], [t[5]]), helper.make_node("Add", [source, t[5]], [name], name=name)]
+
+        def formula(x, w):
+            w = {k: w[v] for k, v in keys.items()}
+            return x + relu(layer_norm(x, w["g"], w["s"]) @ w["u"] + w["p"]) @ w["v"] + w["q"]
+
+        return nodes, weights, formula
+
+    def stack(self, start, start_weights, width=24):
+        """Two blocks on `h`, a last norm and a head: nodes, weights, formula of h."""
+        first, second = self.block("one", "h", width), self.block("two", "one", width)
+        weights = {**start_weights, **first[1], **second[1], "lg": self.weight(width), "head": self.weight(width, 10)}
+        nodes = [*start, *first[0], *second[0], helper.make_node("LayerNormalization", ["two", "lg"], ["last"]),
+                 helper.make_node("MatMul", ["last", "head"], ["y"])]
+        return nodes, weights, lambda h, w: layer_norm(second[2](first[2](h, w), w), w["lg"]) @ w["head"]
+
+    def test_embeddings_and_positions(self):
+        """Tables are centred row by row; a class token in front as well."""
+        start = [helper.make_node("Cast", ["x"], ["ids"], to=7), helper.make_node("Gather", ["table", "ids"], ["e"]),
+                 helper.make_node("Add", ["e", "positions"], ["ep"]), helper.make_node("Shape", ["x"], ["n"], end=1),
+                 helper.make_node("Concat", ["n", "one_one"], ["s"], axis=0), helper.make_node("Expand", ["class", "s"], ["c"]),
+                 helper.make_node("Concat", ["c", "ep"], ["h"], axis=1)]
+        nodes, weights, formula = self.stack(
+            start, {"table": self.weight(50, 24) + 3, "positions": self.weight(6, 24), "class": self.weight(1, 1, 24) + 1,
+                    "one_one": np.array([1, 24])})
+
+        def whole(i, w):
+            e = w["table"][i["x"].astype(int)] + w["positions"]
+            return formula(np.concatenate([np.broadcast_to(w["class"], (len(e), 1, 24)), e], 1), w)
+
+        self.check(self.write(nodes, weights, [6]), self.RMS, {"x": self.random.integers(0, 50, (3, 6)).astype(np.float32)},
+                   whole, weights, {"tenon.norm  rms": 3, "tenon.norm  layer": 0})
+        self.assertIn("table, 50 x 24: centred for 3 norms", self.printed)
+
+    def test_patches(self):
+        """A convolution that makes the tokens: its filters are centred over its output channels."""
+        start = [helper.make_node("Conv", ["x", "w", "b"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+                 helper.make_node("Reshape", ["p", "flat"], ["f"]), helper.make_node("Transpose", ["f"], ["h"], perm=[0, 2, 1])]
+        nodes, weights, formula = self.stack(start, {"w": self.weight(24, 3, 2, 2), "b": self.weight(24), "flat": np.array([0, 24, -1])})
+
+        def whole(i, w):
+            b, c, height, width = i["x"].shape
+            patches = i["x"].reshape(b, c, height // 2, 2, width // 2, 2)
+            h = np.einsum("bchiwj,ncij->bhwn", patches, w["w"]) + w["b"]
+            return formula(h.reshape(b, -1, 24), w)
+
+        self.check(self.write(nodes, weights, [3, 6, 8]), self.RMS, self.input(2, 3, 6, 8), whole, weights,
+                   {"tenon.norm  rms": 3, "tenon.norm  layer": 0})
+
+    def test_fold_then_centre(self):
+        nodes, weights, formula = self.stack([helper.make_node("MatMul", ["x", "w"], ["h"])], {"w": self.weight(12, 24)})
+        self.check(self.write(nodes, weights, [5, 12]), FOLD + self.RMS, self.input(2, 5, 12),
+                   lambda i, w: formula(i["x"] @ w["w"], w), weights,
+                   {"tenon.norm  rms": 3, "tenon.norm  layer": 0, "scale %": 0, "shift %": 0})
+
+    def test_refusals(self):
+        product = [helper.make_node("MatMul", ["x", "w"], ["h"], name="embed")]
+        weights = {"w": self.weight(12, 24)}
+        # Of an input.
+        self.refused(self.write([helper.make_node("LayerNormalization", ["x", "g"], ["y"], name="first")], {"g": self.weight(24)}, 24),
+                     self.RMS, "step 1: LayerNorm 'first': it is made from an input")
+        # An output, and behind a norm.
+        nodes, more, _ = self.block("one", "h", 24)
+        self.refused(self.write([*product, *nodes, helper.make_node("Identity", ["one"], ["y"])], weights | more, 12), self.RMS,
+                     "step 1: LayerNorm 'one.norm': it is read by 'y'")
+        post = [*product, helper.make_node("Relu", ["h"], ["r"], name="active"),
+                helper.make_node("LayerNormalization", ["r", "g"], ["y"], name="post")]
+        self.refused(self.write(post, weights | {"g": self.weight(24)}, 12), self.RMS, "LayerNorm 'post': ", "found 'active'")
+        none = self.write([helper.make_node("MatMul", ["x", "w"], ["y"])], weights, 12)
+        self.refused(none, self.RMS, "step 1: the model has no LayerNorm over the last dim")
+        self.refused(none, [{"do": "rms_norms", "weights": ["w"]}], "step 1: no field of \"rms_norms\" is called 'weights'")
+        nodes, weights, _ = self.stack(product, weights)
+        weights["one.v"][3, 4] = np.inf
+        self.refused(self.write(nodes, weights, 12), self.RMS, "step 1: weight 'one.v': wanted finite elements")
+
+
+class PrefixTest(ExactCase):
+    """MatFormer: the first hidden units of a layer are a layer."""
+
+    def gated(self, hidden=64):
+        weights = {"g": self.weight(24, hidden), "u": self.weight(24, hidden), "b": self.weight(hidden), "d": self.weight(hidden, 20)}
+        nodes = [helper.make_node("MatMul", ["x", "g"], ["a"]), helper.make_node("Add", ["a", "b"], ["ab"], name="bias"),
+                 helper.make_node("Sigmoid", ["ab"], ["s"]), helper.make_node("Mul", ["ab", "s"], ["act"]),
+                 helper.make_node("MatMul", ["x", "u"], ["v"]), helper.make_node("Mul", ["act", "v"], ["h"]),
+                 helper.make_node("MatMul", ["h", "d"], ["y"])]
+        return nodes, weights
+
+    @staticmethod
+    def formula(m):
+        def whole(i, w):
+            a = i["x"] @ w["g"][:, :m] + w["b"][:m]
+            return (a / (1 + np.exp(-a)) * (i["x"] @ w["u"][:, :m])) @ w["d"][:m]
+
+        return whole
+
+    def test_gated_layer(self):
+        """Equal to the small model: gate, up and down are sliced together."""
+        nodes, weights = self.gated()
+        for size in (1, 17, 32, 64):
+            with self.subTest(size=size):
+                model, x = self.write(nodes, weights, 24), self.input(5, 24)
+                status, text, _ = self.compile(model, [{"do": "prefix", "weights": ["g"], "size": size}])
+                self.assertEqual(status, 0, text)
+                found = native.outputs(self.artifact, x, threads=1)["y"]
+                small = {"g": weights["g"][:, :size], "u": weights["u"][:, :size], "b": weights["b"][:size], "d": weights["d"][:size]}
+                status, text, _ = self.compile(self.write(nodes, {k: np.ascontiguousarray(v) for k, v in small.items()}, 24), None)
+                self.assertEqual(status, 0, text)
+                np.testing.assert_array_equal(found, native.outputs(self.artifact, x, threads=1)["y"])
+                truth = self.formula(size)({"x": x["x"].astype(np.float64)}, {k: v.astype(np.float64) for k, v in weights.items()})
+                np.testing.assert_allclose(found, truth, atol=1e-5 * np.abs(truth).max() + 1e-7)
+
+    def test_two_layers_of_different_sizes(self):
+        weights = {"a.up": self.weight(24, 64), "a.down": self.weight(64, 24), "b.up": self.weight(24, 64), "b.down": self.weight(64, 24)}
+        nodes = []
+        for layer, source, to in (("a", "x", "m"), ("b", "m", "y")):
+            nodes += [helper.make_node("MatMul", [source, f"{layer}.up"], [f"{layer}.h"]), helper.make_node("Relu", [f"{layer}.h"], [f"{layer}.r"]),
+                      helper.make_node("MatMul", [f"{layer}.r", f"{layer}.down"], [to])]
+        steps = [{"do": "prefix", "weights": ["a.up"], "size": 32}, {"do": "prefix", "weights": ["b.up"], "size": 8}]
+        status, text, _ = self.compile(self.write(nodes, weights, 24), steps)
+        self.assertEqual(status, 0, text)
+        self.assertIn("factorized 4 of 4 weights: 0.01 to 0.00 million elements", text)
+        x, w = self.input(3, 24), weights
+        layer = lambda h, n, m: relu(h @ w[n + ".up"][:, :m]) @ w[n + ".down"][:m]
+        truth = layer(layer(x["x"].astype(np.float64), "a", 32), "b", 8)
+        np.testing.assert_allclose(native.outputs(self.artifact, x, threads=1)["y"], truth, atol=1e-5 * np.abs(truth).max())
+
+    def test_refusals(self):
+        nodes, weights = self.gated()
+        step = {"do": "prefix", "weights": ["g"], "size": 8}
+        self.refused(self.write(nodes, weights, 24), [step | {"size": 65}],
+                     "step 1: weight 'g' (24 x 64): wanted a size of at most 64, found 65")
+        self.refused(self.write(nodes, weights, 24), [step | {"size": 0}], "step 1, size: wanted a number of at least 1, found 0")
+        self.refused(self.write(nodes, weights, 24), [{"do": "prefix", "size": 4}], "step 1: wanted 'weights': a list of patterns")
+        self.refused(self.write(nodes, weights, 24), [{"do": "prefix", "weights": ["g"]}], "step 1: wanted 'size'")
+        normed = [helper.make_node("MatMul", ["x", "g"], ["a"]), helper.make_node("LayerNormalization", ["a", "b"], ["n"], name="norm"),
+                  helper.make_node("MatMul", ["n", "d"], ["y"])]
+        self.refused(self.write(normed, {k: weights[k] for k in "gbd"}, 24), [step],
+                     "weight 'g' (24 x 64): its columns cannot be left out: all of them are read by 'norm'")
+        self.refused(self.write([helper.make_node("MatMul", ["x", "g"], ["y"])], {"g": weights["g"]}, 24), [step],
+                     "all of them are read by 'y'")
+
+
 if __name__ == "__main__":
     unittest.main()
