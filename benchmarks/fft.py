@@ -27,6 +27,7 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 from mlir_text import entry, tensor  # noqa: E402
+from tables import FFT_HEADER, fft_cells  # noqa: E402
 
 LENGTHS = [64, 128, 256, 360, 512, 1000, 1009, 1024, 2048, 4096, 8192, 16384]
 
@@ -155,19 +156,6 @@ def measure(library, length, rounds):
     return row
 
 
-def shown(row):
-    """Cells of a row: Tenon in its best layout and in rows, the best of each peer, the ratios."""
-    best = {name: max(row[name].values(), default=0.0) for name in ("tenon", "fftw", "torch", "scipy")}
-    peer = max(best["fftw"], best["torch"], best["scipy"], 1e-9)
-    rows = max([row[name].get("rows", 0.0) for name in ("fftw", "torch", "scipy")] + [1e-9])
-    cell = lambda name: f"{best[name]:.1f}" if best[name] else ""
-    return [str(row["N"]), str(row["batch"]), cell("tenon"), f"{row['tenon']['rows']:.1f}", cell("fftw"), cell("torch"),
-            cell("scipy"), f"{best['tenon'] / peer:.2f}x", f"{row['tenon']['rows'] / rows:.2f}x"]
-
-
-HEADER = ["N", "batch", "Tenon", "Tenon, rows", "FFTW", "PyTorch (MKL)", "SciPy", "against the best", "rows against rows"]
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=str(ROOT / "build" / "release"))
@@ -182,10 +170,10 @@ def main():
     except OSError:
         library = None
     rows = []
-    print("| " + " | ".join(HEADER) + " |\n" + "|---" * len(HEADER) + "|")
+    print("| " + " | ".join(FFT_HEADER) + " |\n" + "|---" * len(FFT_HEADER) + "|")
     for length in map(int, options.lengths.split(",")):
         rows.append(measure(library, length, options.rounds))
-        print("| " + " | ".join(shown(rows[-1])) + " |", flush=True)
+        print("| " + " | ".join(fft_cells(rows[-1])) + " |", flush=True)
         if options.json:
             pathlib.Path(options.json).write_text(json.dumps({"runs": rows}, indent=1) + "\n")
 

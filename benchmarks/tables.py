@@ -167,10 +167,22 @@ def ragged(names):
     return rows(["", "ms", "against packed"], body)
 
 
+FFT_HEADER = ["N", "batch", "Tenon", "Tenon, rows", "FFTW", "PyTorch (MKL)", "SciPy", "against the best", "rows against rows"]
+
+
+def fft_cells(row):
+    """Cells of a row: Tenon in its best layout and in rows, the best of each peer, the ratios."""
+    best = {name: max(row[name].values(), default=0.0) for name in ("tenon", "fftw", "torch", "scipy")}
+    peer = max(best["fftw"], best["torch"], best["scipy"], 1e-9)
+    by_rows = max([row[name].get("rows", 0.0) for name in ("fftw", "torch", "scipy")] + [1e-9])
+    cell = lambda name: f"{best[name]:.1f}" if best[name] else ""
+    return [str(row["N"]), str(row["batch"]), cell("tenon"), f"{row['tenon']['rows']:.1f}", cell("fftw"), cell("torch"),
+            cell("scipy"), f"{best['tenon'] / peer:.2f}x", f"{row['tenon']['rows'] / by_rows:.2f}x"]
+
+
 def fft(names):
     """A row for each length, as fft.py prints them."""
-    from fft import HEADER, shown
-    return rows(HEADER, [shown(run) for name in names for run in read(name)["runs"]])
+    return rows(FFT_HEADER, [fft_cells(run) for name in names for run in read(name)["runs"]])
 
 
 def nprf(names):
