@@ -101,6 +101,20 @@ def summary(names):
     return rows(header, body) + "\n" + found.means()
 
 
+def ratios(names):
+    """A row for each model and number of threads: the ratio to the better peer in each run, and their median."""
+    found = {name: Models([name]) for name in names}
+    cases = list(dict.fromkeys(case for models in found.values() for case in models.cases))
+    body = []
+    for case in sorted(cases, key=lambda case: list(MODELS).index(case[0])):
+        for threads in (1, 2):
+            of = [m.ratio(case, threads) if threads in m.runs.get(case, {}) else None for m in found.values()]
+            body.append([model_name(case), str(threads), *(f"{r:.2f}" if r else "" for r in of),
+                         f"{statistics.median(r for r in of if r):.2f}"])
+    times = [read(name)["date"].replace("T", " ")[5:16] for name in names]
+    return rows(["model", "threads", *times, "median"], body)
+
+
 def beside_torch(names):
     """Tenon beside torch.compile."""
     found = Models(names)
@@ -207,7 +221,8 @@ def toeplitz(names):
     return rows(["n", *(f"{m} features: flash, fft" for m in features)], body)
 
 
-KINDS = {"fft": fft, "nprf": nprf, "toeplitz": toeplitz, "ragged": ragged, "attention": attention, "scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch}
+KINDS = {"fft": fft, "nprf": nprf, "toeplitz": toeplitz, "ragged": ragged, "attention": attention, "scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch,
+         "ratios": ratios}
 
 
 def written(text):
