@@ -76,6 +76,7 @@ def Tenon_RecipeAttr : Tenon_Attr<"Recipe", "recipe"> {
     | `cast` |  | to the result's element type: to a float rounding to nearest even, to an integer towards zero, saturating |
     | `scale` | `factor` | every element times a constant |
     | `multiply`, `add` |  | element-wise, NumPy broadcast |
+    | `product` |  | of matrices of floats, `[M, K]` and `[K, N]`, summed over K in order |
     | `panels` | `width` | `[K, N]` to `[ceil(N / width), K, width]`, missing columns zero |
 
     Arithmetic is done in float64 and rounded once to the declared type of each weight; integers wrap.
