@@ -5,7 +5,8 @@
 // makes one. Private functions are helpers and disappear or stay internal.
 // Everything here is a function of (module, level): no process-wide LLVM
 // option is read or written, bytes do not depend on the thread or the machine,
-// and several threads may compile at once, each its own module.
+// and several threads may compile at once, each in its own MLIRContext: pass
+// managers load dialects into the context, which two may not do at a time.
 
 #pragma once
 

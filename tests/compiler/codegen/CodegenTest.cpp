@@ -23,17 +23,22 @@ namespace {
 
 using Kernel = void(const tenon_kernel_args *, uint32_t, uint32_t);
 
-class CodegenTest : public ::testing::Test {
-protected:
-  CodegenTest() {
+/// A context with every dialect that code generation reads.
+struct CodegenContext : MLIRContext {
+  CodegenContext() {
     DialectRegistry registry;
     registerCodegenDialects(registry);
-    context.appendDialectRegistry(registry);
-    context.loadAllAvailableDialects();
+    appendDialectRegistry(registry);
+    loadAllAvailableDialects();
   }
+};
+
+class CodegenTest : public ::testing::Test {
+protected:
+  OwningOpRef<ModuleOp> scaleModule() { return scaleModule(context); }
 
   /// operand1[t] = operand0[t] * dim0, one element a tile; raises fault 1 on the way.
-  OwningOpRef<ModuleOp> scaleModule() {
+  static OwningOpRef<ModuleOp> scaleModule(MLIRContext &context) {
     OpBuilder builder(&context);
     Location loc = builder.getUnknownLoc();
     OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
@@ -63,7 +68,7 @@ protected:
     return message;
   }
 
-  MLIRContext context;
+  CodegenContext context;
 };
 
 TEST_F(CodegenTest, RunsOnTheHost) {
@@ -97,11 +102,13 @@ TEST_F(CodegenTest, EveryLevelLinks) {
 
 TEST_F(CodegenTest, SameBytesFromTwoThreads) {
   const Level &level = *findLevel("x86-64-v4");
-  OwningOpRef<ModuleOp> modules[] = {scaleModule(), scaleModule()};
   std::string bytes[2];
   std::thread threads[2];
-  for (int i = 0; i < 2; ++i)
-    threads[i] = std::thread([&, i] { bytes[i] = compileKernels(*modules[i], level)->bytes; });
+  for (std::string &result : bytes)
+    threads[&result - bytes] = std::thread([&] {
+      CodegenContext own;
+      result = compileKernels(*scaleModule(own), level)->bytes;
+    });
   for (std::thread &thread : threads)
     thread.join();
   EXPECT_FALSE(bytes[0].empty());
