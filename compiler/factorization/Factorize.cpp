@@ -27,10 +27,8 @@ static llvm::Error checkPatterns(ModuleOp module, const ModelWeights &weights, c
   SmallVector<ProductNames> products;
   module.walk([&](ContractOp op) {
     for (Value operand : {op.getLhs(), op.getRhs()})
-      if (WeightOp weight = weights.of(operand)) {
-        products.push_back(namesOf(weight));
-        products.back().append(namesOf(op.getLoc()));
-      }
+      if (WeightOp weight = weights.of(operand))
+        products.push_back(namesOf(op, weight));
   });
   return patterns.checkAll(products, number);
 }

@@ -339,11 +339,7 @@ private:
     return choice.before > choice.after || (choice.before == choice.after && hasArithmetic);
   }
 
-  bool wants(ContractOp op, WeightOp weight) {
-    ProductNames names = namesOf(weight);
-    names.append(namesOf(op.getLoc()));
-    return isWanted(names);
-  }
+  bool wants(ContractOp op, WeightOp weight) { return isWanted(namesOf(op, weight)); }
 
   //===--------------------------------------------------------------------------===//
   // Rewriting

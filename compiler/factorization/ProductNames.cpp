@@ -22,6 +22,12 @@ ProductNames namesOf(WeightOp weight) {
   return names;
 }
 
+ProductNames namesOf(ContractOp product, WeightOp weight) {
+  ProductNames names = namesOf(weight);
+  names.append(namesOf(product.getLoc()));
+  return names;
+}
+
 ProductPatterns::ProductPatterns(const FactorizationStep &step) {
   for (const std::string &text : step.weights)
     patterns.emplace_back(text, llvm::cantFail(llvm::GlobPattern::create(text))); // the recipe's reader has looked at it

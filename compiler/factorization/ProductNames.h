@@ -14,6 +14,8 @@ using ProductNames = llvm::SmallVector<std::string>;
 ProductNames namesOf(WeightOp weight);
 /// The names of the model's nodes at a location.
 ProductNames namesOf(mlir::Location loc);
+/// Those of a product and of the weight it multiplies with.
+ProductNames namesOf(ContractOp product, WeightOp weight);
 
 /// The patterns of one step.
 class ProductPatterns {

@@ -144,9 +144,7 @@ llvm::Error slicePrefixes(ModuleOp module, ModelWeights &weights, int64_t size,
     std::optional<MatrixProduct> product = MatrixProduct::match(op, weights);
     if (!product)
       continue;
-    ProductNames names = namesOf(product->weight);
-    names.append(namesOf(op.getLoc()));
-    if (!isWanted(names) || product->n == size)
+    if (!isWanted(namesOf(op, product->weight)) || product->n == size)
       continue; // also one that was sliced with another
     std::string place = "weight '" + product->weight.getSymName().str() + "' (" + std::to_string(product->k) + " x " +
                         std::to_string(product->n) + ")";

@@ -7,6 +7,7 @@ without, which round as float32 does; and the program has as many products and n
 TENON_BUILD names the build folder.
 """
 
+import math
 import subprocess
 import sys
 import pathlib
@@ -201,6 +202,21 @@ class BranchTest(ExactCase):
                  helper.make_node("Relu", ["h"], ["r"]), helper.make_node("Mul", ["r", "s"], ["y"])]
         self.check(self.write(twice, weights, 40), FOLD, self.input(3, 40),
                    lambda i, w: relu(i["x"] @ w["w"]) * (i["x"] @ w["w"] + i["x"] @ w["a"] @ w["c"]), weights)
+
+    def test_a_product_that_is_read_twice_stays_one(self):
+        """GELU as exporters write it: one of its two readers of h is linear in it, and taking that in would double the product."""
+        weights = {"w": self.weight(40, 48), "b": self.weight(48), "root": np.float32(np.sqrt(0.5)), "half": np.float32(0.5),
+                   "one": np.float32(1)}
+        nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["h"]), helper.make_node("Mul", ["h", "root"], ["s"]),
+                 helper.make_node("Erf", ["s"], ["e"]), helper.make_node("Add", ["e", "one"], ["f"]),
+                 helper.make_node("Mul", ["h", "half"], ["g"]), helper.make_node("Mul", ["g", "f"], ["y"])]
+        erf = np.vectorize(math.erf)
+
+        def formula(i, w):
+            h = i["x"] @ w["w"] + w["b"]
+            return h * (1 + erf(h * np.sqrt(0.5))) / 2
+
+        self.check(self.write(nodes, weights, 40), FOLD, self.input(3, 40), formula, weights, {"tenon.contract": 1})
 
     def test_patterns(self):
         """Only what a step names is folded."""
