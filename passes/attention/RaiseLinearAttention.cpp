@@ -4,10 +4,12 @@
 // between them a factor that is zero where the key comes after the query. What it is good for: ScanAttention then makes a
 // recurrence of it, and where it does not, no tensor of queries x keys is in memory.
 //
+#include "dialects/tenon/AttentionRegions.h"
 #include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
 #include "passes/attention/ElementTrace.h"
 #include "passes/scan/LinearStep.h"
+#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 
@@ -19,17 +21,19 @@ namespace {
 
 /// The contraction of which `tensor` is made by maps and reshapes; null where there are several.
 ContractOp scoresBehind(Value tensor) {
-  Operation *op = tensor.getDefiningOp();
-  if (auto contract = dyn_cast_if_present<ContractOp>(op))
-    return contract;
   ContractOp found;
-  if (isa_and_present<MapOp, ReshapeOp>(op))
-    for (Value operand : op->getOperands())
-      if (ContractOp behind = scoresBehind(operand)) {
-        if (found && found != behind)
-          return {};
-        found = behind;
-      }
+  llvm::SetVector<Operation *> seen; // each once: maps that read each other twice are as many paths as powers of two
+  seen.insert(tensor.getDefiningOp());
+  for (size_t next = 0; next < seen.size(); ++next) {
+    if (auto contract = dyn_cast_if_present<ContractOp>(seen[next])) {
+      if (found)
+        return {};
+      found = contract;
+    } else if (isa_and_present<MapOp, ReshapeOp>(seen[next])) {
+      for (Value operand : seen[next]->getOperands())
+        seen.insert(operand.getDefiningOp());
+    }
+  }
   return found;
 }
 
@@ -226,18 +230,6 @@ private:
                          });
   }
 
-  /// A region of `scalars` before b, h, i, j and the captures.
-  Block *openRegion(Region &region, ArrayRef<Type> scalars, ArrayRef<Value> captures) {
-    Block *block = builder.createBlock(&region);
-    for (Type scalar : scalars)
-      block->addArgument(scalar, loc);
-    for (int index = 0; index < 4; ++index)
-      block->addArgument(builder.getIndexType(), loc);
-    for (Value capture : captures)
-      block->addArgument(capture.getType(), loc);
-    return block;
-  }
-
   Value attention(Value q, Value k, Value v) {
     llvm::SetVector<Value> captures;
     for (StepTree factor : scoreFactors)
@@ -248,7 +240,7 @@ private:
                                   builder.getStrArrayAttr({layout, layout, layout, layout}));
     OpBuilder::InsertionGuard guard(builder);
     if (!scoreFactors.empty()) {
-      Block *block = openRegion(op.getScore(), type, captures.getArrayRef());
+      Block *block = addRegionBlock(builder, op.getScore(), type, captures.getArrayRef(), loc);
       llvm::StringMap<Value> symbols;
       SmallVector<Dim> roles{batch, head, i, j};
       for (auto [number, index] : llvm::enumerate(roles))
@@ -260,7 +252,7 @@ private:
                                       write(builder, factor, captures.getArrayRef(), block->getArguments().drop_front(5), symbols));
       YieldOp::create(builder, loc, score);
     }
-    Block *block = openRegion(op.getKeep(), {}, captures.getArrayRef());
+    Block *block = addRegionBlock(builder, op.getKeep(), Type(), captures.getArrayRef(), loc);
     Value live = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sle, block->getArgument(3), block->getArgument(2));
     YieldOp::create(builder, loc, live);
     return op.getResult();

@@ -8,6 +8,7 @@
 // pass over the axis instead of one for each of its elements.
 //
 #include "passes/lowering/KernelLowering.h"
+#include "passes/simplify/IndexExpression.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;
@@ -118,25 +119,22 @@ struct RunningReduction {
 };
 } // namespace
 
-/// The comparison with its operands exchanged.
-static arith::CmpIPredicate mirrored(arith::CmpIPredicate predicate) {
+/// The comparison of t with i that `compare` is, whichever stands first; none where it is another.
+static std::optional<arith::CmpIPredicate> comparisonWith(arith::CmpIOp compare, Value t, Value &i) {
   using P = arith::CmpIPredicate;
-  switch (predicate) {
+  i = compare.getRhs();
+  if (compare.getLhs() == t)
+    return compare.getPredicate();
+  i = compare.getLhs();
+  if (compare.getRhs() != t)
+    return std::nullopt;
+  switch (compare.getPredicate()) {
   case P::slt: return P::sgt;
   case P::sle: return P::sge;
   case P::sgt: return P::slt;
   case P::sge: return P::sle;
-  case P::ult: return P::ugt;
-  case P::ule: return P::uge;
-  case P::ugt: return P::ult;
-  case P::uge: return P::ule;
-  default: return predicate;
+  default: return std::nullopt;
   }
-}
-
-static bool dependsOn(Value value, Value index) {
-  Operation *op = value.getDefiningOp();
-  return value == index || (op && llvm::any_of(op->getOperands(), [&](Value v) { return dependsOn(v, index); }));
 }
 
 static bool isIdentity(Value value, ReduceKind kind) {
@@ -157,22 +155,15 @@ std::optional<RunningReduction> RunningReduction::match(ReduceOp op) {
   auto compare = select ? select.getCondition().getDefiningOp<arith::CmpIOp>() : arith::CmpIOp();
   if (!compare || !isIdentity(select.getFalseValue(), op.getKind()))
     return std::nullopt;
-  Value t = map.getIndices()[last], i = compare.getRhs();
-  arith::CmpIPredicate predicate = compare.getPredicate();
-  if (i == t) {
-    i = compare.getLhs();
-    predicate = mirrored(predicate);
-  } else if (compare.getLhs() != t) {
-    return std::nullopt;
-  }
-  auto found = llvm::find(map.getIndices(), i);
-  int64_t axis = found - map.getIndices().begin();
-  if (axis >= last || shapeOf(op.getInput())[axis] != shapeOf(op.getInput())[last] || dependsOn(select.getTrueValue(), i))
+  Value t = map.getIndices()[last], i;
+  std::optional<arith::CmpIPredicate> predicate = comparisonWith(compare, t, i);
+  int64_t axis = llvm::find(map.getIndices(), i) - map.getIndices().begin();
+  if (!predicate || axis >= last || shapeOf(op.getInput())[axis] != shapeOf(op.getInput())[last] ||
+      dependsOnIndex(select.getTrueValue(), i))
     return std::nullopt;
   using P = arith::CmpIPredicate;
-  bool isReverse = llvm::is_contained({P::sgt, P::sge, P::ugt, P::uge}, predicate);
-  bool isExclusive = llvm::is_contained({P::slt, P::sgt, P::ult, P::ugt}, predicate);
-  if (!isReverse && !isExclusive && predicate != P::sle && predicate != P::ule)
+  bool isReverse = *predicate == P::sgt || *predicate == P::sge, isExclusive = *predicate == P::sgt || *predicate == P::slt;
+  if (!isReverse && !isExclusive && *predicate != P::sle)
     return std::nullopt;
   return RunningReduction{axis, isReverse, isExclusive};
 }

@@ -1,5 +1,6 @@
 //===- IndexExpression.cpp - index arithmetic of regions as dim expressions ----------===//
 #include "passes/simplify/IndexExpression.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -281,10 +282,15 @@ Dim readIndex(Value value, const KnownIndices &known, IndexDomain &domain) {
 }
 
 bool dependsOnIndex(Value value, Value index) {
-  if (value == index)
-    return true;
-  Operation *op = value.getDefiningOp();
-  return op && llvm::any_of(op->getOperands(), [&](Value operand) { return dependsOnIndex(operand, index); });
+  llvm::SetVector<Value> seen; // each once: what is used twice must not be followed twice
+  seen.insert(value);
+  for (size_t next = 0; next < seen.size(); ++next) {
+    if (seen[next] == index)
+      return true;
+    if (Operation *op = seen[next].getDefiningOp())
+      seen.insert_range(op->getOperands());
+  }
+  return false;
 }
 
 //===----------------------------------------------------------------------------===//
