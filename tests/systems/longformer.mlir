@@ -8,8 +8,9 @@ func.func @main(%q: !q {tenon.name = "q"}, %k: !q {tenon.name = "k"}, %v: !q {te
   %near = tenon.attention %q, (%k), (%v) captures (%mark) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
     : (!q, !q, !q, !mark) -> !q
     keep (%b, %h, %i, %j, %mark) = (%i - %j <= 16 and %j - %i <= 16) or not (%mark[%b, %j] == 0)
-  %far = tenon.attention %qg, (%kg), (%vg) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
-    : (!q, !q, !q) -> !q
+  %far = tenon.attention %qg, (%kg), (%vg) captures (%mark) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+    : (!q, !q, !q, !mark) -> !q
+    keep (%b, %h, %i, %j, %mark) = not (%mark[%b, %i] == 0)
   %y = tenon.map %a = %near, %g = %far, %m = %mark at %b, %h, %i, %d : (!q, !q, !mark) -> !q = select(%m[%b, %i] == 0, %a[%b, %h, %i, %d], %g[%b, %h, %i, %d])
   return %y : !q
 }
