@@ -88,7 +88,7 @@ public:
     std::vector<size_t> codeBytes; // per level
     size_t weightBytes = 0;
     unsigned kernels = 0, commands = 0;
-    std::vector<FactorizedWeight> factorized;
+    FactorizationReport factorized;
   };
   Summary summary() const;
 

@@ -16,7 +16,7 @@ struct Model::Impl {
   std::unique_ptr<mlir::MLIRContext> context;
   WeightStore weights;
   mlir::OwningOpRef<mlir::ModuleOp> module;
-  std::vector<FactorizedWeight> factorized; ///< What became of the weights a recipe names.
+  FactorizationReport factorized; ///< What became of the weights a recipe names.
 };
 
 struct CompiledModel::Impl {

@@ -5,6 +5,7 @@
 #include "llvm/Support/GlobPattern.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 
 namespace tenon {
 
@@ -19,7 +20,7 @@ struct KindOfStep {
 };
 
 const KindOfStep kinds[] = {
-    {StepKind::LowRank, "low_rank", {"weights", "rank", "error"}},
+    {StepKind::LowRank, "low_rank", {"weights", "rank", "error", "whiten", "joint"}},
     {StepKind::Fold, "fold", {"weights"}},
     {StepKind::RmsNorms, "rms_norms", {}},
     {StepKind::Prefix, "prefix", {"weights", "size"}},
@@ -76,6 +77,8 @@ private:
       return readWeights(field, step);
     if (name == "error")
       return readError(field, step);
+    if (name == "whiten" || name == "joint")
+      return readFlag(name, field, name == "whiten" ? step.whiten : step.joint);
     llvm::Expected<int64_t> count = readCount(name, field);
     if (!count)
       return count.takeError();
@@ -123,6 +126,14 @@ private:
     return *count;
   }
 
+  llvm::Error readFlag(llvm::StringRef name, const json::Value &field, bool &flag) const {
+    std::optional<bool> value = field.getAsBoolean();
+    if (!value)
+      return wrong(name, "true or false", field);
+    flag = *value;
+    return llvm::Error::success();
+  }
+
   llvm::Error readError(const json::Value &field, FactorizationStep &step) const {
     std::optional<double> error = field.getAsNumber();
     if (!error || !(*error >= 0 && *error < 1))
@@ -139,14 +150,26 @@ private:
 
 llvm::StringRef nameOf(StepKind kind) { return entryOf(kind).name; }
 
+static llvm::Error readCalibration(const json::Value &value, FactorizationRecipe::Files &files) {
+  const json::Object *object = value.getAsObject();
+  auto isPath = [](const auto &entry) { return entry.second.getAsString().has_value(); };
+  if (!object || object->empty() || !llvm::all_of(*object, isPath))
+    return llvm::createStringError("calibration: wanted an object with a path for each input, found %s",
+                                   llvm::formatv("{0}", value).str().c_str());
+  for (const auto &[name, path] : *object)
+    files[name.str()] = path.getAsString()->str();
+  return llvm::Error::success();
+}
+
 llvm::Expected<FactorizationRecipe> FactorizationRecipe::parse(llvm::StringRef text) {
   llvm::Expected<json::Value> value = json::parse(text);
   if (!value)
     return value.takeError();
   const json::Object *object = value->getAsObject();
-  const json::Array *steps = object && object->size() == 1 ? object->getArray("steps") : nullptr;
-  if (!steps || steps->empty())
-    return llvm::createStringError("wanted {\"steps\": [...]} with at least one step");
+  const json::Array *steps = object ? object->getArray("steps") : nullptr;
+  const json::Value *calibration = object ? object->get("calibration") : nullptr;
+  if (!steps || steps->empty() || object->size() != (calibration ? 2 : 1))
+    return llvm::createStringError("wanted {\"steps\": [...]} with at least one step, and \"calibration\" or nothing else");
   FactorizationRecipe recipe;
   for (const auto &[number, step] : llvm::enumerate(*steps)) {
     llvm::Expected<FactorizationStep> read = StepReader(step, number).read();
@@ -154,6 +177,12 @@ llvm::Expected<FactorizationRecipe> FactorizationRecipe::parse(llvm::StringRef t
       return read.takeError();
     recipe.steps.push_back(std::move(*read));
   }
+  if (calibration)
+    if (llvm::Error error = readCalibration(*calibration, recipe.calibration))
+      return std::move(error);
+  for (const auto &[number, step] : llvm::enumerate(recipe.steps))
+    if (step.whiten && !calibration)
+      return llvm::createStringError("step %zu, whiten: wanted \"calibration\" in the recipe, found none", number + 1);
   return recipe;
 }
 
@@ -164,6 +193,12 @@ llvm::Expected<FactorizationRecipe> FactorizationRecipe::read(const std::string 
   llvm::Expected<FactorizationRecipe> recipe = parse((*buffer)->getBuffer());
   if (!recipe)
     return llvm::createStringError("%s: %s", path.c_str(), llvm::toString(recipe.takeError()).c_str());
+  for (auto &[name, file] : recipe->calibration)
+    if (llvm::sys::path::is_relative(file)) {
+      llvm::SmallString<128> whole(llvm::sys::path::parent_path(path));
+      llvm::sys::path::append(whole, file);
+      file = whole.str().str();
+    }
   return recipe;
 }
 

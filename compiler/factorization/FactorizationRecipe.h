@@ -4,7 +4,8 @@
 //     {"do": "fold"},
 //     {"do": "low_rank", "weights": ["*.mlp.*", "node_MatMul_17"], "rank": 64},
 //     {"do": "low_rank", "weights": ["*"], "error": 0.05}
-//   ]}
+//    ],
+//    "calibration": {"input_ids": "ids.npy"}}
 //
 // Steps are done in order. Of low-rank steps side by side, a weight has the first that names it.
 //
@@ -14,7 +15,12 @@
 // | `weights` | all but `rms_norms`; without it `fold` takes all products | patterns (`*` any text, `?` one letter, `[ab]` one of them) of names of weights, or of the model's nodes that multiply with them |
 // | `rank` | `low_rank` | the rank of every matrix, or |
 // | `error` | `low_rank` | the largest relative error of a matrix, in 0..1: each gets the smallest rank that keeps it, in whole panels of 16 |
+// | `whiten` | `low_rank` | true: errors are those of the products' results on the calibration inputs |
+// | `joint` | `low_rank` | true: matrices that multiply the same tensor share their first factor |
 // | `size` | `prefix` | how many columns stay |
+//
+// `calibration` has a file for each input of the model, `.npy`, relative to the recipe's folder: with it, each change is reported with
+// the error it makes there.
 //
 #ifndef TENON_COMPILER_FACTORIZATION_FACTORIZATIONRECIPE_H
 #define TENON_COMPILER_FACTORIZATION_FACTORIZATIONRECIPE_H
@@ -22,6 +28,7 @@
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,14 +48,19 @@ struct FactorizationStep {
   std::vector<std::string> weights;
   std::optional<int64_t> rank; ///< Or:
   std::optional<double> error;
+  bool whiten = false, joint = false;
   int64_t size = 0;
 };
 
 struct FactorizationRecipe {
+  using Files = std::map<std::string, std::string>;
+
   std::vector<FactorizationStep> steps;
+  Files calibration; ///< By input; empty: none.
 
   /// Errors name the step and the field: what was wanted and what was found.
   static llvm::Expected<FactorizationRecipe> parse(llvm::StringRef json);
+  /// The same of a file; paths in it are relative to its folder.
   static llvm::Expected<FactorizationRecipe> read(const std::string &path);
 };
 

@@ -1,5 +1,6 @@
 //===- Factorize.cpp - a recipe applied to a model ---------------------------------------===//
 #include "compiler/factorization/Factorize.h"
+#include "compiler/factorization/Calibration.h"
 #include "compiler/factorization/CentreStream.h"
 #include "compiler/factorization/FoldWeights.h"
 #include "compiler/factorization/LowRankProducts.h"
@@ -51,29 +52,64 @@ void reportExact(Location loc, StepKind step, FactorizedWeight report, std::vect
   remark::passed(loc, remark::RemarkOpts::name("factorize").category(nameOf(step)))
       << remark::add("{0}, {1} x {2}, {3}: {4:f1} % of the elements and multiply-adds before", report.weight, report.rows,
                      report.columns, report.change, 100.0 * double(report.elementsAfter()) / double(report.elementsBefore()));
+  if (step != StepKind::RmsNorms) // whose streams lose their means
+    report.place = LocationAttr(loc);
   reports.push_back(std::move(report));
 }
 
-llvm::Expected<std::vector<FactorizedWeight>> factorize(ModuleOp module, WeightStore &store, const FactorizationRecipe &recipe,
-                                                        unsigned threads) {
-  if (!llvm::all_of(recipe.steps, isLowRank))
-    if (llvm::Error error = prepare(module))
-      return std::move(error);
+static llvm::Error runSteps(ModuleOp module, WeightStore &store, ArrayRef<FactorizationStep> steps, const Calibration *calibration,
+                            unsigned threads, std::vector<FactorizedWeight> &reports) {
   ModelWeights weights(module, store);
-  std::vector<FactorizedWeight> reports;
-  ArrayRef<FactorizationStep> steps = recipe.steps;
   for (size_t begin = 0, end; begin < steps.size(); begin = end) {
     end = begin + 1;
     if (isLowRank(steps[begin]))
       while (end < steps.size() && isLowRank(steps[end]))
         ++end;
-    llvm::Error error = isLowRank(steps[begin])
-                            ? factorLowRank(module, weights, steps.slice(begin, end - begin), begin + 1, threads, reports)
-                            : runExact(module, weights, steps[begin], begin + 1, reports);
+    llvm::Error error = isLowRank(steps[begin]) ? factorLowRank(module, weights, calibration, steps.slice(begin, end - begin), begin + 1,
+                                                                threads, reports)
+                                                : runExact(module, weights, steps[begin], begin + 1, reports);
     if (error)
-      return std::move(error);
+      return error;
   }
-  return reports;
+  return llvm::Error::success();
+}
+
+static void remarkDistances(ModuleOp module, const FactorizationReport &report) {
+  auto options = remark::RemarkOpts::name("factorize").category("calibration");
+  for (const FactorizedWeight &weight : report.weights)
+    if (weight.distance)
+      remark::analysis(Location(weight.place), options)
+          << remark::add("{0}: its result is {1:e1} off the original's on the calibration inputs", weight.weight, *weight.distance);
+  for (const OutputDistance &output : report.outputs)
+    remark::analysis(module.getLoc(), options)
+        << remark::add("output {0} is {1:e1} off the original's on the calibration inputs", output.name, output.distance);
+}
+
+llvm::Expected<FactorizationReport> factorize(ModuleOp module, WeightStore &store, const FactorizationRecipe &recipe, unsigned threads) {
+  std::optional<Calibration> calibration;
+  OwningOpRef<ModuleOp> original;
+  if (!recipe.calibration.empty()) {
+    llvm::Expected<Calibration> read = Calibration::read(module, recipe);
+    if (!read)
+      return read.takeError();
+    calibration = std::move(*read);
+  }
+  if (!llvm::all_of(recipe.steps, isLowRank))
+    if (llvm::Error error = prepare(module))
+      return std::move(error);
+  if (calibration)
+    original = module.clone();
+  FactorizationReport report;
+  if (llvm::Error error = runSteps(module, store, recipe.steps, calibration ? &*calibration : nullptr, threads, report.weights))
+    return std::move(error);
+  if (!calibration)
+    return report;
+  auto outputs = calibration->compare(*original, module, store, report.weights);
+  if (!outputs)
+    return outputs.takeError();
+  report.outputs = std::move(*outputs);
+  remarkDistances(module, report);
+  return report;
 }
 
 } // namespace tenon

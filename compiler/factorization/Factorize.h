@@ -21,10 +21,24 @@ struct FactorizedWeight {
   std::string reason;
   std::string change;          ///< What an exact step did.
   int64_t before = 0;          ///< Elements of what it replaced.
+  bool isShared = false;       ///< The first factor is that of a weight reported before.
+  mlir::LocationAttr place;    ///< Where a result stands that should still be the original's; null where none should.
+  std::optional<double> distance; ///< Of that result from the original's, on the calibration inputs.
 
   bool isExact() const { return !change.empty(); }
   int64_t elementsBefore() const { return isExact() ? before : rows * columns; }
-  int64_t elementsAfter() const { return rank ? rank * (rows + columns) : rows * columns; }
+  int64_t elementsAfter() const { return rank ? rank * ((isShared ? 0 : rows) + columns) : rows * columns; }
+};
+
+/// How far an output is from the original's, on the calibration inputs.
+struct OutputDistance {
+  std::string name;
+  double distance;
+};
+
+struct FactorizationReport {
+  std::vector<FactorizedWeight> weights;
+  std::vector<OutputDistance> outputs; ///< None without calibration inputs.
 };
 
 /// Adds the report of an exact step on what stands at `loc`, as a remark too.
@@ -32,8 +46,8 @@ void reportExact(mlir::Location loc, StepKind step, FactorizedWeight report, std
 
 /// Changes `module`, whose weights are in `store`; factors are added to it. Each decision is a remark as well. An error
 /// (nothing has the name, an impossible rank, a weight that is not finite) leaves a module nobody should use.
-llvm::Expected<std::vector<FactorizedWeight>> factorize(mlir::ModuleOp module, WeightStore &store,
-                                                        const FactorizationRecipe &recipe, unsigned threads);
+llvm::Expected<FactorizationReport> factorize(mlir::ModuleOp module, WeightStore &store, const FactorizationRecipe &recipe,
+                                              unsigned threads);
 
 } // namespace tenon
 #endif

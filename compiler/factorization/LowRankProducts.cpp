@@ -1,65 +1,75 @@
 //===- LowRankProducts.cpp - products with weights as two with their factors -------------===//
 #include "compiler/factorization/LowRankProducts.h"
 #include "compiler/factorization/LowRank.h"
-#include "compiler/factorization/ProductNames.h"
-#include "dialects/tenon/ContractSpec.h"
-#include "dialects/tenon/Tenon.h"
-#include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/SetVector.h"
+#include "compiler/factorization/WeightMatrices.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/ThreadPool.h"
-#include "mlir/IR/Remarks.h"
+#include <map>
+#include <numeric>
 
 using namespace mlir;
 
 namespace tenon {
 namespace {
 
-/// A weight [rows x columns] and the products `… k …, k n -> … n …` that multiply with it.
-struct Candidate {
-  WeightOp weight;
-  SmallVector<ContractOp> products;
-  bool isTransposed = false; ///< The weight stands as [columns x rows].
-  FactorizedWeight report;
+/// Matrices with a first factor in common: one, but in joint steps.
+struct Group {
+  SmallVector<WeightMatrix *> matrices;
+  std::vector<double> gram; ///< Of what they multiply; empty unless the step whitens.
+  std::vector<float> left;
+  SmallVector<std::vector<float>> rights;
+  std::string error;
 
-  const FactorizationStep *step = nullptr;
-  LowRank::Factors factors;
+  const FactorizationStep &step() const { return *matrices.front()->step; }
+  const FactorizedWeight &first() const { return matrices.front()->report; }
+  int64_t columns() const {
+    return std::accumulate(matrices.begin(), matrices.end(), int64_t(0),
+                           [](int64_t sum, const WeightMatrix *matrix) { return sum + matrix->report.columns; });
+  }
+  std::string names() const {
+    return llvm::join(llvm::map_range(matrices, [](const WeightMatrix *matrix) { return matrix->report.weight; }), "', '");
+  }
 };
 
-/// k and n of the second operand, if the op is a product with a matrix.
-std::optional<ContractSpec> specOfProduct(ContractOp op) {
-  std::string error;
-  std::optional<ContractSpec> spec = ContractSpec::parse(op.getSpec(), error);
-  bool isProduct = spec && !op.getPanels() && spec->rhs.size() == 2 && spec->batch().empty() && spec->lone().empty() &&
-                   spec->summed().size() == 1 && spec->columns().size() == 1;
-  return isProduct ? spec : std::nullopt;
+/// What a product's left operand is, and which of its dims are summed.
+bool multiplySame(ContractOp a, ContractOp b) {
+  auto summedDims = [](ContractOp op) {
+    ContractSpec spec = *specOfProduct(op);
+    return llvm::map_to_vector(spec.summed(), [&](StringRef index) { return positionOf(index, spec.lhs); });
+  };
+  return a.getLhs() == b.getLhs() && summedDims(a) == summedDims(b);
 }
 
 class LowRankProducts {
 public:
   LowRankProducts(ModuleOp module, ModelWeights &weights, unsigned threads)
-      : module(module), symbols(module), weights(weights), pool(llvm::hardware_concurrency(threads)) {}
+      : module(module), weights(weights), matrices(module, weights), pool(llvm::hardware_concurrency(threads)) {}
 
-  llvm::Error run(llvm::ArrayRef<FactorizationStep> steps, size_t firstNumber, std::vector<FactorizedWeight> &reports) {
-    findCandidates();
-    for (const auto &[number, step] : llvm::enumerate(steps))
-      if (llvm::Error error = select(step, firstNumber + number))
+  llvm::Error run(const Calibration *calibration, llvm::ArrayRef<FactorizationStep> steps, size_t firstNumber,
+                  std::vector<FactorizedWeight> &reports) {
+    for (const auto &[number, step] : llvm::enumerate(steps)) {
+      if (llvm::Error error = matrices.select(step, firstNumber + number))
         return error;
-    std::vector<std::string> errors(candidates.size());
-    for (auto [index, entry] : llvm::enumerate(candidates))
-      if (entry.second.step && entry.second.report.reason.empty())
-        pool.async([this, &entry = entry.second, &error = errors[index]] { error = factor(entry); });
+      if (llvm::Error error = formGroups(step, firstNumber + number))
+        return error;
+    }
+    if (llvm::Error error = addGrams(calibration))
+      return error;
+    for (Group &group : groups)
+      pool.async([this, &group] { group.error = factor(group); });
     pool.wait();
-    for (const std::string &error : errors)
-      if (!error.empty())
-        return llvm::createStringError(error);
-    for (auto &[op, candidate] : candidates)
-      if (candidate.step) {
-        remark(candidate);
-        if (candidate.report.rank)
-          rewrite(candidate);
-        reports.push_back(candidate.report);
-      }
+    for (Group &group : groups) {
+      if (!group.error.empty())
+        return llvm::createStringError(group.error);
+      if (group.first().rank)
+        rewrite(group);
+    }
+    for (WeightMatrix *matrix : matrices.selected()) {
+      remarkOn(*matrix, nameOf(StepKind::LowRank), describe(*matrix));
+      reports.push_back(matrix->report);
+    }
     return llvm::Error::success();
   }
 
@@ -68,200 +78,167 @@ private:
   // Which
   //===--------------------------------------------------------------------------===//
 
-  void findCandidates() {
-    module.walk([&](ContractOp op) {
-      auto get = op.getRhs().getDefiningOp<GetOp>();
-      std::optional<ContractSpec> spec = specOfProduct(op);
-      if (!get || !spec)
-        return;
-      auto weight = symbols.lookup<WeightOp>(get.getWeight());
-      bool isTransposed = spec->rhs[0] != spec->summed()[0];
-      Candidate &candidate = candidates[weight];
-      if (candidate.products.empty()) {
-        auto type = cast<RankedTensorType>(weight.getType());
-        candidate.weight = weight;
-        candidate.isTransposed = isTransposed;
-        candidate.report.weight = weight.getSymName().str();
-        candidate.report.rows = type.getDimSize(isTransposed);
-        candidate.report.columns = type.getDimSize(!isTransposed);
-        if (!type.getElementType().isF32())
-          candidate.report.reason = "it is not float32";
-      } else if (candidate.isTransposed != isTransposed) {
-        candidate.report.reason = "it is read along rows and along columns";
-      }
-      candidate.products.push_back(op);
-    });
-    noteOtherReaders();
-  }
-
-  /// The weights that recipes lead to.
-  void addRoots(WeightOp weight, llvm::SmallSetVector<Operation *, 4> &roots) {
-    auto recipe = dyn_cast<RecipeAttr>(weight.getValue());
-    if (!recipe) {
-      roots.insert(weight);
-      return;
-    }
-    for (FlatSymbolRefAttr input : recipe.getInputs())
-      addRoots(symbols.lookup<WeightOp>(input.getValue()), roots);
-  }
-
-  /// A weight something else reads (a tied embedding) would have to stay beside its factors.
-  void noteOtherReaders() {
-    DenseMap<Operation *, llvm::SmallSetVector<Operation *, 2>> readers; // root: weights that are read
-    DenseSet<Operation *> readOtherwise;
-    module.walk([&](GetOp get) {
-      auto weight = symbols.lookup<WeightOp>(get.getWeight());
-      llvm::SmallSetVector<Operation *, 4> roots;
-      addRoots(weight, roots);
-      for (Operation *root : roots)
-        readers[root].insert(weight);
-      auto found = candidates.find(weight);
-      bool onlyMultiplies = found != candidates.end() && llvm::all_of(get->getUsers(), [&](Operation *user) {
-        return llvm::is_contained(found->second.products, user);
-      });
-      if (!onlyMultiplies)
-        readOtherwise.insert(weight);
-    });
-    for (auto &[op, candidate] : candidates) {
-      llvm::SmallSetVector<Operation *, 4> roots;
-      addRoots(candidate.weight, roots);
-      bool isShared = readOtherwise.contains(op) || llvm::any_of(roots, [&](Operation *root) { return readers[root].size() > 1; });
-      if (isShared && candidate.report.reason.empty())
-        candidate.report.reason = "something else reads it too";
-    }
-  }
-
-  /// Names the patterns of a step may mean.
-  static ProductNames namesOfCandidate(const Candidate &candidate) {
-    ProductNames names{candidate.report.weight};
-    for (ContractOp product : candidate.products)
-      names.append(namesOf(product.getLoc()));
-    return names;
-  }
-
-  llvm::Error select(const FactorizationStep &step, size_t number) {
-    ProductPatterns patterns(step);
-    auto names = llvm::map_to_vector(candidates, [](const auto &entry) { return namesOfCandidate(entry.second); });
-    if (llvm::Error error = patterns.checkAll(names, number))
-      return error;
-    for (auto [entry, names] : llvm::zip(candidates, names)) {
-      Candidate &candidate = entry.second;
-      if (candidate.step || !patterns.match(names))
+  llvm::Error formGroups(const FactorizationStep &step, size_t number) {
+    size_t begin = groups.size();
+    for (WeightMatrix *matrix : matrices.selected()) {
+      if (matrix->step != &step || !matrix->report.reason.empty())
         continue;
-      candidate.step = &step;
-      candidate.report.sources = llvm::join(llvm::drop_begin(names), ", ");
-      if (llvm::Error error = checkRank(candidate, number))
-        return error;
+      auto isJoint = [&](const Group &group) {
+        ArrayRef<ContractOp> products = group.matrices.front()->products;
+        return step.joint && llvm::equal(products, matrix->products, multiplySame);
+      };
+      auto found = std::find_if(groups.begin() + ptrdiff_t(begin), groups.end(), isJoint);
+      if (found == groups.end())
+        found = groups.emplace(groups.end());
+      found->matrices.push_back(matrix);
+    }
+    for (const Group &group : llvm::drop_begin(groups, begin)) {
+      int64_t rows = group.first().rows, most = std::min(rows, group.columns());
+      if (step.rank && *step.rank > most)
+        return llvm::createStringError("step %zu: weight '%s' (%lld x %lld): wanted a rank of at most %lld, found %lld", number,
+                                       group.names().c_str(), (long long)rows, (long long)group.columns(), (long long)most,
+                                       (long long)*step.rank);
     }
     return llvm::Error::success();
   }
 
-  static llvm::Error checkRank(const Candidate &candidate, size_t number) {
-    const FactorizedWeight &of = candidate.report;
-    int64_t most = std::min(of.rows, of.columns);
-    if (!candidate.step->rank || *candidate.step->rank <= most || !of.reason.empty())
-      return llvm::Error::success();
-    return llvm::createStringError("step %zu: weight '%s' (%lld x %lld): wanted a rank of at most %lld, found %lld", number,
-                                   of.weight.c_str(), (long long)of.rows, (long long)of.columns, (long long)most,
-                                   (long long)*candidate.step->rank);
+  llvm::Error addGrams(const Calibration *calibration) {
+    SmallVector<Calibration::Request> requests;
+    for (Group &group : groups) {
+      if (!group.step().whiten)
+        continue;
+      for (ContractOp product : group.matrices.front()->products) {
+        ContractSpec spec = *specOfProduct(product);
+        SmallVector<unsigned> dims;
+        for (StringRef index : spec.summed())
+          dims.push_back(unsigned(positionOf(index, spec.lhs)));
+        requests.push_back({product.getLhs(), dims, &group.gram});
+      }
+    }
+    return requests.empty() ? llvm::Error::success() : calibration->addGrams(module, weights.store, requests);
   }
 
   //===--------------------------------------------------------------------------===//
   // Factors
   //===--------------------------------------------------------------------------===//
 
-  /// The matrix as [rows x columns].
-  std::string readMatrix(Candidate &candidate, std::vector<float> &matrix) const {
-    int64_t rows = candidate.report.rows, columns = candidate.report.columns;
-    if (std::string error = weights.read(candidate.weight, matrix); !error.empty())
-      return error;
-    if (!candidate.isTransposed)
-      return "";
-    std::vector<float> turned(matrix.size());
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t column = 0; column < columns; ++column)
-        turned[size_t(row * columns + column)] = matrix[size_t(column * rows + row)];
-    matrix = std::move(turned);
+  /// The group's matrices side by side.
+  std::string readMatrix(const Group &group, std::vector<float> &whole) const {
+    int64_t rows = group.first().rows, columns = group.columns(), at = 0;
+    whole.resize(size_t(rows * columns));
+    for (const WeightMatrix *matrix : group.matrices) {
+      std::vector<float> part;
+      if (std::string error = matrix->read(weights, part); !error.empty())
+        return error;
+      int64_t width = matrix->report.columns;
+      for (int64_t row = 0; row < rows; ++row)
+        std::copy_n(part.begin() + row * width, width, whole.begin() + row * columns + at);
+      at += width;
+    }
     return "";
   }
 
   /// Whole panels: columns that would be padding carry numbers.
-  static int64_t paddedRank(int64_t rank, const FactorizedWeight &of) {
+  static int64_t paddedRank(int64_t rank, int64_t most) {
     constexpr int64_t panelWidth = 16;
-    return std::min((rank + panelWidth - 1) / panelWidth * panelWidth, std::min(of.rows, of.columns));
+    return std::min((rank + panelWidth - 1) / panelWidth * panelWidth, most);
   }
 
-  std::string factor(Candidate &candidate) const {
+  std::string factor(Group &group) const {
     std::vector<float> matrix;
-    if (std::string error = readMatrix(candidate, matrix); !error.empty())
+    if (std::string error = readMatrix(group, matrix); !error.empty())
       return error;
-    FactorizedWeight &report = candidate.report;
-    LowRank lowRank(matrix, report.rows, report.columns);
-    int64_t rank = candidate.step->rank ? *candidate.step->rank : paddedRank(lowRank.rankFor(*candidate.step->error), report);
-    if (rank * (report.rows + report.columns) >= report.rows * report.columns) {
-      report.reason = "rank " + std::to_string(rank) + " would take no fewer elements";
-      return "";
+    int64_t rows = group.first().rows, columns = group.columns();
+    LowRank lowRank(matrix, rows, columns, group.gram);
+    const FactorizationStep &step = group.step();
+    int64_t rank = step.rank ? *step.rank : paddedRank(lowRank.rankFor(*step.error), std::min(rows, columns));
+    bool isSmaller = rank * (rows + columns) < rows * columns;
+    for (WeightMatrix *member : group.matrices) {
+      FactorizedWeight &report = member->report;
+      report.rank = isSmaller ? rank : 0;
+      report.error = lowRank.errorAt(rank);
+      report.isShared = member != group.matrices.front();
+      if (!isSmaller)
+        report.reason = "rank " + std::to_string(rank) + " would take no fewer elements";
     }
-    report.rank = rank;
-    report.error = lowRank.errorAt(rank);
-    candidate.factors = lowRank.factors(rank);
+    if (isSmaller)
+      setFactors(group, lowRank.factors(rank), rank);
     return "";
+  }
+
+  /// Each matrix has the columns of the second factor that make its own.
+  static void setFactors(Group &group, LowRank::Factors factors, int64_t rank) {
+    group.left = std::move(factors.left);
+    int64_t columns = group.columns(), at = 0;
+    for (const WeightMatrix *matrix : group.matrices) {
+      int64_t width = matrix->report.columns;
+      std::vector<float> &right = group.rights.emplace_back();
+      for (int64_t row = 0; row < rank; ++row)
+        right.insert(right.end(), factors.right.begin() + row * columns + at, factors.right.begin() + row * columns + at + width);
+      at += width;
+    }
   }
 
   //===--------------------------------------------------------------------------===//
   // The module
   //===--------------------------------------------------------------------------===//
 
-  void rewrite(Candidate &candidate) {
-    const FactorizedWeight &report = candidate.report;
-    WeightOp right = weights.add(candidate.weight, ".right", {report.rank, report.columns}, std::move(candidate.factors.right));
-    WeightOp left = weights.add(candidate.weight, ".left", {report.rows, report.rank}, std::move(candidate.factors.left));
-    for (ContractOp product : candidate.products) {
-      constexpr StringRef rankIndex = "rank_"; // an index no front end writes
-      ContractSpec spec = *specOfProduct(product);
-      StringRef column = spec.columns()[0];
-      ContractSpec first = spec, second = spec;
-      first.rhs = {spec.summed()[0], rankIndex};
-      llvm::replace(first.result, column, rankIndex);
-      second.lhs = first.result;
-      second.rhs = {rankIndex, column};
-      OpBuilder builder(product);
-      Location loc = product.getLoc();
-      auto narrow = ContractOp::create(builder, loc, first.str(), product.getLhs(), WeightRecipes::get(builder, loc, left));
-      auto whole = ContractOp::create(builder, loc, second.str(), narrow.getResult(), WeightRecipes::get(builder, loc, right));
-      for (ContractOp op : {narrow, whole})
-        op.setAccumulateAttr(product.getAccumulateAttr());
-      product.replaceAllUsesWith(whole.getResult());
-      product.erase();
+  void rewrite(Group &group) {
+    int64_t rank = group.first().rank;
+    SmallVector<int64_t> leftSizes = group.matrices.front()->rowSizes();
+    leftSizes.push_back(rank);
+    WeightOp left = weights.add(group.matrices.front()->weight, ".left", leftSizes, std::move(group.left));
+    std::map<std::pair<void *, std::string>, Value> narrowed; // by what is multiplied, and how
+    for (auto [matrix, elements] : llvm::zip(group.matrices, group.rights)) {
+      SmallVector<int64_t> rightSizes{rank};
+      rightSizes.append(matrix->columnSizes());
+      WeightOp right = weights.add(matrix->weight, ".right", rightSizes, std::move(elements));
+      matrix->report.place = LocationAttr(matrix->products.front().getLoc());
+      for (ContractOp product : matrix->products) {
+        ProductInTwo two(*specOfProduct(product));
+        Value &narrow = narrowed[{product.getLhs().getAsOpaquePointer(), two.first.str()}];
+        if (!narrow)
+          narrow = multiply(product, two.first, product.getLhs(), left);
+        replace(product, multiply(product, two.second, narrow, right));
+      }
     }
   }
 
-  static void remark(Candidate &candidate) {
-    const FactorizedWeight &report = candidate.report;
-    Location loc = candidate.products.front().getLoc();
-    auto options = remark::RemarkOpts::name("factorize").category("low-rank");
-    if (!report.rank)
-      remark::missed(loc, options)
-          << remark::reason("{0}, {1} x {2}, left as it is: {3}", report.weight, report.rows, report.columns, report.reason);
-    else
-      remark::passed(loc, options)
-          << remark::add("{0}, {1} x {2}, is two factors of rank {3}: {4:f1} % of its elements and multiply-adds, relative error {5:e1}",
-                         report.weight, report.rows, report.columns, report.rank,
-                         100.0 * double(report.elementsAfter()) / double(report.elementsBefore()), report.error);
+  /// Where the left operand is known, or at the product, whichever is first.
+  static Value multiply(ContractOp product, const ContractSpec &spec, Value tensor, WeightOp weight) {
+    OpBuilder builder(product);
+    if (tensor == product.getLhs())
+      builder.setInsertionPointAfterValue(tensor);
+    auto op = ContractOp::create(builder, product.getLoc(), spec.str(), tensor, WeightRecipes::get(builder, product.getLoc(), weight));
+    op.setAccumulateAttr(product.getAccumulateAttr());
+    return op.getResult();
+  }
+
+  static void replace(ContractOp product, Value result) {
+    product.replaceAllUsesWith(result);
+    product.erase();
+  }
+
+  static std::string describe(const WeightMatrix &matrix) {
+    const FactorizedWeight &report = matrix.report;
+    return llvm::formatv("is two factors of rank {0}{1}: {2:f1} % of its elements and multiply-adds, relative error {3:e1}{4}", report.rank,
+                         report.isShared ? ", the first shared" : "", 100.0 * double(report.elementsAfter()) / double(report.elementsBefore()),
+                         report.error, matrix.step->whiten ? " of its results" : "");
   }
 
   ModuleOp module;
-  SymbolTable symbols;
   ModelWeights &weights;
+  WeightMatrices matrices;
   llvm::DefaultThreadPool pool;
-  llvm::MapVector<Operation *, Candidate> candidates; // by weight, in the order of use
+  std::vector<Group> groups;
 };
 
 } // namespace
 
-llvm::Error factorLowRank(ModuleOp module, ModelWeights &weights, llvm::ArrayRef<FactorizationStep> steps, size_t firstNumber,
-                          unsigned threads, std::vector<FactorizedWeight> &reports) {
-  return LowRankProducts(module, weights, threads).run(steps, firstNumber, reports);
+llvm::Error factorLowRank(ModuleOp module, ModelWeights &weights, const Calibration *calibration,
+                          llvm::ArrayRef<FactorizationStep> steps, size_t firstNumber, unsigned threads,
+                          std::vector<FactorizedWeight> &reports) {
+  return LowRankProducts(module, weights, threads).run(calibration, steps, firstNumber, reports);
 }
 
 } // namespace tenon

@@ -17,7 +17,7 @@ using Channels = std::vector<double>;
 
 class ModelWeights {
 public:
-  ModelWeights(mlir::ModuleOp module, WeightStore &store) : recipes(module), module(module), store(store) {}
+  ModelWeights(mlir::ModuleOp module, WeightStore &store) : recipes(module), store(store), module(module) {}
 
   /// The weight a value is, null if it is none.
   WeightOp of(mlir::Value value) const;
@@ -31,10 +31,10 @@ public:
   WeightOp add(WeightOp near, llvm::StringRef suffix, llvm::ArrayRef<int64_t> sizes, std::vector<float> elements);
 
   WeightRecipes recipes;
+  WeightStore &store;
 
 private:
   mlir::ModuleOp module;
-  WeightStore &store;
 };
 
 inline llvm::ArrayRef<int64_t> sizesOf(WeightOp weight) { return llvm::cast<mlir::RankedTensorType>(weight.getType()).getShape(); }

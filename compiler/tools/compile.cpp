@@ -71,7 +71,8 @@ int CompileCommand::emitText(Compiler &compiler, Model loaded) {
 }
 
 /// One line for all that changed, then the weights, with their errors.
-void printFactorized(const std::vector<FactorizedWeight> &weights) {
+void printFactorized(const FactorizationReport &report) {
+  const std::vector<FactorizedWeight> &weights = report.weights;
   if (weights.empty())
     return;
   size_t changed = 0;
@@ -83,15 +84,16 @@ void printFactorized(const std::vector<FactorizedWeight> &weights) {
   }
   std::printf("  factorized %zu of %zu weights: %.2f to %.2f million elements\n", changed, weights.size(), before / 1e6, after / 1e6);
   for (const FactorizedWeight &weight : weights) {
-    std::string size = std::to_string(weight.rows) + " x " + std::to_string(weight.columns);
-    if (weight.isExact())
-      std::printf("    %s, %s: %s\n", weight.weight.c_str(), size.c_str(), weight.change.c_str());
-    else if (weight.rank)
-      std::printf("    %s, %s: rank %lld, relative error %.3g\n", weight.weight.c_str(), size.c_str(), (long long)weight.rank,
-                  weight.error);
-    else
-      std::printf("    %s, %s: left as it is, %s\n", weight.weight.c_str(), size.c_str(), weight.reason.c_str());
+    std::string what = weight.isExact() ? weight.change : weight.rank ? "rank " + std::to_string(weight.rank) : "left as it is, " + weight.reason;
+    std::printf("    %s, %lld x %lld: %s", weight.weight.c_str(), (long long)weight.rows, (long long)weight.columns, what.c_str());
+    if (weight.rank)
+      std::printf(", relative error %.3g", weight.error);
+    if (weight.distance)
+      std::printf("; result %.3g off", *weight.distance);
+    std::printf("\n");
   }
+  for (const OutputDistance &output : report.outputs)
+    std::printf("    output %s: %.3g off the original's on the calibration inputs\n", output.name.c_str(), output.distance);
 }
 
 int CompileCommand::writeArtifact(Compiler &compiler, Model loaded) {

@@ -19,7 +19,7 @@
 // Exits with 1 on a failure, with 2 on wrong usage.
 //
 //===-----------------------------------------------------------------------------===//
-#include "compiler/tools/Npy.h"
+#include "interpreter/Npy.h"
 #include "dialects/tenon/Tenon.h"
 #include "interpreter/Interpreter.h"
 #include "mlir/Parser/Parser.h"

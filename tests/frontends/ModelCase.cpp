@@ -1,6 +1,6 @@
 //===- ModelCase.cpp - imported models against PyTorch's outputs ---------------------===//
 #include "tests/frontends/ModelCase.h"
-#include "compiler/tools/Npy.h"
+#include "interpreter/Npy.h"
 #include "dialects/tenon/Tenon.h"
 #include "interpreter/Interpreter.h"
 

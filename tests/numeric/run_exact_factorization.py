@@ -8,7 +8,6 @@ TENON_BUILD names the build folder.
 """
 
 import math
-import subprocess
 import sys
 import pathlib
 import unittest
@@ -45,14 +44,6 @@ class ExactCase(FactorizeCase):
     def batch_norm_weights(self, channels):
         return {"scale": self.weight(channels) + 1, "shift": self.weight(channels), "mean": self.weight(channels),
                 "variance": (self.random.random(channels) + 0.5).astype(np.float32)}
-
-    def program(self, model, steps):
-        """The program after the phase `fuse`, with the recipe."""
-        recipe = self.recipe(steps)
-        done = subprocess.run([native.BUILD / "bin" / "tenon", "compile", model, "--emit=mlir@fuse", "--factorize", recipe],
-                              capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
 
     def check(self, model, steps, inputs, formula, weights, counts=None):
         """`formula(inputs, weights)`, both in float64, is what the model means. `counts` are how often words stand in the program."""

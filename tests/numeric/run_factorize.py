@@ -20,7 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 import native  # noqa: E402
 
-REPORT = re.compile(r"^    (\S+), (\d+) x (\d+): (?:rank (\d+), relative error (\S+)|left as it is, (.*))$", re.MULTILINE)
+REPORT = re.compile(r"^    (\S+), (\d+) x (\d+): (?:rank (\d+), relative error ([^;\s]+)(?:; result (\S+) off)?|left as it is, (.*))$", re.MULTILINE)
 
 
 def truncated(matrix, rank):
@@ -55,21 +55,29 @@ class FactorizeCase(unittest.TestCase):
         onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
         return path
 
-    def recipe(self, steps):
+    def recipe(self, steps, calibration=None):
         path = self.folder / "recipe.json"
-        path.write_text(steps if isinstance(steps, str) else json.dumps({"steps": steps}))
+        whole = {"steps": steps} | ({} if calibration is None else {"calibration": calibration})
+        path.write_text(steps if isinstance(steps, str) else json.dumps(whole))
         return path
 
-    def compile(self, model, steps):
+    def program(self, model, steps):
+        """The program after the phase `fuse`, with the recipe."""
+        done = subprocess.run([native.BUILD / "bin" / "tenon", "compile", model, "--emit=mlir@fuse", "--factorize", self.recipe(steps)],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def compile(self, model, steps, calibration=None):
         """(exit status, what was printed, weights by name -> their line's fields); without steps, as it is."""
         self.artifact = self.folder / "model.tenon"
-        arguments = ["--factorize", self.recipe(steps)] if steps is not None else []
+        arguments = ["--factorize", self.recipe(steps, calibration)] if steps is not None else []
         done = subprocess.run([native.BUILD / "bin" / "tenon", "compile", model, "-o", self.artifact, "--target=host", *arguments],
                               capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr, {m[1]: m.groups()[1:] for m in REPORT.finditer(done.stdout)}
 
-    def refused(self, model, steps, *words):
-        status, text, _ = self.compile(model, steps)
+    def refused(self, model, steps, *words, calibration=None):
+        status, text, _ = self.compile(model, steps, calibration)
         self.assertEqual(status, 1, text)
         for word in words:
             self.assertIn(word, text)
@@ -155,7 +163,7 @@ class FactorizeTest(FactorizeCase):
         model = self.write(nodes, {"table": table, "which": np.array([3])}, 64)
         status, text, report = self.compile(model, [{"do": "low_rank", "weights": ["table"], "rank": 4}])
         self.assertEqual(status, 0, text)
-        self.assertEqual(report["table"][4], "something else reads it too")
+        self.assertEqual(report["table"][5], "something else reads it too")
 
     def test_shared_weight_is_factorized_once(self):
         weight = decaying(self.random, 64, 64)
@@ -195,6 +203,137 @@ class FactorizeTest(FactorizeCase):
             weight[3, 5] = bad
             model = self.write([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": weight}, 64)
             self.refused(model, [{"do": "low_rank", "weights": ["w"], "rank": 4}], "weight 'w': wanted finite elements")
+
+
+class WhitenTest(FactorizeCase):
+    """`whiten`: what is small is the error of the products' results on the calibration inputs."""
+
+    @staticmethod
+    def whitened(matrix, x, rank):
+        """The best of this rank for these inputs, by a Cholesky factor of their Gram matrix, and the result's relative error."""
+        w, gram = matrix.astype(np.float64), x.astype(np.float64).T @ x.astype(np.float64)
+        root = np.linalg.cholesky(gram + 1e-6 * np.trace(gram) / len(gram) * np.eye(len(gram))).T
+        u, s, v = np.linalg.svd(root @ w, full_matrices=False)
+        best = np.linalg.solve(root, (u[:, :rank] * s[:rank]) @ v[:rank])
+        return best, np.linalg.norm(x @ (w - best)) / np.linalg.norm(x @ w)
+
+    def correlated(self, rows, k):
+        """Inputs that have most of their length along few directions."""
+        turn = np.linalg.qr(self.random.standard_normal((k, k)))[0]
+        return (self.random.standard_normal((rows, k)) * 0.85 ** np.arange(k) @ turn).astype(np.float32)
+
+    def test_whitened(self):
+        """Tall and wide, more inputs than rows and fewer."""
+        for k, n, rank, rows in ((64, 48, 8, 300), (33, 65, 5, 200), (96, 64, 16, 40)):
+            with self.subTest(k=k, n=n):
+                weight, x = self.random.standard_normal((k, n)).astype(np.float32), self.correlated(rows, k)
+                model = self.write([helper.make_node("MatMul", ["x", "w"], ["y"], name="layer")], {"w": weight}, k)
+                np.save(self.folder / "x.npy", x)
+                step = {"do": "low_rank", "weights": ["w"], "rank": rank}
+                status, text, _ = self.compile(model, [step | {"whiten": True}], {"x": "x.npy"})
+                self.assertEqual(status, 0, text)
+                best, error = self.whitened(weight, x, rank)
+                found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
+                np.testing.assert_allclose(found, x @ best, atol=3e-6 * np.abs(x @ best).max())
+                (layer, off) = re.search(r"    w, .*relative error (\S+); result (\S+) off", text).groups()
+                self.assertAlmostEqual(float(layer), error, delta=0.02 * error)
+                self.assertAlmostEqual(float(off), error, delta=0.02 * error)
+                plain = np.linalg.norm(x @ (weight - truncated(weight, rank)[0])) / np.linalg.norm(x @ weight)
+                self.assertLess(error, 0.7 * plain)
+                status, text, _ = self.compile(model, [step], {"x": "x.npy"})
+                off = re.search(r"; result (\S+) off", text).group(1)
+                self.assertAlmostEqual(float(off), plain, delta=0.02 * plain)
+
+    def test_errors_add_up_along_the_layers(self):
+        """Each layer's distance is that of the model the recipe leaves, all layers before it included; then the output's."""
+        a, b = decaying(self.random, 64, 96), decaying(self.random, 96, 64)
+        nodes = [helper.make_node("MatMul", ["x", "a"], ["h"]), helper.make_node("Relu", ["h"], ["r"]),
+                 helper.make_node("MatMul", ["r", "b"], ["o"]), helper.make_node("Tanh", ["o"], ["y"])]
+        x = self.random.standard_normal((50, 64)).astype(np.float32)
+        np.save(self.folder / "x.npy", x)
+        status, text, _ = self.compile(self.write(nodes, {"a": a, "b": b}, 64), [{"do": "low_rank", "weights": ["*"], "rank": 8}], {"x": "x.npy"})
+        self.assertEqual(status, 0, text)
+        h, o = [x @ a.astype(np.float64), x @ truncated(a, 8)[0]], []
+        for each, matrix in zip(h, (b.astype(np.float64), truncated(b, 8)[0])):
+            o.append(np.maximum(each, 0) @ matrix)
+        distances = [np.linalg.norm(after - before) / np.linalg.norm(before) for before, after in (h, o, np.tanh(o))]
+        found = [float(f) for f in re.findall(r"(?:result|output y:) (\S+) off", text)]
+        np.testing.assert_allclose(found, distances, rtol=0.02)
+
+    def test_no_error_where_nothing_changes(self):
+        nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Mul", ["h", "s"], ["y"])]
+        np.save(self.folder / "x.npy", self.correlated(5, 24))
+        model = self.write(nodes, {"w": self.random.standard_normal((24, 24)).astype(np.float32), "s": np.float32(3)}, 24)
+        status, text, _ = self.compile(model, [{"do": "fold"}], {"x": "x.npy"})
+        self.assertEqual(status, 0, text)
+        found = [float(f) for f in re.findall(r"(?:result|output y:) (\S+) off", text)]
+        self.assertEqual(len(found), 2)
+        self.assertLess(max(found), 1e-7)
+
+    def test_refusals(self):
+        model = self.write([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": decaying(self.random, 64, 64)}, 64)
+        steps = [{"do": "low_rank", "weights": ["w"], "rank": 4, "whiten": True}]
+        self.refused(model, steps, "step 1, whiten: wanted \"calibration\" in the recipe, found none")
+        self.refused(model, [steps[0] | {"whiten": 1}], "step 1, whiten: wanted true or false, found 1", calibration={"x": "x.npy"})
+        self.refused(model, steps, "calibration: wanted an object with a path for each input", calibration={})
+        self.refused(model, steps, "calibration, 'x'", "x.npy: cannot be read", calibration={"x": "x.npy"})
+        self.refused(model, steps, "calibration: wanted a file for each of the inputs x, found z", calibration={"z": "x.npy"})
+        for array, wrong in ((np.zeros((3, 65), np.float32), "wanted f32 of [N, 64], found f32 of [3, 65]"),
+                             (np.zeros((3, 64)), "wanted f32 of [N, 64], found f64 of [3, 64]"),
+                             (np.zeros((0, 64), np.float32), "wanted at least one element"),
+                             (np.full((3, 64), np.nan, np.float32), "wanted finite elements")):
+            np.save(self.folder / "x.npy", array)
+            self.refused(model, steps, "calibration, 'x' (", wrong, calibration={"x": "x.npy"})
+
+
+class MatrixTest(FactorizeCase):
+    """Weights of more than two dims, and several of them as one."""
+
+    def test_composite_projection(self):
+        """Hiformer: all features' projections from all features, [q_1 .. q_T] = [x_1 .. x_T] A B."""
+        for order, indices in (((0, 1, 2, 3), "tdue"), ((2, 1, 3, 0), "udet")):
+            with self.subTest(indices=indices):
+                matrix, rank = decaying(self.random, 5 * 24, 5 * 9), 7
+                weight = np.ascontiguousarray(matrix.reshape(5, 24, 5, 9).transpose(order))
+                node = helper.make_node("Einsum", ["x", "w"], ["y"], equation=f"btd,{indices}->bue", name="composite")
+                status, text, report = self.compile(self.write([node], {"w": weight}, [5, 24]),
+                                                    [{"do": "low_rank", "weights": ["composite"], "rank": rank}])
+                self.assertEqual(status, 0, text)
+                best, error = truncated(matrix, rank)
+                self.assertEqual(report["w"][:3], ("120", "45", str(rank)))
+                self.assertAlmostEqual(float(report["w"][3]), error, delta=0.02 * error)
+                x = self.random.standard_normal((3, 5, 24)).astype(np.float32)
+                found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
+                np.testing.assert_allclose(found, (x.reshape(3, 120) @ best).reshape(3, 5, 9), atol=3e-6 * np.abs(found).max())
+
+    def joint_model(self):
+        weights = {"wk": decaying(self.random, 40, 32), "wv": decaying(self.random, 40, 48), "wq": decaying(self.random, 40, 32)}
+        nodes = [helper.make_node("MatMul", ["x", "wk"], ["k"]), helper.make_node("Tanh", ["k"], ["kt"]),
+                 helper.make_node("MatMul", ["x", "wv"], ["v"]), helper.make_node("Relu", ["v"], ["vr"]),
+                 helper.make_node("MatMul", ["x", "wq"], ["q"]), helper.make_node("Concat", ["kt", "vr", "q"], ["y"], axis=-1)]
+        return self.write(nodes, weights, 40), weights
+
+    def test_joint_factor(self):
+        """X-EcoMLA: keys and values from one latent, the truncated singular values of [Wk Wv]."""
+        model, weights = self.joint_model()
+        status, text, report = self.compile(model, [{"do": "low_rank", "weights": ["w[kv]"], "rank": 12, "joint": True}])
+        self.assertEqual(status, 0, text)
+        best, error = truncated(np.hstack([weights["wk"], weights["wv"]]), 12)
+        self.assertAlmostEqual(float(report["wk"][3]), error, delta=0.02 * error)
+        self.assertEqual(sorted(report), ["wk", "wv"])
+        self.assertIn(f"factorized 2 of 2 weights: {40 * 80 / 1e6:.2f} to {12 * (40 + 80) / 1e6:.2f} million", text)
+        x = self.random.standard_normal((7, 40)).astype(np.float32)
+        both = x @ best
+        wanted = np.hstack([np.tanh(both[:, :32]), np.maximum(both[:, 32:], 0), x @ weights["wq"].astype(np.float64)])
+        found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
+        np.testing.assert_allclose(found, wanted, atol=3e-6 * np.abs(wanted).max())
+        program = self.program(model, [{"do": "low_rank", "weights": ["w[kv]"], "rank": 12, "joint": True}])
+        self.assertEqual(len(re.findall(r"tensor<40x12xf32>\) ->", program)), 1, program)
+
+    def test_joint_refusals(self):
+        model, _ = self.joint_model()
+        self.refused(model, [{"do": "low_rank", "weights": ["w[kv]"], "rank": 41, "joint": True}],
+                     "step 1: weight 'wk', 'wv' (40 x 80): wanted a rank of at most 40, found 41")
 
 
 if __name__ == "__main__":

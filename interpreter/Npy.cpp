@@ -6,7 +6,7 @@
 //     {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }
 //
 //===-----------------------------------------------------------------------------===//
-#include "compiler/tools/Npy.h"
+#include "interpreter/Npy.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Endian.h"

@@ -1,6 +1,6 @@
 //===- Npy.h - NumPy's .npy files as arrays --------------------------------------------===//
-#ifndef TENON_COMPILER_TOOLS_NPY_H
-#define TENON_COMPILER_TOOLS_NPY_H
+#ifndef TENON_INTERPRETER_NPY_H
+#define TENON_INTERPRETER_NPY_H
 
 #include "interpreter/Array.h"
 #include "llvm/ADT/StringRef.h"
