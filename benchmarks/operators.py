@@ -1,6 +1,6 @@
 """Single operators: Tenon and its peers in one process, call by call in turns.
 
-What convolutions.py and products.py share. A case is an ONNX model and its inputs; each engine binds them once, and
+What convolutions.py, products.py and sorting.py share. A case is an ONNX model and its inputs; each engine binds them once, and
 a timed call is the engine's own. ONNX Runtime's threads do not spin, since they would do so while Tenon has its turn.
 """
 
@@ -36,13 +36,13 @@ def parser(description):
     return options
 
 
-def single(node, inputs, output, weights=()):
-    """A model of one node; `inputs` are arrays by name, `weights` initialisers."""
+def single(node, inputs, output, weights=(), shape=None):
+    """A model of one node; `inputs` are arrays by name, `weights` initialisers, `shape` that of the output if it is data."""
     kinds = {name: onnx.helper.np_dtype_to_tensor_dtype(array.dtype) for name, array in inputs.items()}
     graph = onnx.helper.make_graph(
         [node], "operator",
         [onnx.helper.make_tensor_value_info(n, kinds[n], a.shape) for n, a in inputs.items()],
-        [onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None)],
+        [onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, shape)],
         [onnx.numpy_helper.from_array(a, n) for n, a in weights])
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
 
@@ -69,9 +69,9 @@ def engines_of(model, inputs, threads, compiler, folder):
             "onnxruntime": worker.OnnxRuntime(str(file), inputs, threads, spins=False)}
 
 
-def compare(name, model, inputs, flops, options, others=lambda: {}):
-    """Measures one case with each number of threads, prints a line for each. `others` makes further engines, callables
-    by name, for one thread."""
+def compare(name, model, inputs, work, options, others=lambda: {}, unit="GFLOP/s"):
+    """Measures one case with each number of threads, prints a line for each. `work` is what is done, in 10^-9 of the unit;
+    `others` makes further engines, callables by name, for one thread."""
     found = []
     for threads in options.threads:
         with tempfile.TemporaryDirectory() as folder:
@@ -86,9 +86,9 @@ def compare(name, model, inputs, flops, options, others=lambda: {}):
             times = turns({**calls, **(others() if threads == 1 else {})})
         medians = {engine: statistics.median(each) for engine, each in times.items()}
         shown = ", ".join(f"{engine} {ms:.3f}" for engine, ms in medians.items())
-        print(f"{name}, {threads} thread{'s' * (threads > 1)}: {shown} ms; {flops / medians['tenon'] * 1e-6:.0f} GFLOP/s, "
+        print(f"{name}, {threads} thread{'s' * (threads > 1)}: {shown} ms; {work / medians['tenon'] * 1e-6:.3g} {unit}, "
               f"{medians['onnxruntime'] / medians['tenon']:.2f}x ONNX Runtime", flush=True)
-        found.append({"case": name, "threads": threads, "flops": flops, "milliseconds": times, "error": error})
+        found.append({"case": name, "threads": threads, "work": work, "milliseconds": times, "error": error})
     return found
 
 

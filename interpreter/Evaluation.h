@@ -37,6 +37,7 @@ llvm::Expected<Array> evaluateMap(MapOp op, Operands operands, const Evaluation 
 llvm::Expected<Array> evaluateContract(ContractOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateReduce(ReduceOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateScatter(ScatterOp op, Operands operands, const Evaluation &evaluation);
+llvm::Expected<Array> evaluateOrder(OrderOp op, const Array &input, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateSoftmax(SoftmaxOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateNorm(NormOp op, Operands operands, const Evaluation &evaluation);
 llvm::Expected<std::vector<Array>> evaluateAttention(AttentionOp op, Operands operands, const Evaluation &evaluation);

@@ -292,6 +292,7 @@ private:
             .Case<ContractOp>([&](auto op) { return evaluateContract(op, operands, evaluation); })
             .Case<ReduceOp>([&](auto op) { return evaluateReduce(op, operands, evaluation); })
             .Case<ScatterOp>([&](auto op) { return evaluateScatter(op, operands, evaluation); })
+            .Case<OrderOp>([&](auto op) { return evaluateOrder(op, *operands[0], evaluation); })
             .Case<SoftmaxOp>([&](auto op) { return evaluateSoftmax(op, operands, evaluation); })
             .Case<NormOp>([&](auto op) { return evaluateNorm(op, operands, evaluation); })
             .Case<AttentionUpdateOp>([&](auto op) { return evaluateAttentionUpdate(op, operands, evaluation); })

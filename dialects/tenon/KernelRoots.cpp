@@ -78,6 +78,16 @@ Reads ScatterOp::countReads() { return wholeTensors({getUpdates(), getInto(), ge
 std::string ScatterOp::describe() { return getBy() ? "scatter by " + stringifyReduceKind(*getBy()).str() : "scatter"; }
 
 //===----------------------------------------------------------------------------===//
+// tenon.order
+//===----------------------------------------------------------------------------===//
+
+Dim OrderOp::countOperations() { return countOf(shapeOf(getInput())); }
+Reads OrderOp::countReads() { return wholeTensors({getInput()}); }
+std::string OrderOp::describe() {
+  return std::string("order ") + (getRecords() ? "records" : "elements") + (getDescending() ? " descending" : "");
+}
+
+//===----------------------------------------------------------------------------===//
 // tenon.attention
 //===----------------------------------------------------------------------------===//
 

@@ -269,6 +269,37 @@ LogicalResult ScatterOp::verify() {
   return success();
 }
 
+/// What stands along `over`, dims of a record left out.
+static Shape shapeOfOrder(Value input, int64_t over, const Dim &count, bool records) {
+  Shape shape = shapeOf(input);
+  shape[over] = count;
+  if (records)
+    shape.truncate(over + 1);
+  return shape;
+}
+
+void OrderOp::build(OpBuilder &builder, OperationState &state, Value input, int64_t over, const Dim &count,
+                    bool descending, bool isUnsigned, bool records) {
+  Type type = tensorOf(builder.getI64Type(), shapeOfOrder(input, over, count, records));
+  build(builder, state, type, input, over, descending, isUnsigned, records);
+}
+
+LogicalResult OrderOp::verify() {
+  Shape input = shapeOf(getInput()), result = shapeOf(getResult());
+  int64_t over = getOver();
+  if (over < 0 || over >= int64_t(input.size()))
+    return emitOpError("orders along dimension ") << over << ", wanted one of " << toString(input);
+  if (getIsUnsigned() && !isa<IntegerType>(elementOf(getInput())))
+    return emitOpError("compares ") << elementOf(getInput()) << " as unsigned, wanted integers";
+  Dim count = over < int64_t(result.size()) ? result[over] : input[over];
+  Type wanted = tensorOf(IntegerType::get(getContext(), 64), shapeOfOrder(getInput(), over, count, getRecords()));
+  if (getType() != wanted)
+    return emitOpError("gives ") << wanted << ", its result is declared as " << getType();
+  if (count.isConstant() && input[over].isConstant() && *count.constant() > *input[over].constant())
+    return emitOpError("gives ") << *count.constant() << " places of " << *input[over].constant();
+  return success();
+}
+
 LogicalResult SoftmaxOp::verify() {
   int64_t rank = cast<RankedTensorType>(getInput().getType()).getRank();
   int64_t over = getOver();

@@ -183,6 +183,45 @@ def Tenon_ScatterOp : Tenon_Op<"scatter", [Pure, AllTypesMatch<["into", "result"
   }];
 }
 
+def Tenon_OrderOp : Tenon_Op<"order", [Pure, DeclareOpInterfaceMethods<Tenon_KernelRootOpInterface>]> {
+  let summary = "Where the elements of a row stand in sorted order: the first k of a stable argsort";
+  let description = [{
+    Worked example. The three greatest of each row, and the whole of it from the least on:
+
+    ```mlir
+    %t = tenon.order %x over 1 descending : tensor<4x8xf32> -> tensor<4x3xi64>
+    %a = tenon.order %x over 1 : tensor<4x8xf32> -> tensor<4x8xi64>   // [5, 2, 9, 2, …]: [1, 3, 0, 2, …]
+    ```
+
+    Rule: along dimension `over`, of N elements, the result holds their numbers 0 … N - 1 such that each stands
+    before the next: it is less (`descending`: greater), or equal and its number is less. The result has k <= N
+    of them. Zeros of both signs are equal; a NaN is greater than all numbers, and NaNs are equal. `unsigned` says how
+    integers compare.
+
+    With `records` the dimensions behind `over` are one item, compared from its first element on; the result has
+    none of them:
+
+    ```mlir
+    %r = tenon.order %x over 0 records : tensor<8x3xi32> -> tensor<8xi64>   // rows in lexicographic order
+    ```
+
+    Values in order are a map that loads at the result; the order of a whole order is its inverse.
+
+    Limits: N below 2^32; k greater than N is reported when it runs. Work grows as N, times the bytes in which the row's
+    elements differ where k is not small; rows are computed on their own, a single one by one thread.
+  }];
+  let arguments = (ins AnyRankedTensor:$input, I64Attr:$over, UnitAttr:$descending, UnitAttr:$is_unsigned,
+                       UnitAttr:$records);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $input `over` $over (`descending` $descending^)? (`unsigned` $is_unsigned^)? (`records` $records^)? attr-dict
+    `:` type($input) `->` type($result)
+  }];
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Value":$input, "int64_t":$over, "const Dim &":$count, "bool":$descending,
+                                 "bool":$isUnsigned, "bool":$records)>];
+}
+
 def Tenon_SoftmaxOp : Tenon_Op<"softmax", [Pure, SameOperandsAndResultType,
                                             DeclareOpInterfaceMethods<Tenon_KernelRootOpInterface>]> {
   let summary = "exp(x) / Σ exp(x) along one dimension";

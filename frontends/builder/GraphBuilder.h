@@ -163,6 +163,8 @@ public:
   Value mean(Value x, Axes axes, bool keepDims);
   /// `into` with updates[n] put (or combined, `by`) at places[n]: see ScatterOp. Places below zero count from the end.
   Value scatter(Value updates, Value into, Value places, std::optional<ReduceKind> by = std::nullopt);
+  /// Where the first `count` elements of sorted rows along `axis` stand, i64: see OrderOp.
+  Value order(Value x, int64_t axis, const Dim &count, bool descending, Sign sign = Sign::Signed, bool records = false);
   Value softmax(Value x, int64_t axis);
   /// The Fourier transform of length `length` along `axis`, of which `frequencies` are wanted; pairs are the last dim: see FFTOp.
   Value fft(Value x, int64_t axis, const Dim &length, const Dim &frequencies, bool inverse = false, int64_t parts = 2);

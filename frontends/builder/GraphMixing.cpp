@@ -178,6 +178,18 @@ Value GraphBuilder::scatter(Value updates, Value into, Value places, std::option
   return ScatterOp::create(builder, loc, updates, into, wrapped, by);
 }
 
+Value GraphBuilder::order(Value x, int64_t axisGiven, const Dim &count, bool descending, Sign sign, bool records) {
+  std::optional<int64_t> at = x ? axis(axisGiven, shapeOf(x).size()) : std::nullopt;
+  if (!at || hasFailed())
+    return {};
+  Dim length = shapeOf(x)[*at];
+  if (count.isConstant() && length.isConstant() && *count.constant() > *length.constant()) {
+    error() << "wants at most " << length.str() << " elements of a row of so many, found " << count.str();
+    return {};
+  }
+  return OrderOp::create(builder, loc, x, *at, count, descending, sign == Sign::Unsigned, records);
+}
+
 Value GraphBuilder::fft(Value x, int64_t axisGiven, const Dim &length, const Dim &frequencies, bool inverse, int64_t parts) {
   if (!x || hasFailed())
     return {};

@@ -1,7 +1,8 @@
 //===- MaterialiseAttention.cpp - attention as scores, weights and two products -------===//
 //
 // The reference: every normaliser, every rule for empty rows, any region, any number of sources. Costs O(N^2) memory:
-// two or three tensors of batch x heads x queries x keys; `topk_softmax` also M comparisons for each of them.
+// two or three tensors of batch x heads x queries x keys;
+// `topk_softmax` also sorts the greatest of each row.
 //
 #include "passes/Passes.h"
 #include "passes/attention/AttentionRewriter.h"
@@ -167,21 +168,17 @@ private:
     });
   }
 
-  /// Scores that k others or more exceed are dead.
+  /// Scores below the k-th greatest are dead; those equal to it stay.
   Value onlyGreatest(Value scores, int64_t k) {
-    Shape pairs(full);
-    pairs.push_back(full[3]);
-    Value exceeds = map(type, pairs, scores, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
-      Value y = LoadOp::create(b, loc, inputs[0], at.take_front(4));
-      Value other = LoadOp::create(b, loc, inputs[0], ValueRange{at[0], at[1], at[2], at[4]});
-      Value above = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, other, y);
-      return arith::SelectOp::create(b, loc, above, number(b, 1), number(b, 0));
-    });
-    Value counts = reduce(ReduceKind::Sum, exceeds, 4);
-    return map(type, full, {scores, counts}, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
-      Value count = LoadOp::create(b, loc, inputs[1], at);
-      Value stays = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, count, number(b, double(k)));
-      return arith::SelectOp::create(b, loc, stays, LoadOp::create(b, loc, inputs[0], at), number(b, minusInfinity));
+    Dim kept = Dim::min(Dim(k), full[3]);
+    Value order = OrderOp::create(builder, loc, scores, 3, kept, /*descending=*/true, /*isUnsigned=*/false, /*records=*/false);
+    return map(type, full, {scores, order}, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
+      SmallVector<Value> row(at.take_front(3));
+      Value place = LoadOp::create(b, loc, inputs[1], ValueRange{at[0], at[1], at[2], size(b, kept - Dim(1))});
+      row.push_back(arith::IndexCastOp::create(b, loc, b.getIndexType(), place));
+      Value least = LoadOp::create(b, loc, inputs[0], row), y = LoadOp::create(b, loc, inputs[0], at);
+      Value stays = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGE, y, least);
+      return arith::SelectOp::create(b, loc, stays, y, number(b, minusInfinity));
     });
   }
 

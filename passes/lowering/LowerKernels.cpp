@@ -6,6 +6,7 @@
 #include "passes/Passes.h"
 #include "passes/fft_rpe/LowerFourier.h"
 #include "passes/lowering/KernelLowering.h"
+#include "passes/lowering/LowerOrder.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -32,6 +33,7 @@ FailureOr<KernelGrid> lowerRoot(KernelLowering &lowering, Operation *root) {
   return llvm::TypeSwitch<Operation *, FailureOr<KernelGrid>>(root)
       .Case([&](MapOp op) { return lowerMap(lowering, op); })
       .Case([&](ReduceOp op) { return lowerReduce(lowering, op); })
+      .Case([&](OrderOp op) { return lowerOrder(lowering, op); })
       .Case([&](ScatterOp op) { return lowerScatter(lowering, op); })
       .Case([&](SoftmaxOp op) { return lowerSoftmax(lowering, op); })
       .Case([&](NormOp op) { return lowerNorm(lowering, op); })

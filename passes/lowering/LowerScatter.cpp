@@ -6,6 +6,7 @@
 // places: hence at most `mostTiles`.
 //
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/lowering/Faults.h"
 #include "passes/lowering/KernelLowering.h"
 
 using namespace mlir;
@@ -14,8 +15,6 @@ namespace tenon {
 namespace {
 
 constexpr int64_t mostTiles = 16;
-/// Bit of tenon_kernel_args::faults: an index was out of range.
-constexpr int64_t faultIndexOutOfRange = 1;
 
 struct ScatterLowering {
   KernelLowering &lowering;

@@ -4,13 +4,11 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
+#include "passes/lowering/Faults.h"
 
 using namespace mlir;
 
 namespace tenon {
-
-/// Bit of tenon_kernel_args::faults: an index was out of range.
-static constexpr int64_t faultIndexOutOfRange = 1;
 
 static std::optional<int64_t> constantOf(Value value) {
   APInt constant;

@@ -79,6 +79,9 @@ bool readsOnce(Operation *root, Value operand) {
     return contract.getPanels() && operand == contract.getLhs() && (onlyConverts(map) || rowMoveOf(map));
   if (isa<ReduceOp, SoftmaxOp>(root))
     return true;
+  // Keys of 64 bits and records are read once for each half or field.
+  if (auto order = dyn_cast<OrderOp>(root))
+    return !order.getRecords() && elementOf(operand).getIntOrFloatBitWidth() <= 32;
   if (auto scan = dyn_cast<ScanOp>(root))
     return readsOnce(scan, operand);
   if (auto scatter = dyn_cast<ScatterOp>(root))

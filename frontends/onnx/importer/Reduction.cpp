@@ -1,5 +1,5 @@
 //===- Reduction.cpp - ONNX's reductions and running sums ------------------------------===//
-#include "frontends/onnx/importer/NodeContext.h"
+#include "frontends/onnx/importer/Reduction.h"
 
 #include <limits>
 
@@ -209,7 +209,26 @@ LogicalResult onnx_importer::importReduceLogSumExp(NodeContext &n) {
 // Positions of extremes
 //===----------------------------------------------------------------------------===//
 
-/// The least (or greatest) index at which x equals its extreme.
+Value onnx_importer::placeOfExtreme(NodeContext &n, ReduceKind kind, Value x, int64_t axis, bool last, bool keepDims) {
+  Value best = n.graph.reduce(kind, x, axis, true);
+  if (!best)
+    return {};
+  Dim size = shapeOf(x)[axis];
+  Type i64 = n.graph.i64();
+  // Where nothing equals (a NaN is the extreme), index 0 or the last.
+  Value places = n.graph.map(i64, shapeOf(x), {x, best}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    SmallVector<Value> row(at);
+    row[axis] = s.index(0);
+    Value element = s.load(t[0], at), extreme = s.load(t[1], row);
+    Value hit = s.compare(Comparison::Equal, element, extreme);
+    if (isa<FloatType>(element.getType()))
+      hit = s.bitOr(hit, s.isNaN(element));
+    Value none = last ? s.index(-1) : s.size(size);
+    return s.cast(s.select(hit, at[axis], none), i64);
+  });
+  return n.graph.reduce(last ? ReduceKind::Max : ReduceKind::Min, places, axis, keepDims);
+}
+
 static LogicalResult position(NodeContext &n, ReduceKind kind) {
   int64_t along = n.integer("axis", 0);
   bool keepDims = n.integer("keepdims", 1) != 0, last = n.integer("select_last_index", 0) != 0;
@@ -219,24 +238,7 @@ static LogicalResult position(NodeContext &n, ReduceKind kind) {
     return failure();
   if (n.sign(0) == Sign::Unsigned)
     x = n.graph.cast(x, n.graph.i64(), Sign::Unsigned);
-  Value best = n.graph.reduce(kind, x, *axis, true);
-  if (!best)
-    return failure();
-  Dim size = shapeOf(x)[*axis];
-  Type i64 = n.graph.i64();
-  // Where nothing equals (a NaN is the extreme), index 0 or the last.
-  Value places = n.graph.map(i64, shapeOf(x), {x, best}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-    SmallVector<Value> row(at);
-    row[*axis] = s.index(0);
-    Value element = s.load(t[0], at), extreme = s.load(t[1], row);
-    Value hit = s.compare(Comparison::Equal, element, extreme);
-    if (isa<FloatType>(element.getType()))
-      hit = s.bitOr(hit, s.isNaN(element));
-    Value none = last ? s.index(-1) : s.size(size);
-    return s.cast(s.select(hit, at[*axis], none), i64);
-  });
-  Value found = n.graph.reduce(last ? ReduceKind::Max : ReduceKind::Min, places, *axis, keepDims);
-  return n.result(found, ElementType::Int64);
+  return n.result(placeOfExtreme(n, kind, x, *axis, last, keepDims), ElementType::Int64);
 }
 
 LogicalResult onnx_importer::importArgMax(NodeContext &n) { return position(n, ReduceKind::Max); }
@@ -246,7 +248,7 @@ LogicalResult onnx_importer::importArgMin(NodeContext &n) { return position(n, R
 // Running sums and products: sums over a triangle, which the reduction makes in one pass
 //===----------------------------------------------------------------------------===//
 
-static Value running(NodeContext &n, ReduceKind kind, Value x, int64_t axis, bool exclusive, bool reverse) {
+Value onnx_importer::running(NodeContext &n, ReduceKind kind, Value x, int64_t axis, bool exclusive, bool reverse) {
   Shape shape = shapeOf(x);
   Shape triangle = shape;
   triangle.push_back(shape[axis]);

@@ -1,45 +1,16 @@
 //===- Selection.cpp - ONNX operators that order, count or pick elements ---------------===//
 //
-// All by counting: the rank of an element is how many come before it, and result r is the
-// element whose rank is r. Sums over pairs, so quadratic in the length of the axis.
+// All by sorting (OrderOp) and running sums. What holds a condition comes first in the order of its negation; items that
+// are equal stand next to each other in their order.
 //
 // Where the number of results depends on data (Compress, NonZero, Unique), it is what the file
 // says of the result's dims; data that gives another number is reported when the program runs.
 //
-#include "frontends/onnx/importer/NodeContext.h"
+#include "frontends/onnx/importer/Reduction.h"
 
 using namespace mlir;
 using namespace tenon;
 using namespace tenon::onnx_importer;
-
-namespace {
-using PairBody = llvm::function_ref<Value(ScalarBuilder &, ValueRange tensors, ValueRange at, Value other)>;
-} // namespace
-
-/// Over `shape` and one more index `other` below `count`: how often the body is true.
-static Value countWhere(NodeContext &n, ArrayRef<Dim> shape, const Dim &count, ValueRange inputs, PairBody body) {
-  Shape pairs(shape);
-  pairs.push_back(count);
-  Value hits = n.graph.map(n.graph.i64(), pairs, inputs, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-    return s.cast(body(s, t, at.drop_back(), at.back()), n.graph.i64());
-  });
-  return n.graph.reduce(ReduceKind::Sum, hits, int64_t(shape.size()), false);
-}
-
-/// The least `other` for which the body is true, -1 where there is none.
-static Value firstWhere(NodeContext &n, ArrayRef<Dim> shape, const Dim &count, ValueRange inputs, PairBody body) {
-  Shape pairs(shape);
-  pairs.push_back(count);
-  Value found = n.graph.map(n.graph.i64(), pairs, inputs, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-    Value hit = body(s, t, at.drop_back(), at.back());
-    return s.cast(s.select(hit, at.back(), s.size(count)), n.graph.i64());
-  });
-  Value least = n.graph.reduce(ReduceKind::Min, found, int64_t(shape.size()), false);
-  return n.graph.map(n.graph.i64(), shape, least, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-    Value index = s.load(t[0], at), none = s.cast(s.size(count), n.graph.i64());
-    return s.select(s.compare(Comparison::Less, index, none), index, s.integer(n.graph.i64(), -1));
-  });
-}
 
 /// The indices with one replaced.
 static SmallVector<Value> withIndex(ValueRange at, int64_t axis, Value index) {
@@ -65,7 +36,6 @@ LogicalResult onnx_importer::importTopK(NodeContext &n) {
   if (!axis)
     return failure();
   Shape shape = shapeOf(x), kept = shape;
-  Dim count = shape[*axis];
   if (n.isComputed(1)) {
     std::optional<Shape> declared = n.wantDeclared(1, "k");
     if (!declared || declared->size() != shape.size())
@@ -77,25 +47,9 @@ LogicalResult onnx_importer::importTopK(NodeContext &n) {
       return failure();
     kept[*axis] = k->elements[0];
   }
-  Sign sign = n.sign(0);
-  // Before element i comes what is larger, and what is equal and further left; NaN is largest.
-  Value rank = countWhere(n, shape, count, x, [&](ScalarBuilder &s, ValueRange t, ValueRange at, Value j) {
-    Value mine = s.load(t[0], at), other = s.load(t[0], withIndex(at, *axis, j));
-    Value before = s.compare(largest ? Comparison::Greater : Comparison::Less, other, mine, sign);
-    Value same = s.compare(Comparison::Equal, other, mine);
-    if (isa<FloatType>(mine.getType())) {
-      Value mineIsNaN = s.isNaN(mine), otherIsNaN = s.isNaN(other);
-      Value isAhead = largest ? s.bitAnd(otherIsNaN, s.bitNot(mineIsNaN)) : s.bitAnd(mineIsNaN, s.bitNot(otherIsNaN));
-      before = s.bitOr(before, isAhead);
-      same = s.bitOr(same, s.bitAnd(mineIsNaN, otherIsNaN));
-    }
-    return s.bitOr(before, s.bitAnd(same, s.compare(Comparison::Less, j, at[*axis])));
-  });
-  if (!rank)
+  Value places = n.graph.order(x, *axis, kept[*axis], largest, n.sign(0));
+  if (!places)
     return failure();
-  Value places = firstWhere(n, kept, count, rank, [&](ScalarBuilder &s, ValueRange t, ValueRange at, Value i) {
-    return s.compare(Comparison::Equal, loadIndex(s, t[0], withIndex(at, *axis, i)), at[*axis]);
-  });
   Value values = n.graph.map(elementOf(x), kept, {x, places}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
     return s.load(t[0], withIndex(at, *axis, loadIndex(s, t[1], at)));
   });
@@ -111,14 +65,10 @@ LogicalResult onnx_importer::importHardmax(NodeContext &n) {
   Shape shape = shapeOf(x);
   if (n.version < 13 && *axis != int64_t(shape.size()) - 1)
     return n.error() << "wants the last axis before operator set 13, found axis " << *axis;
-  Value best = n.graph.reduce(ReduceKind::Max, x, *axis, true);
-  Value first = firstWhere(n, shape, shape[*axis], {x, best},
-                           [&](ScalarBuilder &s, ValueRange t, ValueRange at, Value j) {
-                             return s.compare(Comparison::Equal, s.load(t[0], withIndex(at, *axis, j)),
-                                              s.load(t[1], withIndex(at, *axis, s.index(0))));
-                           });
+  Value first = placeOfExtreme(n, ReduceKind::Max, x, *axis, /*last=*/false, /*keepDims=*/true);
   return n.result(n.graph.map(elementOf(x), shape, first, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-    Value isFirst = s.compare(Comparison::Equal, loadIndex(s, t[0], at), at[*axis]);
+    Value place = loadIndex(s, t[0], withIndex(at, *axis, s.index(0)));
+    Value isFirst = s.compare(Comparison::Equal, place, at[*axis]);
     return s.select(isFirst, s.number(elementOf(x), 1), s.number(elementOf(x), 0));
   }));
 }
@@ -132,21 +82,12 @@ LogicalResult onnx_importer::importHardmax(NodeContext &n) {
 static Value positionsOf(NodeContext &n, Value flags, const Dim &wanted) {
   if (!flags)
     return {};
-  Dim count = shapeOf(flags)[0];
-  // How many are true before each, and in all.
-  Value before = countWhere(n, count, count, flags, [](ScalarBuilder &s, ValueRange t, ValueRange at, Value j) {
-    return s.bitAnd(s.load(t[0], j), s.compare(Comparison::Less, j, at[0]));
-  });
-  Value total = countWhere(n, {}, count, flags,
-                           [](ScalarBuilder &s, ValueRange t, ValueRange, Value j) { return s.load(t[0], j); });
-  Value found = firstWhere(n, wanted, count, {flags, before},
-                           [](ScalarBuilder &s, ValueRange t, ValueRange at, Value i) {
-                             Value isHere = s.compare(Comparison::Equal, loadIndex(s, t[1], i), at[0]);
-                             return s.bitAnd(s.load(t[0], i), isHere);
-                           });
-  return n.graph.map(n.graph.i64(), wanted, {found, total}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+  Type i64 = n.graph.i64();
+  Value found = n.graph.order(flags, 0, wanted, /*descending=*/true);
+  Value total = n.graph.reduce(ReduceKind::Sum, n.graph.cast(flags, i64), 0, false);
+  return n.graph.map(i64, wanted, {found, total}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
     Value isRight = s.compare(Comparison::Equal, loadIndex(s, t[1], {}), s.size(wanted));
-    return s.select(isRight, s.load(t[0], at), s.integer(n.graph.i64(), -1));
+    return s.select(isRight, s.load(t[0], at), s.integer(i64, -1));
   });
 }
 
@@ -217,25 +158,67 @@ LogicalResult onnx_importer::importNonZero(NodeContext &n) {
 //===----------------------------------------------------------------------------===//
 
 namespace {
-/// Items (elements, or slices along an axis, each flattened) and how they compare.
-struct Items {
+/// Items (elements, or slices along an axis, each flattened) in their order: those that are equal stand together.
+struct Groups {
   NodeContext &n;
-  Value table; ///< [items, elements]
-  Sign sign;
-  Dim count = shapeOf(table)[0], length = shapeOf(table)[1];
+  Value items; ///< [items, elements]
+  Dim wanted;  ///< How many different ones there are.
+  Dim count = shapeOf(items)[0], length = shapeOf(items)[1];
+  Type i64 = n.graph.i64();
+  Value order = n.graph.order(items, 0, count, /*descending=*/false, n.sign(0), /*records=*/true);
 
-  /// [items, items]: the first element in which two differ, `length` if none.
-  Value differences() const {
-    Value found = n.graph.map(n.graph.i64(), {count, count, length}, table,
-                              [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-                                Value a = s.load(t[0], {at[0], at[2]}), b = s.load(t[0], {at[1], at[2]});
-                                Value differ = s.compare(Comparison::NotEqual, a, b);
-                                return s.cast(s.select(differ, at[2], s.size(length)), n.graph.i64());
-                              });
-    return n.graph.reduce(ReduceKind::Min, found, 2, false);
+  /// Whether the item at each place of the order is another than the one before it.
+  Value isStart() const {
+    Value differences = n.graph.map(i64, {count, length}, {items, order}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+      Value isFirst = s.compare(Comparison::Equal, at[0], s.index(0));
+      Value before = s.select(isFirst, at[0], s.sub(at[0], s.index(1)));
+      Value a = s.load(t[0], {loadIndex(s, t[1], at[0]), at[1]}), b = s.load(t[0], {loadIndex(s, t[1], before), at[1]});
+      Value differ = s.compare(Comparison::NotEqual, a, b);
+      if (isa<FloatType>(a.getType()))
+        differ = s.bitAnd(differ, s.bitNot(s.bitAnd(s.isNaN(a), s.isNaN(b))));
+      return s.cast(differ, i64);
+    });
+    Value some = n.graph.reduce(ReduceKind::Max, differences, 1, false);
+    return n.graph.map(n.graph.i1(), count, some, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+      Value isFirst = s.compare(Comparison::Equal, at[0], s.index(0));
+      return s.bitOr(isFirst, s.compare(Comparison::Greater, s.load(t[0], at), s.integer(i64, 0)));
+    });
   }
+
+  /// What a list of places (or of numbers) holds at those another list names.
+  Value at(Value list, Value places) const { return n.graph.gather(list, places); }
 };
 } // namespace
+
+/// The different items: where each stands first, how often it occurs, and for each item which one it is.
+static LogicalResult finishUnique(const Groups &groups, bool isSorted, Value &indices, Value &inverse, Value &counts) {
+  NodeContext &n = groups.n;
+  const Dim &count = groups.count, &wanted = groups.wanted;
+  Value isStart = groups.isStart();
+  Value starts = positionsOf(n, isStart, wanted);
+  if (!starts)
+    return failure();
+  counts = n.graph.map(groups.i64, wanted, starts, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    Value last = s.sub(s.size(wanted), s.index(1)), next = s.add(at[0], s.index(1));
+    Value end = s.select(s.compare(Comparison::Less, at[0], last), loadIndex(s, t[0], s.min(next, last)), s.size(count));
+    return s.cast(s.sub(end, loadIndex(s, t[0], at[0])), groups.i64);
+  });
+  indices = groups.at(groups.order, starts);
+  // At each place of the order, how many groups have begun; then for each item.
+  Value begun = running(n, ReduceKind::Sum, n.graph.cast(isStart, groups.i64), 0, /*exclusive=*/false, /*reverse=*/false);
+  Value places = n.graph.order(groups.order, 0, count, /*descending=*/false);
+  inverse = n.graph.elementwise(groups.i64, groups.at(begun, places), [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    return s.sub(v[0], s.integer(groups.i64, 1));
+  });
+  if (isSorted)
+    return mlir::success();
+  // In the order in which they stand first.
+  Value byPlace = n.graph.order(indices, 0, wanted, /*descending=*/false);
+  indices = groups.at(indices, byPlace);
+  counts = groups.at(counts, byPlace);
+  inverse = groups.at(n.graph.order(byPlace, 0, wanted, /*descending=*/false), inverse);
+  return mlir::success();
+}
 
 LogicalResult onnx_importer::importUnique(NodeContext &n) {
   bool isSorted = n.integer("sorted", 1) != 0, isFlat = !n.hasAttribute("axis");
@@ -253,53 +236,18 @@ LogicalResult onnx_importer::importUnique(NodeContext &n) {
   for (int64_t d = 0; d < int64_t(from.size()); ++d)
     if (d != *axis)
       order.push_back(d);
-  Dim count = from[*axis], wanted = (*shape)[*axis];
+  Shape item = from;
+  item[*axis] = Dim(1);
   Value moved = n.graph.transpose(whole, order);
-  Items items{n, n.graph.reshape(moved, {count, *countOf(from).exactDiv(count)}), n.sign(0)};
-  Type i64 = n.graph.i64();
-  Value differ = items.differences();
-  auto areEqual = [&](ScalarBuilder &s, Value differences, Value i, Value j) {
-    return s.compare(Comparison::Equal, loadIndex(s, differences, {i, j}), s.size(items.length));
-  };
-  Value first = firstWhere(n, count, count, differ, [&](ScalarBuilder &s, ValueRange t, ValueRange at, Value j) {
-    return areEqual(s, t[0], at[0], j);
-  });
-  auto isFirst = [&](ScalarBuilder &s, Value firsts, Value i) {
-    return s.compare(Comparison::Equal, loadIndex(s, firsts, i), i);
-  };
-  // The rank of each item: how many different ones come before it, by size or by place.
-  Value rank = countWhere(n, count, count, {items.table, differ, first},
-                          [&](ScalarBuilder &s, ValueRange t, ValueRange at, Value j) {
-                            Value comesBefore;
-                            if (isSorted) {
-                              Value at0 = loadIndex(s, t[1], {at[0], j});
-                              Value inside = s.min(at0, s.sub(s.size(items.length), s.index(1)));
-                              Value less = s.compare(Comparison::Less, s.load(t[0], {j, inside}),
-                                                     s.load(t[0], {at[0], inside}), items.sign);
-                              comesBefore = s.bitAnd(less, s.bitNot(areEqual(s, t[1], at[0], j)));
-                            } else {
-                              comesBefore = s.compare(Comparison::Less, j, loadIndex(s, t[2], at[0]));
-                            }
-                            return s.bitAnd(isFirst(s, t[2], j), comesBefore);
-                          });
-  Value total = countWhere(n, {}, count, first, [&](ScalarBuilder &s, ValueRange t, ValueRange, Value j) {
-    return isFirst(s, t[0], j);
-  });
-  Value picked = firstWhere(n, wanted, count, rank, [](ScalarBuilder &s, ValueRange t, ValueRange at, Value i) {
-    return s.compare(Comparison::Equal, loadIndex(s, t[0], i), at[0]);
-  });
-  Value indices = n.graph.map(i64, wanted, {picked, total}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-    Value isRight = s.compare(Comparison::Equal, loadIndex(s, t[1], {}), s.size(wanted));
-    return s.select(isRight, s.load(t[0], at), s.integer(i64, -1));
-  });
-  Value counts = countWhere(n, wanted, count, rank, [](ScalarBuilder &s, ValueRange t, ValueRange at, Value i) {
-    return s.compare(Comparison::Equal, loadIndex(s, t[0], i), at[0]);
-  });
+  Groups groups{n, n.graph.reshape(moved, {from[*axis], countOf(item)}), (*shape)[*axis]};
+  Value indices, inverse, counts;
+  if (failed(finishUnique(groups, isSorted, indices, inverse, counts)))
+    return failure();
   Value y = n.graph.map(elementOf(x), *shape, {whole, indices}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
     return s.load(t[0], withIndex(at, *axis, loadIndex(s, t[1], at[*axis])));
   });
   auto i = ElementType::Int64;
-  return n.results({y, indices, rank, counts}, {n.type(0), i, i, i});
+  return n.results({y, indices, inverse, counts}, {n.type(0), i, i, i});
 }
 
 //===----------------------------------------------------------------------------===//

@@ -215,6 +215,38 @@ func.func @f(%x: tensor<4xi1>, %u: tensor<2xi1>, %p: tensor<2x1xi64>) {
 }
 
 // -----
+// No such dimension.
+func.func @f(%x: tensor<4x8xf32>) {
+  // expected-error @+1 {{orders along dimension 2, wanted one of [4, 8]}}
+  %r = tenon.order %x over 2 : tensor<4x8xf32> -> tensor<4x8xi64>
+  return
+}
+
+// -----
+// More places than elements.
+func.func @f(%x: tensor<4x8xf32>) {
+  // expected-error @+1 {{gives 9 places of 8}}
+  %r = tenon.order %x over 1 : tensor<4x8xf32> -> tensor<4x9xi64>
+  return
+}
+
+// -----
+// A record's dims stay.
+func.func @f(%x: tensor<4x8xf32>) {
+  // expected-error @+1 {{gives 'tensor<4xi64>', its result is declared as 'tensor<4x8xi64>'}}
+  %r = tenon.order %x over 0 records : tensor<4x8xf32> -> tensor<4x8xi64>
+  return
+}
+
+// -----
+// Floats have their signs.
+func.func @f(%x: tensor<4x8xf32>) {
+  // expected-error @+1 {{compares 'f32' as unsigned, wanted integers}}
+  %r = tenon.order %x over 1 unsigned : tensor<4x8xf32> -> tensor<4x8xi64>
+  return
+}
+
+// -----
 // Softmax of integers.
 func.func @f(%x: tensor<4x8xi32>) {
   // expected-error @+1 {{wants floating-point elements, found 'i32'}}

@@ -52,6 +52,17 @@ func.func @put(%x: tensor<4x8xf32>, %u: tensor<2x8xf32>, %p: tensor<2x1xi64>) ->
   return %s, %m : tensor<4x8xf32>, tensor<4x8xf32>
 }
 
+// CHECK-LABEL: func.func @sort
+func.func @sort(%x: tensor<4x8xf32>, %n: tensor<4x8xi32>) -> (tensor<4x3xi64>, tensor<4x8xi64>, tensor<4xi64>) {
+  // CHECK: tenon.order %{{.*}} over 1 descending : tensor<4x8xf32> -> tensor<4x3xi64>
+  %d = tenon.order %x over 1 descending : tensor<4x8xf32> -> tensor<4x3xi64>
+  // CHECK: tenon.order %{{.*}} over 1 unsigned : tensor<4x8xi32> -> tensor<4x8xi64>
+  %u = tenon.order %n over 1 unsigned : tensor<4x8xi32> -> tensor<4x8xi64>
+  // CHECK: tenon.order %{{.*}} over 0 records : tensor<4x8xf32> -> tensor<4xi64>
+  %r = tenon.order %x over 0 records : tensor<4x8xf32> -> tensor<4xi64>
+  return %d, %u, %r : tensor<4x3xi64>, tensor<4x8xi64>, tensor<4xi64>
+}
+
 // CHECK-LABEL: func.func @attend
 func.func @attend(%qkv: tensor<2x5x3x4x8xf32>, %mask: tensor<2x5xi1>) -> tensor<2x5x4x8xf32> {
   // CHECK: tenon.attention %{{.*}}, (%{{.*}}), (%{{.*}}) captures (%{{.*}}) normalise softmax empty uniform layout

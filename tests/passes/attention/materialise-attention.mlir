@@ -122,12 +122,12 @@ func.func @slices(%q: tensor<5x3x2x4xf32>, %k: tensor<5x3x2x4xf32>, %v: tensor<5
   return %o : tensor<5x2x4xf32>
 }
 
-// Ranks by counting: a key stays where fewer than k exceed it.
+// A key stays where its score is at least the k-th of the row's order; no pairs of keys.
 // CHECK-LABEL: func.func @top
 // CHECK: tenon.contract
-// CHECK: tenon.map {{.*}} tensor<1x1x4x6x6xf32>
-// CHECK: arith.cmpf ogt
-// CHECK: tenon.reduce sum %{{.*}} over [4]
+// CHECK: tenon.order %{{.*}} over 3 descending : tensor<1x1x4x6xf32> -> tensor<1x1x4x2xi64>
+// CHECK-NOT: 4x6x6x
+// CHECK: arith.cmpf oge
 // CHECK: tenon.softmax %{{.*}} over 3
 func.func @top(%q: tensor<4x8xf32>, %k: tensor<6x8xf32>) -> tensor<4x8xf32> {
   %o = tenon.attention %q, (%k), (%k) normalise topk_softmax 2 empty zero layout ["n d", "n d", "n d", "n d"]
