@@ -4,7 +4,7 @@
 #   scripts/test.sh [--all] [GROUP...]
 #
 # --all adds the long sweeps, sanitizers and fuzz. Groups: layering, unit, lit,
-# numeric, sanitizers, fuzz (default: the first four). Exits with 1 when one fails.
+# numeric, sanitizers, arm, fuzz (default: the first four and arm). Exits with 1 when one fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -5,7 +5,7 @@
 
 Groups: layering (scripts/check-layering), unit (GoogleTest binaries through
 ctest, counted test by test), lit, numeric (run_*.py files, Python's unittest),
-and with --all, or when named, sanitizers (runtime, readers and dims rebuilt for ASan with UBSan, the runtime's
+arm (some of these for ARM64 under qemu: emulated.py), and with --all, or when named, sanitizers (runtime, readers and dims rebuilt for ASan with UBSan, the runtime's
 pool and sessions for TSan) and fuzz (each reader's fuzzer for half a minute;
 with --all also what their corpora cover, and planted bugs).
 The last line is `N passed, N failed`; the exit status is 1 when any failed. A
@@ -24,6 +24,8 @@ import sys
 import time
 import unittest
 import xml.etree.ElementTree as ElementTree
+
+import emulated
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LONGEST = {"run_node_cases.py", "run_exported.py", "run_systems.py"}
@@ -139,34 +141,55 @@ class Announcing(unittest.TextTestResult):
         self.stream.flush()
 
 
-def run_script(script):
-    """One run_*.py in this process: passed, failed."""
-    suite = unittest.TestLoader().discover(str(script.parent), pattern=script.name)
+def run_script(script, names=None, environment={}):
+    """One run_*.py in this process, whole or the tests named: passed, failed."""
+    os.environ.update(environment)
+    if names:
+        sys.path.insert(0, str(script.parent))
+        suite = unittest.TestLoader().loadTestsFromNames([f"{script.stem}.{name}" for name in names])
+    else:
+        suite = unittest.TestLoader().discover(str(script.parent), pattern=script.name)
     sys.stdout.reconfigure(line_buffering=True)
     result = unittest.TextTestRunner(stream=sys.stdout, resultclass=Announcing, verbosity=0).run(suite)
     return result.passed, len({str(test) for test, _ in result.failures + result.errors})
 
 
+def run_scripts(runs, options):
+    """Runs of run_script side by side, each in a process of its own: passed, failed."""
+    passed = failed = 0
+    with concurrent.futures.ProcessPoolExecutor(options.jobs, max_tasks_per_child=1) as pool:
+        for run, result in [(r, pool.submit(run_script, *r)) for r in runs]:
+            try:
+                more = result.result()
+            except Exception as error:  # the process died, or the script could not be loaded
+                print(f"{run[0].relative_to(ROOT)}: {error}")
+                more = 0, 1
+            passed, failed = passed + more[0], failed + more[1]
+    return passed, failed
+
+
 def numeric(build, options):
-    """The scripts side by side, the longest first, each in a process of its own."""
+    """All scripts, the longest first."""
     os.environ["TENON_BUILD"] = str(build)
     if options.all:
         os.environ["TENON_TEST_ALL"] = "1"
     scripts = sorted((ROOT / "tests").rglob("run_*.py"), key=lambda s: (s.name not in LONGEST, s.name))
-    counts = []
-    with concurrent.futures.ProcessPoolExecutor(options.jobs, max_tasks_per_child=1) as pool:
-        for script, run in [(s, pool.submit(run_script, s)) for s in scripts]:
-            try:
-                counts.append(run.result())
-            except Exception as error:  # the process died, or the script could not be loaded
-                print(f"{script.relative_to(ROOT)}: {error}")
-                counts.append((0, 1))
-    passed, failed = (sum(c[i] for c in counts) for i in (0, 1))
+    passed, failed = run_scripts([(script,) for script in scripts], options)
     return (passed, failed) if passed + failed else (0, 1)
 
 
-GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric, "sanitizers": sanitizers,
-          "fuzz": fuzz}
+def arm(build, options):
+    """ARM64 under qemu, where the machine has it: a selection, or with --all everything arm.py lists."""
+    os.environ["TENON_BUILD"] = str(build)
+    passed, failed = run_scripts(emulated.programs(build, options.all), options)
+    for cpu in emulated.CPUS if options.all else ():
+        more = emulated.runtime_tests(build, cpu)
+        passed, failed = passed + more[0], failed + more[1]
+    return (passed, failed) if passed + failed else (0, 1)
+
+
+GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric, "arm": arm,
+          "sanitizers": sanitizers, "fuzz": fuzz}
 
 
 def main():

@@ -88,6 +88,8 @@ static void setAttributes(llvm::Function &function, const Level &level) {
   std::string bits = std::to_string(level.vectorBits);
   function.addFnAttr("prefer-vector-width", bits);
   function.addFnAttr("min-legal-vector-width", bits);
+  if (unsigned granules = level.vectorGranules())
+    function.addFnAttr(llvm::Attribute::getWithVScaleRangeArgs(function.getContext(), granules, granules));
   function.addFnAttr("no-builtins");
   function.addFnAttr("frame-pointer", "non-leaf");
   function.addFnAttr(llvm::Attribute::NoUnwind);

@@ -6,18 +6,22 @@
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Host.h"
 
 #if defined(__x86_64__)
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <sys/prctl.h>
 #endif
 
 namespace tenon {
 
 static const Level levels[] = {
-#define TENON_LEVEL(id, name, isa, triple, cpu, tune, features, vectorBits, vectorRegisters, ports, l1, l2, rows)      \
-  {LevelId::id, name, Isa::isa, triple, cpu, tune, features, vectorBits, vectorRegisters, ports, l1, l2, rows},
+#define TENON_LEVEL(id, name, isa, triple, cpu, tune, features, needs, vectorBits, vectorRegisters, ports, l1, l2, rows)      \
+  {LevelId::id, name, Isa::isa, triple, cpu, tune, features, needs, vectorBits, vectorRegisters, ports, l1, l2, rows},
 #include "compiler/levels/Targets.def"
 };
 
@@ -32,50 +36,18 @@ const Level *findLevel(llvm::StringRef name) {
 // This machine
 //===----------------------------------------------------------------------===//
 
-/// What a level needs beyond the levels above it in the table.
-static llvm::SmallVector<llvm::StringRef> ownRequirements(LevelId id) {
-  switch (id) {
-  case LevelId::X86V3:
-    return {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"};
-  case LevelId::X86V4:
-    return {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"};
-  case LevelId::X86V4BF16:
-    return {"avx512bf16", "avx512vnni"};
-  case LevelId::X86V4AMX:
-    return {"amx-tile", "amx-bf16", "amx-int8"};
-  case LevelId::AArch64:
-    return {"neon", "dotprod", "fullfp16"};
-  case LevelId::AArch64V9:
-    return {"sve2", "i8mm", "bf16"};
-  }
-  return {};
-}
-
 std::vector<std::string> requiredFeatures(const Level &level) {
-  std::vector<std::string> required;
-  for (const Level &below : levels) {
-    if (below.isa != level.isa)
-      continue;
-    for (llvm::StringRef feature : ownRequirements(below.id))
-      required.push_back(feature.str());
-    if (below.id == level.id)
-      break;
-  }
-  return required;
+  llvm::SmallVector<llvm::StringRef> names;
+  level.needs.split(names, ',');
+  return {names.begin(), names.end()};
 }
 
 llvm::StringRef bf16DotIntrinsic(const Level &level) {
-  return llvm::is_contained(requiredFeatures(level), "avx512bf16") ? "llvm.x86.avx512bf16.dpbf16ps.512" : "";
-}
-
-/// Features of `level`, inherited ones included, that this machine lacks.
-static llvm::SmallVector<std::string> missingFeatures(const Level &level) {
-  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
-  llvm::SmallVector<std::string> missing;
-  for (std::string &feature : requiredFeatures(level))
-    if (!host.lookup(feature))
-      missing.push_back(std::move(feature));
-  return missing;
+  std::vector<std::string> features = requiredFeatures(level);
+  if (llvm::is_contained(features, "avx512bf16"))
+    return "llvm.x86.avx512bf16.dpbf16ps.512";
+  // SVE's takes vectors of unknown length.
+  return llvm::is_contained(features, "bf16") && level.vectorBits == 128 ? "llvm.aarch64.neon.bfdot.v4f32.v8bf16" : "";
 }
 
 #if defined(__x86_64__)
@@ -84,13 +56,31 @@ static bool requestAmx() {
   constexpr long requestPermission = 0x1023, tileData = 18;
   return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
 }
+static unsigned sveBits() { return 0; }
 static constexpr Isa hostIsa = Isa::X86_64;
 #elif defined(__aarch64__)
 static bool requestAmx() { return false; }
+/// Bits of this thread's SVE vectors; 0 without SVE.
+static unsigned sveBits() {
+  constexpr int getLength = 51, lengthMask = 0xffff; // PR_SVE_GET_VL, PR_SVE_VL_LEN_MASK
+  int length = prctl(getLength);
+  return length < 0 ? 0 : unsigned(length & lengthMask) * 8;
+}
 static constexpr Isa hostIsa = Isa::AArch64;
 #else
 #error "Tenon's compiler runs on x86-64 and AArch64"
 #endif
+
+/// Features of `level` that this machine lacks.
+static llvm::SmallVector<std::string> missingFeatures(const Level &level) {
+  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+  host["sve" + std::to_string(sveBits())] = true;
+  llvm::SmallVector<std::string> missing;
+  for (std::string &feature : requiredFeatures(level))
+    if (!host.lookup(feature))
+      missing.push_back(std::move(feature));
+  return missing;
+}
 
 bool hostRuns(const Level &level) {
   if (level.isa != hostIsa || !missingFeatures(level).empty())
@@ -126,15 +116,42 @@ llvm::Expected<Level> hostLevel() {
 // --target=
 //===----------------------------------------------------------------------===//
 
+/// The known names most like `name`: within a third of its letters, or beginning with it.
+static std::string nearest(llvm::StringRef name) {
+  std::vector<std::pair<unsigned, llvm::StringRef>> near;
+  auto consider = [&](llvm::StringRef known) {
+    unsigned distance = name.edit_distance_insensitive(known);
+    if (!name.empty() && (distance <= std::max<size_t>(1, name.size() / 3) || known.starts_with_insensitive(name)))
+      near.emplace_back(distance, known);
+  };
+  for (const Level &level : levels)
+    consider(level.name);
+  consider("host");
+  llvm::stable_sort(near, llvm::less_first());
+  near.resize(std::min<size_t>(near.size(), 3));
+  return llvm::join(llvm::map_range(near, [](const auto &each) { return "'" + each.second.str() + "'"; }), ", ");
+}
+
 static llvm::Expected<Level> parseTarget(llvm::StringRef name) {
   if (name == "host")
     return hostLevel();
   if (const Level *level = findLevel(name))
     return *level;
-  std::string known;
+  std::string known, like = nearest(name);
   for (const Level &level : levels)
     known += level.name.str() + ", ";
-  return llvm::createStringError("unknown target '" + name + "': wanted one of " + known + "host");
+  return llvm::createStringError("unknown target '" + name + "'" + (like.empty() ? "" : ", near " + like) +
+                                 ": wanted one of " + known + "host");
+}
+
+std::string levelList() {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  for (const Level &level : levels)
+    out << llvm::left_justify(level.name, 16) << llvm::format_decimal(level.vectorBits, 4) << "-bit vectors  "
+        << level.needs << "\n";
+  out << "host              the best of them this machine runs\n";
+  return text;
 }
 
 llvm::Expected<std::vector<Level>> parseTargets(llvm::StringRef list) {

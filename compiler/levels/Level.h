@@ -30,6 +30,7 @@ struct Level {
   llvm::StringRef cpu;      // LLVM's name of the instruction set's base
   llvm::StringRef tune;     // LLVM's name of the machine costs come from
   llvm::StringRef features; // added to or taken from `cpu`, LLVM syntax
+  llvm::StringRef needs;    // of a machine, by comma, as the runtime detects it
   unsigned vectorBits;
   unsigned vectorRegisters;
   unsigned fmaPorts;
@@ -39,6 +40,9 @@ struct Level {
 
   /// fp32 elements of one vector register.
   unsigned lanes() const { return vectorBits / 32; }
+
+  /// 128-bit granules of a vector where it is SVE's and code holds for that length alone, else 0.
+  unsigned vectorGranules() const { return isa == Isa::AArch64 && vectorBits > 128 ? vectorBits / 128 : 0; }
 };
 
 /// Columns of one weight panel, on every CPU level (design 4.5).
@@ -50,8 +54,11 @@ llvm::ArrayRef<Level> allLevels();
 /// The level called `name`, or null. Does not know "host".
 const Level *findLevel(llvm::StringRef name);
 
-/// Every feature a machine must have to run the code of `level`, as LLVM spells them.
+/// The names in `needs`.
 std::vector<std::string> requiredFeatures(const Level &level);
+
+/// Every level and what a machine needs for it, as text: what --target=list prints.
+std::string levelList();
 
 /// LLVM's intrinsic for the level's dot product of bf16 pairs; empty if it has none.
 llvm::StringRef bf16DotIntrinsic(const Level &level);
@@ -65,7 +72,7 @@ bool hostRuns(const Level &level);
 llvm::Expected<Level> hostLevel();
 
 /// Reads what --target= takes: names separated by commas, "host" among them.
-/// Returns each level once, in the order given.
+/// Returns each level once, in the order given. An unknown name is an error that says which it is like.
 llvm::Expected<std::vector<Level>> parseTargets(llvm::StringRef list);
 
 } // namespace tenon

@@ -167,7 +167,12 @@ std::string levelNames() {
   return names;
 }
 
+/// "list" prints the levels and ends the program well, whatever else was asked.
 std::string checkTargets(const std::string &value) {
+  if (value == "list") {
+    std::printf("%s", levelList().c_str());
+    throw CLI::Success();
+  }
   auto levels = parseTargets(value);
   return levels ? "" : llvm::toString(levels.takeError());
 }
@@ -193,7 +198,7 @@ void addCompileCommand(CLI::App &app, Command &command) {
       ->required();
   compile->add_option("-o,--output", state->output, "The artifact; default: the model's name with .tenon");
   compile->add_option("--target", state->options.targets,
-                      "Levels, by comma: " + levelNames() + ", host. Default: " + defaultTargets())
+                      "Levels, by comma: " + levelNames() + ", host; or list, to see what they need. Default: " + defaultTargets())
       ->check(checkTargets);
   compile->add_option("--dtype", state->dtype, "What products with weights multiply: f32 (as in the model) or bf16; sums stay f32")
       ->check(checkDtype);

@@ -56,9 +56,17 @@ private:
   unsigned kUnroll() const {
     if (tile.step == TileStep::Bf16Split)
       return 1;
+    if (takesLanes())
+      return tile.lanes;
     if (2 * height * vectors <= tile.registers)
       return 4;
     return tile.registers > 16 ? 1 : 2;
+  }
+
+  /// Four steps of a row of A are one load, whose lanes are multiplied one by one: vectors of 128 bits have the
+  /// instruction, longer ones would need a broadcast instead.
+  bool takesLanes() const {
+    return tile.step == TileStep::F32 && tile.lanes == 4 && isConstantIntValue(a.kStride, 1);
   }
 
   Value columnOffset(OpBuilder &builder, Value base, unsigned vector) const {
@@ -119,8 +127,26 @@ private:
         });
   }
 
-  /// One step of k at element offsets `aAt` and `bAt` (panel 0).
-  void multiplyAdd(OpBuilder &builder, Value aAt, Value bAt, MutableArrayRef<Value> sums) const {
+  /// `tile.lanes` steps of every row of A, from element offset `aAt`.
+  SmallVector<Value> loadRows(OpBuilder &builder, Value aAt) const {
+    IndexMath index{builder, loc};
+    return llvm::map_to_vector(llvm::seq(height), [&](unsigned row) -> Value {
+      return vector::LoadOp::create(builder, loc, vectorType, a.base, index.step(aAt, row, a.rowStride));
+    });
+  }
+
+  /// Step u of row `row`: a lane of what loadRows() loaded, or element offset `aAt`.
+  Value rowScalar(OpBuilder &builder, ArrayRef<Value> rows, unsigned row, unsigned u, Value aAt) const {
+    if (!rows.empty())
+      return vector::ExtractOp::create(builder, loc, rows[row], u);
+    IndexMath index{builder, loc};
+    Value at = index.step(index.step(aAt, u, a.kStride), row, a.rowStride);
+    return memref::LoadOp::create(builder, loc, a.base, at);
+  }
+
+  /// Step u of k behind element offset `aAt`, with panel 0 at `bAt`.
+  void multiplyAdd(OpBuilder &builder, ArrayRef<Value> rows, Value aAt, unsigned u, Value bAt,
+                   MutableArrayRef<Value> sums) const {
     IndexMath index{builder, loc};
     SmallVector<Value> columns;
     for (unsigned vector = 0; vector < vectors; ++vector) {
@@ -129,8 +155,7 @@ private:
                                                columnOffset(builder, panel, vector % tile.vectorsPerPanel())));
     }
     for (unsigned row = 0; row < height; ++row) {
-      Value scalar = memref::LoadOp::create(builder, loc, a.base, index.step(aAt, row, a.rowStride));
-      Value factor = vector::BroadcastOp::create(builder, loc, vectorType, scalar);
+      Value factor = vector::BroadcastOp::create(builder, loc, vectorType, rowScalar(builder, rows, row, u, aAt));
       addProducts(builder, factor, columns, sums.slice(row * vectors, vectors));
     }
   }
@@ -216,9 +241,12 @@ private:
           Value aAt = index.add(a.offset, index.mul(k, index.value(a.kStride)));
           if (fetchesRows)
             fetchRows(inner, k);
+          SmallVector<Value> rows;
+          if (takesLanes() && unroll == tile.lanes)
+            rows = loadRows(inner, aAt);
           for (unsigned u = 0; u < unroll; ++u) {
             fetchAhead(inner, index.add(k, u));
-            multiplyAdd(inner, index.step(aAt, u, a.kStride), bAt(inner, k, u), sums);
+            multiplyAdd(inner, rows, aAt, u, bAt(inner, k, u), sums);
           }
           scf::YieldOp::create(inner, loc, sums);
         });

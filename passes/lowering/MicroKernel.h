@@ -15,7 +15,8 @@
 // go: of n terms in pieces of c it grows as sqrt(n c) instead of n.
 //
 // Costs, per k: `panels * 16 / lanes` vector loads and h broadcasts for h times
-// as many multiply-adds as vector loads.
+// as many multiply-adds as vector loads. Where vectors have 128 bits, four steps of
+// a row of A are one load, and multiply-adds take its lanes instead of broadcasts.
 //
 // A step of k is one 32-bit word of A and of B: an f32, or a pair of bf16 that are
 // neighbours along k, whose two products are added to an f32 sum. So a product of

@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #endif
 
 namespace tenon {
@@ -45,6 +46,8 @@ static const Baseline baselines[] = {
 #if defined(__x86_64__)
 
 uint32_t hostMachine() { return EM_X86_64; }
+
+static unsigned sveBits() { return 0; }
 
 /// The register sets the system saves on a switch (XCR0).
 static uint64_t savedRegisters() {
@@ -100,15 +103,24 @@ bool requestAmx() {
 
 uint32_t hostMachine() { return EM_AARCH64; }
 
+/// Bits of this thread's SVE vectors, which its children inherit; 0 without SVE.
+static unsigned sveBits() {
+  constexpr int getLength = 51, lengthMask = 0xffff; // PR_SVE_GET_VL, PR_SVE_VL_LEN_MASK
+  int length = ::prctl(getLength);
+  return length < 0 ? 0 : unsigned(length & lengthMask) * 8;
+}
+
 static std::vector<Feature> detect() {
+  unsigned bits = sveBits();
   unsigned long one = ::getauxval(AT_HWCAP), two = ::getauxval(AT_HWCAP2);
   auto bit = [](unsigned long word, unsigned index) { return (word >> index & 1) != 0; };
   return {
-      {"neon", bit(one, 1)},  {"crc", bit(one, 7)},
-      {"lse", bit(one, 8)},   {"fullfp16", bit(one, 9) && bit(one, 10)},
-      {"rdm", bit(one, 12)},  {"dotprod", bit(one, 20)},
-      {"sve", bit(one, 22)},  {"sve2", bit(two, 1)},
-      {"i8mm", bit(two, 13)}, {"bf16", bit(two, 14)},
+      {"neon", bit(one, 1)},   {"crc", bit(one, 7)},
+      {"lse", bit(one, 8)},    {"fullfp16", bit(one, 9) && bit(one, 10)},
+      {"rdm", bit(one, 12)},   {"dotprod", bit(one, 20)},
+      {"sve", bit(one, 22)},   {"sve2", bit(two, 1)},
+      {"sve256", bits == 256}, {"sve512", bits == 512},
+      {"i8mm", bit(two, 13)},  {"bf16", bit(two, 14)},
   };
 }
 
@@ -141,12 +153,21 @@ static bool hasSingle(const std::vector<Feature> &features, std::string_view nam
   return false;
 }
 
+/// What an error calls a feature: of a length of SVE vectors, also the one there is.
+static std::string describe(std::string_view name) {
+  std::string text(name);
+  if (unsigned bits = sveBits(); bits && name.substr(0, 3) == "sve" && name.size() == 6)
+    text += " (its SVE vectors have " + std::to_string(bits) + " bits)";
+  return text;
+}
+
 std::vector<std::string> missingFeatures(std::string_view list) {
   const std::vector<Feature> features = detect();
   std::vector<std::string> missing;
   auto need = [&](std::string_view name) {
-    if (!hasSingle(features, name) && std::find(missing.begin(), missing.end(), name) == missing.end())
-      missing.emplace_back(name);
+    std::string text = hasSingle(features, name) ? "" : describe(name);
+    if (!text.empty() && std::find(missing.begin(), missing.end(), text) == missing.end())
+      missing.push_back(std::move(text));
   };
   for (std::string_view name : split(list)) {
     auto baseline = std::find_if(std::begin(baselines), std::end(baselines),

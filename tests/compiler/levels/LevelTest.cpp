@@ -37,7 +37,22 @@ TEST(Level, TargetsKeepTheirOrderAndAppearOnce) {
 TEST(Level, UnknownTargetNamesTheKnownOnes) {
   std::string error = errorOf("x86-64-v3,x86-64-v5");
   EXPECT_NE(error.find("unknown target 'x86-64-v5'"), std::string::npos);
-  EXPECT_NE(error.find("aarch64-v9, host"), std::string::npos);
+  EXPECT_NE(error.find("aarch64-sve512, host"), std::string::npos);
+}
+
+TEST(Level, UnknownTargetNamesTheNearest) {
+  EXPECT_NE(errorOf("aarch64-v8").find("near 'aarch64-v9'"), std::string::npos);
+  EXPECT_NE(errorOf("AARCH64").find("near 'aarch64'"), std::string::npos);
+  EXPECT_EQ(errorOf("z80").find("near"), std::string::npos);
+}
+
+TEST(Level, VectorsLongerThanNeonAreOfOneLength) {
+  for (const Level &level : allLevels()) {
+    bool isLonger = level.isa == Isa::AArch64 && level.vectorBits > 128;
+    EXPECT_EQ(level.vectorGranules(), isLonger ? level.vectorBits / 128 : 0) << level.name.str();
+    std::string length = "sve" + std::to_string(level.vectorBits);
+    EXPECT_EQ(level.needs.contains(length), isLonger) << level.name.str();
+  }
 }
 
 TEST(Level, EmptyTargetIsAnError) { EXPECT_NE(errorOf("").find("unknown target ''"), std::string::npos); }

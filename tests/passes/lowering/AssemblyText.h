@@ -21,12 +21,12 @@ public:
 
   /// A vector register goes to the stack or comes from it. q registers on AArch64: saving d8 to d15 for the caller is no spill.
   const char *spill() const {
-    return isX86 ? "[xyz]mm.*\\((%rsp|%rbp)|\\((%rsp|%rbp).*[xyz]mm" : "[[:space:]]q[0-9]+,.*\\[sp";
+    return isX86 ? "[xyz]mm.*\\((%rsp|%rbp)|\\((%rsp|%rbp).*[xyz]mm" : "[[:space:]{][qz][0-9]+.*\\[sp";
   }
   const char *scalarArithmetic() const {
     return isX86 ? "vfn?m(add|sub)[0-9]+ss|v(mul|add|sub|div|max|min)ss" : "f(n?m(add|sub)|mul|add|sub|div|max|min)[[:space:]]+s";
   }
-  const char *multiplyAdd() const { return isX86 ? "vfn?m(add|sub)[0-9]+ps" : "fml[as][[:space:]]+v[0-9]+\\.4s"; }
+  const char *multiplyAdd() const { return isX86 ? "vfn?m(add|sub)[0-9]+ps" : "f(ml[as]|mad|msb|nml[as]|nmad|nmsb)[[:space:]]+(v[0-9]+\\.4s|z[0-9]+\\.s)"; }
   const char *call() const { return isX86 ? "^[[:space:]]+call" : "^[[:space:]]+bl[[:space:]]"; }
   const char *gather() const { return "v(p?gather|pgatherd)"; }
 

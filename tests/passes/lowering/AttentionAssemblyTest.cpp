@@ -68,7 +68,8 @@ TEST(AttentionAssembly, AGeneralTableIsGathered) {
   EXPECT_NE(assembly.matching(assembly.gather()), std::vector<std::string>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, AttentionAssemblyTest, ::testing::Values("x86-64-v3", "x86-64-v4", "aarch64"),
+INSTANTIATE_TEST_SUITE_P(Levels, AttentionAssemblyTest, ::testing::Values("x86-64-v3", "x86-64-v4", "aarch64", "aarch64-sve256",
+                                           "aarch64-sve512"),
                          [](const auto &info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');

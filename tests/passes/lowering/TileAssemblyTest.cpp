@@ -39,13 +39,21 @@ TEST_P(TileAssemblyTest, MultiplyAddsAreWholeVectors) {
   EXPECT_GE(assembly->densest(assembly->multiplyAdd()), tile.rows * vectors);
 }
 
+/// Vectors of 128 bits are multiplied by a lane of four steps of A, which are one load; others are broadcast.
+TEST_P(TileAssemblyTest, LanesAreMultiplied) {
+  RegisterTile tile = registerTile(*level);
+  unsigned wanted = tile.lanes == 4 ? 4 * tile.rows * tile.vectorsPerPanel() * tile.panelsAt(tile.rows) : 0;
+  EXPECT_EQ(assembly->densest("fmla.*\\.s\\[[0-3]\\]$"), wanted);
+}
+
 TEST_P(TileAssemblyTest, NothingElseIsCalled) {
   for (const std::string &line : assembly->matching(assembly->call()))
     EXPECT_NE(line.find("tile_"), std::string::npos) << line;
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, TileAssemblyTest,
-                         ::testing::Values("x86-64-v3", "x86-64-v4", "aarch64", "aarch64-v9"), [](const auto &info) {
+                         ::testing::Values("x86-64-v3", "x86-64-v4", "aarch64", "aarch64-v9", "aarch64-sve256",
+                                           "aarch64-sve512"), [](const auto &info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;

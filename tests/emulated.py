@@ -1,0 +1,62 @@
+"""What runs under qemu: the CPUs, the level that is the best each has, and the tests.
+
+qemu takes the CPU from QEMU_CPU. tests/support/native.py compiles for TENON_LEVELS and
+runs with TENON_RUNNER, so the tests are those of this machine, oracles and bounds included.
+"""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Cpu:
+    qemu: str
+    level: str
+
+
+CPUS = (Cpu("neoverse-n1", "aarch64"), Cpu("max,sve128=on", "aarch64-v9"), Cpu("max,sve256=on", "aarch64-sve256"),
+        Cpu("a64fx", "aarch64-sve512"))
+
+# Script -> tests of the short selection; --all runs the scripts whole.
+SELECTION = {
+    "numeric/run_attention.py": ("AttentionTest.test_causal", "AttentionTest.test_odd_depths"),
+    "numeric/run_fft.py": ("Fourier.test_columns_whole", "Fourier.test_pairs"),
+    "numeric/run_scans.py": ("ScanTest.test_delta_rule",),
+    "models/run_models.py": ("Sentence.test_2x16",),
+}
+WHOLE = {script: None for script in SELECTION} | {"models/run_models.py": ("Minilm", "Sentence", "Vit")}
+
+
+def environment(cpu, build):
+    return {"QEMU_CPU": cpu.qemu, "TENON_LEVELS": cpu.level,
+            "TENON_RUNNER": f"qemu-aarch64 {build / 'aarch64' / 'bin' / 'tenon-run'}"}
+
+
+def programs(build, whole):
+    """(script, names of its tests or None for all, environment) of every run."""
+    return [(HERE / script, names, environment(cpu, build))
+            for cpu in CPUS for script, names in (WHOLE if whole else SELECTION).items()]
+
+
+def runtime_tests(build, cpu):
+    """The runtime's own tests on one CPU: passed, failed."""
+    made = subprocess.run(["cmake", "--build", build / "aarch64", "--target", "tenon-runtime-test"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if made.returncode:
+        print(made.stdout[-4000:])
+        return 0, 1
+    report = build / f"test-results-arm-{cpu.level}.xml"
+    report.unlink(missing_ok=True)
+    binary = build / "aarch64" / "bin" / "tenon-runtime-test"
+    done = subprocess.run(["qemu-aarch64", binary, f"--gtest_output=xml:{report}", "--gtest_brief=1"],
+                          env={**os.environ, "QEMU_CPU": cpu.qemu})
+    if not report.exists():
+        return 0, 1
+    suites = ElementTree.parse(report).getroot()
+    tests, failures = int(suites.get("tests")), int(suites.get("failures")) + int(suites.get("errors"))
+    return tests - failures, max(failures, int(done.returncode != 0))
