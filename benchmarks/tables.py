@@ -211,6 +211,16 @@ def nprf(names):
     return rows(["n", "Tenon takes", "Tenon", *peers.values(), "against the best peer", "Tenon's extra MiB"], body)
 
 
+def arena(names):
+    """A row for each attention and length: medians and memory, as long_range_arena.py measured them."""
+    body = []
+    for run in (run for name in names for run in read(name)["runs"]):
+        ms = {who: statistics.median(times) for who, times in run["milliseconds"].items()}
+        body.append([run["case"], str(run["tokens"]), three_digits(ms["tenon"]), three_digits(ms["torch"]),
+                     f"{ms['torch'] / ms['tenon']:.2f}x", *(three_digits(run["mebibytes"][who]) for who in ("tenon", "torch"))])
+    return rows(["attention", "tokens", "Tenon", "PyTorch", "against it", "Tenon, MiB", "PyTorch, MiB"], body)
+
+
 def toeplitz(names):
     """Both forms over lengths and features, as toeplitz.py measured them: flash, fft in ms."""
     runs = {(run["n"], run["causal"], run["m"]): run["ms"] for name in names for run in read(name)["runs"]}
@@ -221,7 +231,7 @@ def toeplitz(names):
     return rows(["n", *(f"{m} features: flash, fft" for m in features)], body)
 
 
-KINDS = {"fft": fft, "nprf": nprf, "toeplitz": toeplitz, "ragged": ragged, "attention": attention, "scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch,
+KINDS = {"arena": arena, "fft": fft, "nprf": nprf, "toeplitz": toeplitz, "ragged": ragged, "attention": attention, "scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch,
          "ratios": ratios}
 
 
