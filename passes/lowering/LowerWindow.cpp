@@ -1,8 +1,8 @@
 //===- LowerWindow.cpp - convolutions as products of windows that are never stored -----===//
 //
-// Filters [n][k] times windows [k][m], whose neighbours along m are neighbours in x: a tile of 96 positions is
-// packed into panels in scratch, vectors of positions at a time, and multiplied by PackedProduct.h with the filters
-// as rows. Packing costs a load and a store for as many multiply-adds as there are filters.
+// Filters [n][k] times windows [k][m], whose neighbours along m are neighbours in x: a tile of up to 128
+// positions is packed into panels in scratch, vectors of positions at a time, and multiplied by PackedProduct.h with the
+// filters, where they are, as rows. Packing costs a load and a store for as many multiply-adds as there are filters.
 //
 // A vector of positions may lie in several rows of the result; each part is read under a mask that also leaves
 // out what lies beyond x. Elements two apart are two vectors put together, farther ones a gather.
@@ -10,6 +10,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/lowering/LowerWindow.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -21,6 +22,8 @@ class PackedWindows : FilterProduct {
 public:
   PackedWindows(KernelLowering &lowering, const WindowProduct &product) : FilterProduct(lowering, product) {
     reader.mostlyWhole = true;
+    if (std::optional<int64_t> positions = read.positions().constant())
+      blocking.panelGroup = evenGroup(llvm::divideCeil(*positions, RegisterTile::panelWidth));
   }
 
   KernelGrid lower() {
@@ -34,6 +37,8 @@ public:
       PackedProduct inner;
       inner.b = panels;
       inner.bOffset = index(0);
+      if (isInPlace)
+        inner.rowsInPlace = {lowering.memoryOf(product.op.getLhs()), filtersAt(), index(depth)};
       inner.loadRow = [&](OpBuilder &, Location, Value row, Value kBegin, Value kCount, Value to, Value toOffset) {
         Value from = add(add(filtersAt(), mul(row, index(depth))), kBegin);
         tenon::copyRow(builder, loc, lanes, lowering.memoryOf(product.op.getLhs()), from, kCount, to, toOffset);
@@ -44,10 +49,17 @@ public:
       };
       multiply(inner, scope.function.scratch(builder, loc, f32, index(4 * panelFloats)), columnCount);
     });
-    return grid(columnBlocks, Dim(panelFloats + packedProductScratch(blocking, depth)));
+    int64_t inner = isInPlace ? inPlaceProductScratch(blocking) : packedProductScratch(blocking, depth);
+    return grid(columnBlocks, Dim(panelFloats + inner));
   }
 
 private:
+  /// Nearly equal tiles of at most `mostPanels`: a last one of few positions would read all filters for them.
+  static int64_t evenGroup(int64_t panels) {
+    int64_t tiles = std::max<int64_t>(llvm::divideCeil(panels, mostPanels), 1);
+    return std::max<int64_t>(llvm::divideCeil(panels, tiles), 1);
+  }
+
   int64_t blockColumns() const { return blocking.panelGroup * RegisterTile::panelWidth; }
 
   /// The lanes of one vector that lie in one row of the result.
@@ -132,6 +144,9 @@ private:
     });
   }
 
+  static constexpr int64_t mostPanels = 8;
+
+  bool isInPlace = RowsInPlace::mayBeApart(depth);
   Value panels;
   // Of the tile being emitted.
   Value firstColumn, columnCount;

@@ -84,6 +84,7 @@ CASES = {
     "groups_of_long_rows": Case((20, 90), 6, 15, (3, 3), pads=[1, 1, 1, 1], groups=3),
     "too_wide_for_rows": Case((5, 700), 2, 5, (3, 3), pads=[1, 1, 1, 1]),
     "short_rows_many_filters": Case((14, 14), 5, 200, (3, 3), pads=[1, 1, 1, 1]),
+    "few_positions_many_filters": Case((7, 7), 5, 130, (3, 3), pads=[1, 1, 1, 1], relu=True),
     "rows_of_filters_4_kb_apart": Case((3, 80), 512, 3, (1, 2)),
     "any_size": Case([(7, 9), (20, 33), (3, 3)], 6, 10, (3, 3), pads=[1, 1, 1, 1], dynamic=True),
     "any_length": Case([(5,), (64,), (129,), (1200,)], 6, 10, (5,), strides=[2], pads=[2, 2], dynamic=True),

@@ -37,9 +37,11 @@ tenon.kernel @long_rows(%x: tensor<1x4x20x60xf32>, %w: tensor<7x36xf32>) -> tens
   tenon.return %s : tensor<7x1200xf32>
 }
 
+// Filters in place; 13 panels of positions are two tiles, of 7 and 6.
 // CHECK-LABEL: func.func @short_rows
+// CHECK-SAME: tenon.tiles = #tenon.dim<2>
 // CHECK-NOT: _table(
-// CHECK: call @tile_9_a528_b16_c96(
+// CHECK: call @tile_9_an_b16_c112(
 tenon.kernel @short_rows(%x: tensor<1x4x14x14xf32>, %w: tensor<200x36xf32>) -> tensor<200x196xf32> {
   %v = tenon.map %a = %x at %i, %j, %c, %p, %q : (tensor<1x4x14x14xf32>) -> tensor<14x14x4x3x3xf32> {
     %zero = arith.constant 0 : index
