@@ -58,7 +58,7 @@ V1, V2, N2 = Core("neoverse-v1", 4), Core("neoverse-v2", 4), Core("neoverse-n2",
 TARGETS = (
     Target("aarch64", "neoverse-n1", 4, 5, 16, (V1, V2, N2)),
     Target("aarch64-v9", "max,sve128=on", 4, 5, 16, (V2, N2)),
-    Target("aarch64-sve256", "max,sve256=on", 8, 12, 16, (Core("neoverse-v1", 2),)),
+    Target("aarch64-sve256", "max,sve256=on", 8, 5, 32, (Core("neoverse-v1", 2),)),
     Target("aarch64-sve512", "a64fx", 16, 9, 48, (Core("a64fx", 2),)),
 )
 GEMM, ATTENTION = (128, 768, 768), (512, 64)

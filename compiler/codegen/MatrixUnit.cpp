@@ -1,4 +1,4 @@
-//===- MatrixUnit.cpp - the instructions of a level's matrix unit -------------------===//
+//===- MatrixUnit.cpp - instructions that products are made of ---------------------===//
 #include "compiler/codegen/MatrixUnit.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -21,6 +21,18 @@ DictionaryAttr bf16TilesOf(const Level &level, MLIRContext *context) {
                                     named("store", "llvm.x86.tilestored64.internal"),
                                     named("multiply_add", "llvm.x86.tdpbf16ps.internal"),
                                     builder.getNamedAttr("type", TypeAttr::get(LLVM::LLVMX86AMXType::get(context)))});
+}
+
+DictionaryAttr laneProductsOf(const Level &level, MLIRContext *context) {
+  // A64FX takes twice as long for a multiply-add by lane.
+  if (level.vectorGranules() != 2)
+    return {};
+  Builder builder(context);
+  auto named = [&](StringRef key, StringRef intrinsic) {
+    return builder.getNamedAttr(key, builder.getStringAttr(intrinsic));
+  };
+  return builder.getDictionaryAttr({named("load", "llvm.aarch64.sve.ld1rq.nxv4f32"),
+                                    named("multiply_add", "llvm.aarch64.sve.fmla.lane.nxv4f32")});
 }
 
 } // namespace tenon

@@ -160,6 +160,8 @@ static llvm::Expected<LoweredKernels> lowerFor(const Level &level, StringRef ker
     (*lowered.module)->setAttr("tenon.bf16_dot", StringAttr::get(context, intrinsic));
   if (DictionaryAttr tiles = bf16TilesOf(level, context))
     (*lowered.module)->setAttr("tenon.bf16_tile", tiles);
+  if (DictionaryAttr lanes = laneProductsOf(level, context))
+    (*lowered.module)->setAttr("tenon.lane_products", lanes);
   PassManager passes(context);
   addLoweringPasses(passes);
   if (failed(passes.run(*lowered.module)))

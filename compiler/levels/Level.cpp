@@ -127,7 +127,7 @@ static std::string nearest(llvm::StringRef name) {
   for (const Level &level : levels)
     consider(level.name);
   consider("host");
-  llvm::stable_sort(near, llvm::less_first());
+  llvm::sort(near);
   near.resize(std::min<size_t>(near.size(), 3));
   return llvm::join(llvm::map_range(near, [](const auto &each) { return "'" + each.second.str() + "'"; }), ", ");
 }

@@ -35,6 +35,12 @@ unsigned RegisterTile::panelsAt(unsigned height, unsigned most) const {
   return most;
 }
 
+/// Of a module whose level has vectors longer than 128 bits and multiplies by a lane within each 128: LLVM's intrinsics, a
+/// dictionary of strings. Tiles are then of vectors of unknown length, which the level makes known.
+///   load          (all lanes, pointer): four words, repeated
+///   multiply_add  (sum, vector, repeated words, which of them)
+static constexpr StringLiteral laneProductsAttributeName = "tenon.lane_products";
+
 namespace {
 /// Emits one tile: `height` rows by `vectors` vector registers.
 class TileEmitter {
@@ -46,6 +52,12 @@ public:
 
   void emit(OpBuilder &builder, Value k, Value accumulate) {
     vectorType = VectorType::get({tile.lanes}, builder.getF32Type());
+    Value base = a.base; // where it is, and not the block of `builder`, which may be of no op yet
+    auto module = base.getParentRegion()->getParentOfType<ModuleOp>();
+    if (tile.step == TileStep::F32)
+      laneProducts = module->getAttrOfType<DictionaryAttr>(laneProductsAttributeName);
+    if (laneProducts)
+      vectorType = VectorType::get({laneSteps}, builder.getF32Type(), {true});
     finish(builder, sumAll(builder, k), accumulate);
   }
 
@@ -57,16 +69,22 @@ private:
     if (tile.step == TileStep::Bf16Split)
       return 1;
     if (takesLanes())
-      return tile.lanes;
+      return laneSteps;
     if (2 * height * vectors <= tile.registers)
       return 4;
     return tile.registers > 16 ? 1 : 2;
   }
 
-  /// Four steps of a row of A are one load, whose lanes are multiplied one by one: vectors of 128 bits have the
-  /// instruction, longer ones would need a broadcast instead.
+  /// Steps of a row of A that one load brings, whose lanes are multiplied one by one.
+  static constexpr unsigned laneSteps = 4;
   bool takesLanes() const {
-    return tile.step == TileStep::F32 && tile.lanes == 4 && isConstantIntValue(a.kStride, 1);
+    bool hasInstruction = laneProducts || (tile.step == TileStep::F32 && tile.lanes == laneSteps);
+    return hasInstruction && isConstantIntValue(a.kStride, 1);
+  }
+
+  Value callIntrinsic(OpBuilder &builder, StringRef name, ValueRange operands) const {
+    auto intrinsic = laneProducts.getAs<StringAttr>(name);
+    return LLVM::CallIntrinsicOp::create(builder, loc, Type(vectorType), intrinsic, operands).getResult(0);
   }
 
   Value columnOffset(OpBuilder &builder, Value base, unsigned vector) const {
@@ -127,21 +145,35 @@ private:
         });
   }
 
-  /// `tile.lanes` steps of every row of A, from element offset `aAt`.
+  /// `laneSteps` steps of every row of A, from element offset `aAt`.
   SmallVector<Value> loadRows(OpBuilder &builder, Value aAt) const {
     IndexMath index{builder, loc};
     return llvm::map_to_vector(llvm::seq(height), [&](unsigned row) -> Value {
-      return vector::LoadOp::create(builder, loc, vectorType, a.base, index.step(aAt, row, a.rowStride));
+      Value at = index.step(aAt, row, a.rowStride);
+      if (laneProducts)
+        return loadRepeated(builder, at);
+      return vector::LoadOp::create(builder, loc, vectorType, a.base, at);
     });
   }
 
-  /// Step u of row `row`: a lane of what loadRows() loaded, or element offset `aAt`.
-  Value rowScalar(OpBuilder &builder, ArrayRef<Value> rows, unsigned row, unsigned u, Value aAt) const {
-    if (!rows.empty())
-      return vector::ExtractOp::create(builder, loc, rows[row], u);
+  Value loadRepeated(OpBuilder &builder, Value at) const {
+    IndexMath index{builder, loc};
+    Value base = memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, a.base);
+    Value address = index.add(base, index.mul(at, sizeof(float)));
+    Value word = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), address);
+    Value pointer = LLVM::IntToPtrOp::create(builder, loc, LLVM::LLVMPointerType::get(builder.getContext()), word);
+    auto mask = VectorType::get({laneSteps}, builder.getI1Type(), {true});
+    Value all = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(mask, true));
+    return callIntrinsic(builder, "load", {all, pointer});
+  }
+
+  /// Step u of row `row` in every lane: from what loadRows() loaded, or from element offset `aAt`.
+  Value rowFactor(OpBuilder &builder, ArrayRef<Value> rows, unsigned row, unsigned u, Value aAt) const {
     IndexMath index{builder, loc};
     Value at = index.step(index.step(aAt, u, a.kStride), row, a.rowStride);
-    return memref::LoadOp::create(builder, loc, a.base, at);
+    Value scalar = rows.empty() ? Value(memref::LoadOp::create(builder, loc, a.base, at))
+                                : Value(vector::ExtractOp::create(builder, loc, rows[row], u));
+    return vector::BroadcastOp::create(builder, loc, vectorType, scalar);
   }
 
   /// Step u of k behind element offset `aAt`, with panel 0 at `bAt`.
@@ -155,8 +187,11 @@ private:
                                                columnOffset(builder, panel, vector % tile.vectorsPerPanel())));
     }
     for (unsigned row = 0; row < height; ++row) {
-      Value factor = vector::BroadcastOp::create(builder, loc, vectorType, rowScalar(builder, rows, row, u, aAt));
-      addProducts(builder, factor, columns, sums.slice(row * vectors, vectors));
+      MutableArrayRef<Value> rowSums = sums.slice(row * vectors, vectors);
+      if (laneProducts && !rows.empty())
+        addLanes(builder, rows[row], u, columns, rowSums);
+      else
+        addProducts(builder, rowFactor(builder, rows, row, u, aAt), columns, rowSums);
     }
   }
 
@@ -172,6 +207,12 @@ private:
     case TileStep::Bf16Tile:
       llvm_unreachable("a matrix unit takes whole tiles: MatrixTiles.h");
     }
+  }
+
+  void addLanes(OpBuilder &builder, Value row, unsigned lane, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
+    Value which = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(lane));
+    for (auto [column, sum] : llvm::zip_equal(columns, sums))
+      sum = callIntrinsic(builder, "multiply_add", {sum, column, row, which});
   }
 
   void addFused(OpBuilder &builder, Value factor, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
@@ -242,7 +283,7 @@ private:
           if (fetchesRows)
             fetchRows(inner, k);
           SmallVector<Value> rows;
-          if (takesLanes() && unroll == tile.lanes)
+          if (takesLanes() && unroll == laneSteps)
             rows = loadRows(inner, aAt);
           for (unsigned u = 0; u < unroll; ++u) {
             fetchAhead(inner, index.add(k, u));
@@ -261,6 +302,7 @@ private:
   const TileOutput &c;
   const TileFetches &fetches;
   VectorType vectorType;
+  DictionaryAttr laneProducts; // null: lanes of any vector will do, or none
 };
 } // namespace
 

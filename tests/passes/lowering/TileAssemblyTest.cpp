@@ -39,11 +39,14 @@ TEST_P(TileAssemblyTest, MultiplyAddsAreWholeVectors) {
   EXPECT_GE(assembly->densest(assembly->multiplyAdd()), tile.rows * vectors);
 }
 
-/// Vectors of 128 bits are multiplied by a lane of four steps of A, which are one load; others are broadcast.
+/// Up to 256 bits, vectors of ARM64 are multiplied by a lane of four steps of A, which are one load; others are broadcast.
 TEST_P(TileAssemblyTest, LanesAreMultiplied) {
   RegisterTile tile = registerTile(*level);
-  unsigned wanted = tile.lanes == 4 ? 4 * tile.rows * tile.vectorsPerPanel() * tile.panelsAt(tile.rows) : 0;
-  EXPECT_EQ(assembly->densest("fmla.*\\.s\\[[0-3]\\]$"), wanted);
+  unsigned found = assembly->densest("fmla.*\\.s\\[[0-3]\\]$");
+  if (level->isa == Isa::AArch64 && level->vectorBits <= 256)
+    EXPECT_GE(found, 4 * tile.rows * tile.vectorsPerPanel() * tile.panelsAt(tile.rows));
+  else
+    EXPECT_EQ(found, 0u);
 }
 
 TEST_P(TileAssemblyTest, NothingElseIsCalled) {
