@@ -167,33 +167,25 @@ private:
     return llvm::Error::success();
   }
 
-  /// The weight less its means along `axis`.
   llvm::Expected<WeightOp> centre(WeightOp weight, unsigned axis, Location loc) {
-    WeightOp &centred = known[{weight, axis}];
-    if (centred)
-      return centred;
-    std::vector<float> elements;
-    if (std::string error = weights.read(weight, elements); !error.empty())
-      return llvm::createStringError(error);
-    SmallVector<int64_t> sizes(sizesOf(weight));
-    int64_t inner = 1, count = sizes[axis];
-    for (int64_t size : ArrayRef(sizes).drop_front(axis + 1))
-      inner *= size;
-    sizes[axis] = 1;
-    Channels means(elements.size() / size_t(count), 0);
-    for (size_t n = 0; n < elements.size(); ++n)
-      means[n / size_t(count * inner) * size_t(inner) + n % size_t(inner)] -= elements[n] / double(count);
-    std::vector<float> rounded(means.begin(), means.end());
-    centred = weights.recipes.add(weight, weights.add(weight, ".means", sizes, std::move(rounded)));
+    WeightOp &found = known[{weight, axis}];
+    if (found)
+      return found;
+    llvm::Expected<WeightOp> made = centred(weight, axis, weights);
+    if (!made)
+      return made;
+    found = *made;
+    int64_t elements = 1;
+    for (int64_t size : sizesOf(weight))
+      elements *= size;
     FactorizedWeight report;
     report.weight = weight.getSymName().str();
     report.sources = sourceOf(loc);
-    report.rows = int64_t(elements.size()) / count;
-    report.columns = count;
-    report.before = int64_t(elements.size());
+    report.columns = sizesOf(weight)[axis];
+    report.rows = elements / report.columns;
     report.change = what;
     reportExact(loc, StepKind::RmsNorms, report, reports);
-    return centred;
+    return found;
   }
 
   ModelWeights &weights;
@@ -203,6 +195,21 @@ private:
 };
 
 } // namespace
+
+llvm::Expected<WeightOp> centred(WeightOp weight, unsigned axis, ModelWeights &weights) {
+  std::vector<float> elements;
+  if (std::string error = weights.read(weight, elements); !error.empty())
+    return llvm::createStringError(error);
+  SmallVector<int64_t> sizes(sizesOf(weight));
+  int64_t inner = 1, count = sizes[axis];
+  for (int64_t size : ArrayRef(sizes).drop_front(axis + 1))
+    inner *= size;
+  sizes[axis] = 1;
+  Channels means(elements.size() / size_t(count), 0);
+  for (size_t n = 0; n < elements.size(); ++n)
+    means[n / size_t(count * inner) * size_t(inner) + n % size_t(inner)] -= elements[n] / double(count);
+  return weights.recipes.add(weight, weights.add(weight, ".means", sizes, std::vector<float>(means.begin(), means.end())));
+}
 
 llvm::Error centreStreams(ModuleOp module, ModelWeights &weights, std::vector<FactorizedWeight> &reports) {
   SmallVector<NormOp> norms;

@@ -18,6 +18,9 @@
 
 namespace tenon {
 
+/// The weight less its means along `axis`; an error names it.
+llvm::Expected<WeightOp> centred(WeightOp weight, unsigned axis, ModelWeights &weights);
+
 /// Rewrites the streams for which it is exact; an error if there is none says what stands in the way.
 llvm::Error centreStreams(mlir::ModuleOp module, ModelWeights &weights, std::vector<FactorizedWeight> &reports);
 

@@ -21,7 +21,9 @@ struct KindOfStep {
 
 const KindOfStep kinds[] = {
     {StepKind::LowRank, "low_rank", {"weights", "rank", "error", "whiten", "joint"}},
+    {StepKind::DenseSparse, "dense_sparse", {"weights", "basis", "nonzeros", "blocks"}},
     {StepKind::Fold, "fold", {"weights"}},
+    {StepKind::ConstantNorms, "constant_norms", {}},
     {StepKind::RmsNorms, "rms_norms", {}},
     {StepKind::Prefix, "prefix", {"weights", "size"}},
 };
@@ -53,18 +55,29 @@ public:
     for (const auto &[key, field] : *object)
       if (llvm::Error error = readField(key, field, step))
         return std::move(error);
-    if (step.weights.empty() && (step.kind == StepKind::LowRank || step.kind == StepKind::Prefix))
-      return missing("'weights': a list of patterns");
-    if (step.kind == StepKind::Prefix && !step.size)
-      return missing("'size': how many columns stay");
-    if (step.kind != StepKind::LowRank)
-      return step;
-    if (step.rank.has_value() == step.error.has_value())
-      return missing("one of 'rank' and 'error'");
+    if (std::string lacks = lacking(step); !lacks.empty())
+      return missing(lacks);
     return step;
   }
 
 private:
+  /// What a step of its kind has to have and this one has not; "" if it has all.
+  static std::string lacking(const FactorizationStep &step) {
+    bool namesWeights = step.kind == StepKind::LowRank || step.kind == StepKind::DenseSparse || step.kind == StepKind::Prefix;
+    if (namesWeights && step.weights.empty())
+      return "'weights': a list of patterns";
+    if (step.kind == StepKind::Prefix && !step.size)
+      return "'size': how many columns stay";
+    if (step.kind == StepKind::LowRank && step.rank.has_value() == step.error.has_value())
+      return "one of 'rank' and 'error'";
+    if (step.kind != StepKind::DenseSparse)
+      return "";
+    if (!step.form.basis || !step.form.nonzeros)
+      return "'basis' and 'nonzeros'";
+    int64_t most = std::min<int64_t>(step.form.basis, 64);
+    return step.form.nonzeros <= most ? "" : llvm::formatv("'nonzeros' of at most {0}, found {1}", most, step.form.nonzeros).str();
+  }
+
   llvm::Error readField(llvm::StringRef name, const json::Value &field, FactorizationStep &step) const {
     const std::vector<llvm::StringRef> &known = entryOf(step.kind).fields;
     if (name == "do")
@@ -82,7 +95,11 @@ private:
     llvm::Expected<int64_t> count = readCount(name, field);
     if (!count)
       return count.takeError();
-    (name == "rank" ? step.rank.emplace() : step.size) = *count;
+    (name == "rank"       ? step.rank.emplace()
+     : name == "basis"    ? step.form.basis
+     : name == "nonzeros" ? step.form.nonzeros
+     : name == "blocks"   ? step.form.blocks
+                          : step.size) = *count;
     return llvm::Error::success();
   }
 

@@ -12,11 +12,14 @@
 // | field | of | is |
 // |---|---|---|
 // | `do` | every step | one of `StepKind`, as `nameOf` writes it |
-// | `weights` | all but `rms_norms`; without it `fold` takes all products | patterns (`*` any text, `?` one letter, `[ab]` one of them) of names of weights, or of the model's nodes that multiply with them |
+// | `weights` | all but `rms_norms` and `constant_norms`; without it `fold` takes all products | patterns (`*` any text, `?` one letter, `[ab]` one of them) of names of weights, or of the model's nodes that multiply with them |
 // | `rank` | `low_rank` | the rank of every matrix, or |
 // | `error` | `low_rank` | the largest relative error of a matrix, in 0..1: each gets the smallest rank that keeps it, in whole panels of 16 |
 // | `whiten` | `low_rank` | true: errors are those of the products' results on the calibration inputs |
 // | `joint` | `low_rank` | true: matrices that multiply the same tensor share their first factor |
+// | `basis` | `dense_sparse` | the columns of each block's basis |
+// | `nonzeros` | `dense_sparse` | how many of them each column of the matrix is made from, at most 64 |
+// | `blocks` | `dense_sparse` | how many blocks the matrix's columns stand in; without it, 1 |
 // | `size` | `prefix` | how many columns stay |
 //
 // `calibration` has a file for each input of the model, `.npy`, relative to the recipe's folder: with it, each change is reported with
@@ -25,6 +28,7 @@
 #ifndef TENON_COMPILER_FACTORIZATION_FACTORIZATIONRECIPE_H
 #define TENON_COMPILER_FACTORIZATION_FACTORIZATIONRECIPE_H
 
+#include "compiler/factorization/DenseSparse.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <cstdint>
@@ -38,7 +42,9 @@ namespace tenon {
 enum class StepKind {
   LowRank, ///< A product with a weight becomes two with its factors (LowRank.h).
   Fold,    ///< What is linear between two tensors becomes one product (FoldWeights.h).
+  ConstantNorms, ///< LayerNorms that divide by a constant go into products (ConstantNorms.h).
   RmsNorms, ///< LayerNorms become RMSNorms, the stream they read centred (CentreStream.h).
+  DenseSparse, ///< A matrix becomes dense bases times sparse codes (DenseSparse.h).
   Prefix,  ///< Of a product's columns the first stay, as a sub-model (SlicePrefix.h).
 };
 llvm::StringRef nameOf(StepKind kind);
@@ -50,6 +56,7 @@ struct FactorizationStep {
   std::optional<double> error;
   bool whiten = false, joint = false;
   int64_t size = 0;
+  DenseSparse::Form form; ///< Of `dense_sparse`.
 };
 
 struct FactorizationRecipe {

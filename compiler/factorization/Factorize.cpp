@@ -2,6 +2,8 @@
 #include "compiler/factorization/Factorize.h"
 #include "compiler/factorization/Calibration.h"
 #include "compiler/factorization/CentreStream.h"
+#include "compiler/factorization/ConstantNorms.h"
+#include "compiler/factorization/DenseSparseProducts.h"
 #include "compiler/factorization/FoldWeights.h"
 #include "compiler/factorization/LowRankProducts.h"
 #include "compiler/factorization/ProductNames.h"
@@ -26,10 +28,16 @@ static bool isLowRank(const FactorizationStep &step) { return step.kind == StepK
 
 static llvm::Error checkPatterns(ModuleOp module, const ModelWeights &weights, const ProductPatterns &patterns, size_t number) {
   SmallVector<ProductNames> products;
+  auto addNames = [&](ContractOp op, Value operand) {
+    if (WeightOp weight = weights.of(operand))
+      products.push_back(namesOf(op, weight));
+  };
   module.walk([&](ContractOp op) {
-    for (Value operand : {op.getLhs(), op.getRhs()})
-      if (WeightOp weight = weights.of(operand))
-        products.push_back(namesOf(op, weight));
+    for (Value operand : op.getOperands()) {
+      addNames(op, operand);
+      if (auto map = operand.getDefiningOp<MapOp>()) // a matrix computed from weights
+        llvm::for_each(map.getInputs(), [&](Value input) { addNames(op, input); });
+    }
   });
   return patterns.checkAll(products, number);
 }
@@ -41,9 +49,10 @@ static llvm::Error runExact(ModuleOp module, ModelWeights &weights, const Factor
   if (llvm::Error error = checkPatterns(module, weights, patterns, number))
     return error;
   auto isWanted = [&](ArrayRef<std::string> names) { return patterns.match(names); };
-  llvm::Error error = step.kind == StepKind::Fold     ? foldWeights(module, weights, isWanted, reports)
-                      : step.kind == StepKind::Prefix ? slicePrefixes(module, weights, step.size, isWanted, reports)
-                                                      : centreStreams(module, weights, reports);
+  llvm::Error error = step.kind == StepKind::Fold            ? foldWeights(module, weights, isWanted, reports)
+                      : step.kind == StepKind::ConstantNorms ? foldConstantNorms(module, weights, reports)
+                      : step.kind == StepKind::Prefix        ? slicePrefixes(module, weights, step.size, isWanted, reports)
+                                                             : centreStreams(module, weights, reports);
   return error ? llvm::createStringError("step %zu: %s", number, llvm::toString(std::move(error)).c_str())
                : llvm::Error::success();
 }
@@ -65,9 +74,10 @@ static llvm::Error runSteps(ModuleOp module, WeightStore &store, ArrayRef<Factor
     if (isLowRank(steps[begin]))
       while (end < steps.size() && isLowRank(steps[end]))
         ++end;
-    llvm::Error error = isLowRank(steps[begin]) ? factorLowRank(module, weights, calibration, steps.slice(begin, end - begin), begin + 1,
-                                                                threads, reports)
-                                                : runExact(module, weights, steps[begin], begin + 1, reports);
+    const FactorizationStep &step = steps[begin];
+    llvm::Error error = isLowRank(step) ? factorLowRank(module, weights, calibration, steps.slice(begin, end - begin), begin + 1, threads, reports)
+                        : step.kind == StepKind::DenseSparse ? factorDenseSparse(module, weights, step, begin + 1, threads, reports)
+                                                             : runExact(module, weights, step, begin + 1, reports);
     if (error)
       return error;
   }

@@ -19,15 +19,16 @@ struct FactorizedWeight {
   int64_t rank = 0;            ///< 0: left as it was, `reason` says why; or changed exactly.
   double error = 0;            ///< Relative, in the Frobenius norm.
   std::string reason;
-  std::string change;          ///< What an exact step did.
-  int64_t before = 0;          ///< Elements of what it replaced.
+  std::string change;          ///< What a step other than `low_rank` did.
+  int64_t before = 0;          ///< Elements of what it replaced, where that is not the matrix alone.
+  std::optional<int64_t> after; ///< Elements of what is there now, if it is neither a matrix nor two factors.
   bool isShared = false;       ///< The first factor is that of a weight reported before.
   mlir::LocationAttr place;    ///< Where a result stands that should still be the original's; null where none should.
   std::optional<double> distance; ///< Of that result from the original's, on the calibration inputs.
 
-  bool isExact() const { return !change.empty(); }
-  int64_t elementsBefore() const { return isExact() ? before : rows * columns; }
-  int64_t elementsAfter() const { return rank ? rank * ((isShared ? 0 : rows) + columns) : rows * columns; }
+  bool isChanged() const { return rank != 0 || !change.empty(); }
+  int64_t elementsBefore() const { return before ? before : rows * columns; }
+  int64_t elementsAfter() const { return after ? *after : rank ? rank * ((isShared ? 0 : rows) + columns) : rows * columns; }
 };
 
 /// How far an output is from the original's, on the calibration inputs.

@@ -1,6 +1,7 @@
 //===- FoldWeights.cpp - what is linear between two tensors is one product ----------------===//
 #include "compiler/factorization/FoldWeights.h"
 #include "compiler/factorization/ChannelProduct.h"
+#include "compiler/factorization/ComputedWeights.h"
 #include "compiler/factorization/LinearForm.h"
 #include "compiler/factorization/MapEditing.h"
 #include "compiler/factorization/ProductNames.h"
@@ -357,10 +358,10 @@ private:
     SmallVector<Value> values = llvm::map_to_vector(choice.taken, [](const AffineTerm &term) { return term.tensor; });
     report(site, choice, *matrix, linear.cone(values, choice.base, site.dim));
     OpBuilder builder(site.op);
-    Value result = multiply(builder, site.op->getLoc(), choice.base, *matrix, site.dim);
+    Value result = multiplyAlong(builder, site.op->getLoc(), choice.base, *matrix, site.dim);
     if (!site.scalar) {
       if (!isAll(*offset, 0))
-        result = addOffset(builder, site.op->getLoc(), result, *matrix, *offset, site.dim);
+        result = addOffset(builder, site.op->getLoc(), result, *matrix, *offset, site.dim, weights);
       site.op->getResult(0).replaceAllUsesWith(result);
       erase(site.op);
       return llvm::Error::success();
@@ -382,23 +383,6 @@ private:
     return isFinite ? llvm::Error::success()
                     : llvm::createStringError("'%s': wanted finite factors and offsets, found infinity or NaN",
                                               sourceOf(site.op->getLoc()).c_str());
-  }
-
-  static Value multiply(OpBuilder &builder, Location loc, Value base, WeightOp matrix, unsigned dim) {
-    std::string rows[2];
-    for (unsigned d = 0, rank = unsigned(shapeOf(base).size()); d < rank; ++d)
-      for (bool after : {false, true})
-        rows[after] += (d ? " " : "") + (d == dim ? std::string(after ? "n" : "k") : "m" + std::to_string(d));
-    return ContractOp::create(builder, loc, rows[0] + ", k n -> " + rows[1], base, WeightRecipes::get(builder, loc, matrix));
-  }
-
-  Value addOffset(OpBuilder &builder, Location loc, Value tensor, WeightOp near, const Channels &offset, unsigned dim) {
-    auto map = MapOp::create(builder, loc, cast<RankedTensorType>(tensor.getType()), tensor,
-                             [](OpBuilder &b, Location loc, ValueRange t, ValueRange at) -> Value {
-                               return LoadOp::create(b, loc, t[0], at);
-                             });
-    replaceBySum(map, map.getYielded(), AffineTerm{tensor, {1}}, offset, dim, near, weights);
-    return map.getResult();
   }
 
   /// With what only it read.
@@ -471,6 +455,8 @@ private:
 
 llvm::Error foldWeights(ModuleOp module, ModelWeights &weights, llvm::function_ref<bool(ArrayRef<std::string>)> isWanted,
                         std::vector<FactorizedWeight> &reports) {
+  if (llvm::Error error = computeWeights(module, weights, isWanted, reports))
+    return error;
   return Folder(module, weights, isWanted, reports).run();
 }
 

@@ -2,7 +2,7 @@
 //
 // The step `fold`. BatchNorms, scales, norms' scales and shifts and re-parameterised norms go into the product behind or in front
 // of them; LoRA, linear adapters and parallel branches into the product they stand beside; products in a row become one where
-// that has fewer elements (LinearForm.h).
+// that has fewer elements (LinearForm.h). Matrices a model computes from its weights are computed (ComputedWeights.h).
 //
 // Worked example. y = (x · s + t) W + 0.5 (x A) B + b is x (diag(s) W + 0.5 A B) + (t W + b).
 //

@@ -1,4 +1,4 @@
-//===- MapEditing.cpp - parts of a map's region replaced ---------------------------------===//
+//===- MapEditing.cpp - products and parts of maps' regions written -----------------------===//
 #include "compiler/factorization/MapEditing.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
@@ -63,6 +63,24 @@ void replaceBySum(MapOp map, Value scalar, ArrayRef<AffineTerm> terms, const Cha
   if (!isAll(offset, 0))
     sum = writer.plus(sum, writer.channels(offset, ".offset"));
   scalar.replaceAllUsesWith(sum);
+}
+
+Value multiplyAlong(OpBuilder &builder, Location loc, Value base, WeightOp matrix, unsigned dim) {
+  std::string rows[2];
+  for (unsigned d = 0, rank = unsigned(shapeOf(base).size()); d < rank; ++d)
+    for (bool after : {false, true})
+      rows[after] += (d ? " " : "") + (d == dim ? std::string(after ? "n" : "k") : "m" + std::to_string(d));
+  return ContractOp::create(builder, loc, rows[0] + ", k n -> " + rows[1], base, WeightRecipes::get(builder, loc, matrix));
+}
+
+Value addOffset(OpBuilder &builder, Location loc, Value tensor, WeightOp near, const Channels &offset, unsigned dim,
+                ModelWeights &weights) {
+  auto map = MapOp::create(builder, loc, cast<RankedTensorType>(tensor.getType()), tensor,
+                           [](OpBuilder &b, Location loc, ValueRange t, ValueRange at) -> Value {
+                             return LoadOp::create(b, loc, t[0], at);
+                           });
+  replaceBySum(map, map.getYielded(), AffineTerm{tensor, {1}}, offset, dim, near, weights);
+  return map.getResult();
 }
 
 SmallVector<Value> dropUnreadInputs(MapOp map) {

@@ -1,4 +1,4 @@
-//===- MapEditing.h - parts of a map's region replaced -----------------------------------===//
+//===- MapEditing.h - products and parts of maps' regions written -------------------------===//
 #ifndef TENON_COMPILER_FACTORIZATION_MAPEDITING_H
 #define TENON_COMPILER_FACTORIZATION_MAPEDITING_H
 
@@ -13,6 +13,12 @@ mlir::Value appendInput(MapOp map, mlir::Value tensor);
 /// differ between channels become weights named after `near`.
 void replaceBySum(MapOp map, mlir::Value scalar, llvm::ArrayRef<AffineTerm> terms, const Channels &offset, unsigned dim,
                   WeightOp near, ModelWeights &weights);
+
+/// `base` times a matrix along `dim`.
+mlir::Value multiplyAlong(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value base, WeightOp matrix, unsigned dim);
+/// `tensor` plus an offset for each position along `dim`, in a weight named after `near`.
+mlir::Value addOffset(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value tensor, WeightOp near, const Channels &offset, unsigned dim,
+                      ModelWeights &weights);
 
 /// Erases what the region computes in vain and the operands it does not load; gives those.
 llvm::SmallVector<mlir::Value> dropUnreadInputs(MapOp map);

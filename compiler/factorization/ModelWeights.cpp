@@ -29,15 +29,21 @@ std::string ModelWeights::read(WeightOp weight, std::vector<float> &elements) co
   return "";
 }
 
-WeightOp ModelWeights::add(WeightOp near, StringRef suffix, ArrayRef<int64_t> sizes, std::vector<float> elements) {
-  auto owner = std::make_shared<std::vector<float>>(std::move(elements));
-  Builder builder(module.getContext());
-  auto type = RankedTensorType::get(sizes, builder.getF32Type());
-  WeightOp weight = recipes.declare(near, suffix, type, builder.getUnitAttr());
+template <typename Element>
+WeightOp ModelWeights::addElements(WeightOp near, StringRef suffix, RankedTensorType type, std::vector<Element> elements) {
+  auto owner = std::make_shared<std::vector<Element>>(std::move(elements));
+  WeightOp weight = recipes.declare(near, suffix, type, UnitAttr::get(module.getContext()));
   std::string key = "factorized:" + weight.getSymName().str();
-  store.add(key, owner->data(), owner->size() * sizeof(float), owner);
+  store.add(key, owner->data(), owner->size() * sizeof(Element), owner);
   weight.setValueAttr(SourceAttr::get(module.getContext(), key, 0));
   return weight;
+}
+
+WeightOp ModelWeights::add(WeightOp near, StringRef suffix, ArrayRef<int64_t> sizes, std::vector<float> elements) {
+  return addElements(near, suffix, RankedTensorType::get(sizes, Float32Type::get(module.getContext())), std::move(elements));
+}
+WeightOp ModelWeights::add(WeightOp near, StringRef suffix, ArrayRef<int64_t> sizes, std::vector<int32_t> elements) {
+  return addElements(near, suffix, RankedTensorType::get(sizes, IntegerType::get(module.getContext(), 32)), std::move(elements));
 }
 
 } // namespace tenon

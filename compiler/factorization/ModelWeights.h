@@ -29,11 +29,15 @@ public:
 
   /// A weight of float32 elements that are given.
   WeightOp add(WeightOp near, llvm::StringRef suffix, llvm::ArrayRef<int64_t> sizes, std::vector<float> elements);
+  /// The same of 32-bit integers.
+  WeightOp add(WeightOp near, llvm::StringRef suffix, llvm::ArrayRef<int64_t> sizes, std::vector<int32_t> elements);
 
   WeightRecipes recipes;
   WeightStore &store;
 
 private:
+  template <typename Element> WeightOp addElements(WeightOp near, llvm::StringRef suffix, mlir::RankedTensorType type, std::vector<Element> elements);
+
   mlir::ModuleOp module;
 };
 

@@ -139,10 +139,15 @@ void WeightMatrices::noteOtherReaders(ModuleOp module) {
 
 llvm::Error WeightMatrices::select(const FactorizationStep &step, size_t number) {
   ProductPatterns patterns(step);
-  auto namesOfMatrix = [](const auto &entry) {
-    ProductNames names{entry.second.report.weight};
-    for (ContractOp product : entry.second.products)
+  auto namesOfNodes = [](const WeightMatrix &matrix) {
+    ProductNames names;
+    for (ContractOp product : matrix.products)
       names.append(namesOf(product.getLoc()));
+    return names;
+  };
+  auto namesOfMatrix = [&](const auto &entry) {
+    ProductNames names = namesOf(entry.second.weight);
+    names.append(namesOfNodes(entry.second));
     return names;
   };
   auto names = llvm::map_to_vector(matrices, namesOfMatrix);
@@ -153,7 +158,7 @@ llvm::Error WeightMatrices::select(const FactorizationStep &step, size_t number)
     if (matrix.step || !patterns.match(names))
       continue;
     matrix.step = &step;
-    matrix.report.sources = llvm::join(llvm::drop_begin(names), ", ");
+    matrix.report.sources = llvm::join(namesOfNodes(matrix), ", ");
   }
   return llvm::Error::success();
 }

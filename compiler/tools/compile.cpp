@@ -78,15 +78,17 @@ void printFactorized(const FactorizationReport &report) {
   size_t changed = 0;
   double before = 0, after = 0;
   for (const FactorizedWeight &weight : weights) {
-    changed += weight.rank != 0 || weight.isExact();
+    changed += weight.isChanged();
     before += weight.elementsBefore();
     after += weight.elementsAfter();
   }
   std::printf("  factorized %zu of %zu weights: %.2f to %.2f million elements\n", changed, weights.size(), before / 1e6, after / 1e6);
   for (const FactorizedWeight &weight : weights) {
-    std::string what = weight.isExact() ? weight.change : weight.rank ? "rank " + std::to_string(weight.rank) : "left as it is, " + weight.reason;
+    std::string what = !weight.isChanged() ? "left as it is, " + weight.reason
+                       : weight.rank       ? "rank " + std::to_string(weight.rank)
+                                           : weight.change;
     std::printf("    %s, %lld x %lld: %s", weight.weight.c_str(), (long long)weight.rows, (long long)weight.columns, what.c_str());
-    if (weight.rank)
+    if (weight.rank || weight.error != 0)
       std::printf(", relative error %.3g", weight.error);
     if (weight.distance)
       std::printf("; result %.3g off", *weight.distance);

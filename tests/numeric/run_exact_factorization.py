@@ -232,6 +232,79 @@ class BranchTest(ExactCase):
         self.refused(self.write(nodes, weights, 24), FOLD, "step 1: ", "twice", "wanted finite factors and offsets")
 
 
+class ExpansionTest(ExactCase):
+    """TLEG: all layers from two sets of weights, A + (l / L) B."""
+
+    def layers(self, count):
+        weights = {"a": self.weight(24, 24), "b": self.weight(24, 24), "p": self.weight(24), "q": self.weight(24)}
+        nodes = []
+        for l in range(1, count + 1):
+            weights[f"c{l}"] = np.float32(l / count)
+            nodes += [helper.make_node("Mul", ["b", f"c{l}"], [f"m{l}"]), helper.make_node("Add", ["a", f"m{l}"], [f"w{l}"]),
+                      helper.make_node("Mul", ["q", f"c{l}"], [f"n{l}"]), helper.make_node("Add", ["p", f"n{l}"], [f"o{l}"]),
+                      helper.make_node("MatMul", [f"h{l - 1}" if l > 1 else "x", f"w{l}"], [f"s{l}"], name=f"layer{l}"),
+                      helper.make_node("Add", [f"s{l}", f"o{l}"], [f"t{l}"]), helper.make_node("Relu", [f"t{l}"], [f"h{l}" if l < count else "y"])]
+        return nodes, weights
+
+    @staticmethod
+    def formula(i, w, count):
+        h = i["x"]
+        for l in range(1, count + 1):
+            c = float(w[f"c{l}"])
+            h = relu(h @ (w["a"] + c * w["b"]) + w["p"] + c * w["q"])
+        return h
+
+    def test_layers_are_expanded(self):
+        nodes, weights = self.layers(3)
+        self.check(self.write(nodes, weights, 24), FOLD, self.input(5, 24), lambda i, w: self.formula(i, w, 3), weights,
+                   {"tenon.contract": 3, "tensor<24x24xf32>) -> tensor<24x24xf32>": 0})
+        self.assertIn("24 x 24: computed from a, b", self.printed)
+
+    def test_patterns(self):
+        nodes, weights = self.layers(2)
+        self.check(self.write(nodes, weights, 24), [{"do": "fold", "weights": ["layer2"]}], self.input(5, 24),
+                   lambda i, w: self.formula(i, w, 2), weights, {"tensor<24x24xf32>) -> tensor<24x24xf32>": 1})
+
+    def test_refusals(self):
+        nodes, weights = self.layers(2)
+        weights["b"][3, 4] = np.inf
+        self.refused(self.write(nodes, weights, 24), FOLD, "step 1: weight 'a', as 'm1, w1' computes from it: wanted finite elements")
+
+
+class ConstantNormTest(ExactCase):
+    """LN-free GPT-2: LayerNorms with an epsilon that no variance reaches."""
+
+    CONSTANT = [{"do": "constant_norms"}]
+    SIGMA = 1.7
+
+    def model(self, epsilon=1e12):
+        weights = {"g": (self.weight(24) + 1) * np.float32(np.sqrt(epsilon) / self.SIGMA), "s": self.weight(24), "q": self.weight(24, 30),
+                   "k": np.ascontiguousarray(self.weight(24, 30).T), "c": self.weight(30)}
+        nodes = [helper.make_node("LayerNormalization", ["x", "g", "s"], ["n"], name="norm", epsilon=epsilon),
+                 helper.make_node("MatMul", ["n", "q"], ["a"]), helper.make_node("Gemm", ["n", "k", "c"], ["b"], transB=1),
+                 helper.make_node("Tanh", ["b"], ["bt"]), helper.make_node("Mul", ["a", "bt"], ["y"])]
+        return nodes, weights
+
+    def formula(self, i, w):
+        x = i["x"]
+        n = (x - x.mean(-1, keepdims=True)) / self.SIGMA * (w["g"] * self.SIGMA / 1e6) + w["s"]
+        return (n @ w["q"]) * np.tanh(n @ w["k"].T + w["c"])
+
+    def test_folded(self):
+        nodes, weights = self.model()
+        self.check(self.write(nodes, weights, 24), self.CONSTANT, self.input(7, 24), self.formula, weights, {"tenon.norm": 0, "tenon.contract": 2})
+        self.assertIn("takes in a norm that divides by a constant", self.printed)
+
+    def test_refusals(self):
+        nodes, weights = self.model(1e-5)
+        self.refused(self.write(nodes, weights, 24), self.CONSTANT, "step 1: the model has no LayerNorm over the last dim whose epsilon is at least 1e+08")
+        nodes, weights = self.model()
+        read = [*nodes[:-1], helper.make_node("ReduceSum", ["n"], ["r"], name="total", keepdims=1), helper.make_node("Mul", ["a", "r"], ["y"])]
+        self.refused(self.write(read, weights, 24), self.CONSTANT, "step 1: LayerNorm 'norm': it is read by 'total', which is no product with a weight")
+        weights["k"][3, 4] = np.nan
+        self.refused(self.write(nodes, weights, 24), self.CONSTANT, "step 1: weight 'k", "wanted finite elements")
+
+
 class RmsNormTest(ExactCase):
     """Pre-LayerNorm transformers, their residual stream centred."""
 

@@ -179,7 +179,7 @@ class FactorizeTest(FactorizeCase):
     def test_refusals(self):
         model, _ = self.two_layers()
         step = {"do": "low_rank", "weights": ["*"], "rank": 4}
-        self.refused(model, [step | {"do": "sparsify"}], "recipe.json: step 1, do: wanted one of \"low_rank\", \"fold\"", "found \"sparsify\"")
+        self.refused(model, [step | {"do": "sparsify"}], "recipe.json: step 1, do: wanted one of \"low_rank\", \"dense_sparse\", \"fold\"", "found \"sparsify\"")
         self.refused(model, [step, step | {"weights": ["third.*"]}],
                      "step 2, weights: no product has a weight or node called 'third.*'; there are: first, second")
         self.refused(model, [step | {"rank": 65}], "step 1: weight 'first' (64 x 96): wanted a rank of at most 64, found 65")
