@@ -3,6 +3,7 @@
 
     pip install torch onnx
     benchmarks/scans.py [--threads 1 2] [--json FILE]
+    benchmarks/scans.py --forms                 # both forms of tenon.scan beside each other
 
 PyTorch runs products of chunks (the WY form for the delta rule), eager and by torch.compile, with the best of three
 sizes of chunk; Mamba is transformers' loop over the steps, and that loop compiled in pieces of 32 steps, what its
@@ -36,20 +37,21 @@ from mlir_text import entry, tensor  # noqa: E402
 # Programs and inputs
 # ---------------------------------------------------------------------------------
 
-def matrix_program(decays, rates):
-    x, g = tensor(1, HEADS, "N", DEPTH), tensor(1, HEADS, "N")
+def matrix_program(decays, rates, depth=DEPTH, width=DEPTH, form=None):
+    x, y, g = tensor(1, HEADS, "N", depth), tensor(1, HEADS, "N", width), tensor(1, HEADS, "N")
     rows = '"b h n d", "b h n d", "b h n d"'
-    inputs = {"q": x, "k": x, "v": x, **({"a": g} if decays else {}), **({"r": g} if rates else {})}
+    inputs = {"q": x, "k": x, "v": y, **({"a": g} if decays else {}), **({"r": g} if rates else {})}
     more = (f" decay (%a : {g})" if decays else "") + (f" rate (%r : {g})" if rates else "")
     layouts = rows + ', "b h n"' * (decays + rates) + ', "b h n d"'
-    body = f"  %y = tenon.scan %q, %k, %v{more} layout [{layouts}] : {x}, {x}, {x} -> {x}"
-    return entry(inputs, {"y": x}, body, {"N": (1, 1 << 20)})
+    asked = f' {{tenon.form = "{form}"}}' if form else ""
+    body = f"  %y = tenon.scan %q, %k, %v{more} layout [{layouts}]{asked} : {x}, {x}, {y} -> {y}"
+    return entry(inputs, {"y": y}, body, {"N": (1, 1 << 20)})
 
 
-def inputs_of(steps, decays, rates):
+def inputs_of(steps, decays, rates, depth=DEPTH, width=DEPTH):
     rng = np.random.default_rng(0)
     normal = lambda *shape: rng.standard_normal(shape).astype(np.float32)
-    made = {name: normal(1, HEADS, steps, DEPTH) for name in "qkv"}
+    made = {name: normal(1, HEADS, steps, width if name == "v" else depth) for name in "qkv"}
     made["k"] /= np.linalg.norm(made["k"], axis=-1, keepdims=True)
     if decays:
         made["a"] = rng.uniform(0.95, 1, (1, HEADS, steps)).astype(np.float32)
@@ -164,16 +166,21 @@ def turns(engines, rounds):
     return times
 
 
+def session(program, inputs, threads, folder, options):
+    source, artifact = pathlib.Path(folder, "scan.mlir"), pathlib.Path(folder, "scan.tenon")
+    source.write_text(program)
+    subprocess.run([options.compiler, "compile", source, "-o", artifact, "--quiet", "--target", "host"], check=True)
+    ours = worker.Tenon(str(artifact), inputs, threads)
+    ours.run()
+    return ours
+
+
 def measure(name, steps, program, inputs, engines, options):
     found = []
     for threads in options.threads:
         torch.set_num_threads(threads)
         with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-            source, artifact = pathlib.Path(folder, "scan.mlir"), pathlib.Path(folder, "scan.tenon")
-            source.write_text(program)
-            subprocess.run([options.compiler, "compile", source, "-o", artifact, "--quiet", "--target", "host"], check=True)
-            ours = worker.Tenon(str(artifact), inputs, threads)
-            ours.run()
+            ours = session(program, inputs, threads, folder, options)
             (result,) = ours.outputs().values()
             wanted = next(iter(engines.values()))().numpy()
             error = float(np.abs(result - wanted).max() / np.abs(wanted).max())
@@ -189,13 +196,34 @@ def measure(name, steps, program, inputs, engines, options):
     return found
 
 
+def compare_forms(options):
+    """What ScanRates.def is fitted to: 256 steps, in the second-level cache."""
+    found = []
+    for depth, width in STATES_OF_FORMS:
+        for name, (decays, rates) in FORMS.items():
+            inputs = inputs_of(256, decays, rates, depth, width)
+            with tempfile.TemporaryDirectory() as folder:
+                engines = {form: session(matrix_program(decays, rates, depth, width, form), inputs, 1, folder, options).run
+                           for form in ("steps", "chunks")}
+                times = turns(engines, 41)
+            best = {form: min(each) for form, each in times.items()}
+            print(f"{name}, {depth} x {width}: steps {best['steps']:.3f} ms, chunks {best['chunks']:.3f} ms,"
+                  f" {best['steps'] / best['chunks']:.2f}x", flush=True)
+            found.append({"case": name, "depth": depth, "width": width, "milliseconds": times})
+    return found
+
+
+STATES_OF_FORMS = ((32, 32), (64, 64), (128, 64), (128, 128), (256, 256))
 FORMS = {"linear attention": (False, False), "decay": (True, False), "delta rule": (False, True), "gated delta rule": (True, True)}
 
 
 def main():
     parser = operators.parser(__doc__)
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
+    parser.add_argument("--forms", action="store_true", help="steps and chunks beside each other")
     options = parser.parse_args()
+    if options.forms:
+        return operators.save(compare_forms(options), options)
     found = []
     if not options.only or "mamba" in options.only:
         for steps in options.steps:

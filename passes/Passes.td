@@ -432,6 +432,10 @@ def ScanAttention : Pass<"tenon-scan-attention", "::mlir::ModuleOp"> {
     It must not fire for softmax, a keep other than j <= i, as many queries as keys not known, a weight region, a score that is not x
     times factors, another factor of query and key (a table of distances), an `algorithm` that is given; nor where the
     sizes are known and N (d + d_v) <= 5 d d_v: then flash attention does less.
+
+    On every recurrence, whoever made it, `tenon.form` then says whether it goes by "steps" or in "chunks" of 16: what `ScanForm.h` counts to
+    be cheaper, or what stood there, which is an order. Steps it is where rows of the state have factors of their own, where depths are not
+    constant, and where there never are 16 steps. Both forms are exact in real arithmetic.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }

@@ -125,5 +125,7 @@ std::string ScanOp::describe() {
   std::string text = getRate() ? "scan, delta rule" : "scan";
   if (getDecay())
     text += hasDiagonalDecay() ? ", decay of rows" : ", decay";
+  if (auto form = (*this)->getAttrOfType<StringAttr>("tenon.form"))
+    text += form.getValue() == "chunks" ? ", in chunks" : ", by steps";
   return text;
 }

@@ -7,6 +7,7 @@
 #include "mlir/IR/Matchers.h"
 #include "passes/Passes.h"
 #include "passes/attention/LinearScore.h"
+#include "passes/scan/ScanForm.h"
 
 using namespace mlir;
 
@@ -140,6 +141,8 @@ struct ScanAttention : impl::ScanAttentionBase<ScanAttention> {
                             {getArgument(), "scan",
                              "step by step: the score is linear and causal; no N x N scores, work grows as N",
                              "not step by step", whyNot, [](AttentionOp op) { return Scanner(op).lower(); }});
+    if (failed(chooseScanForms(getOperation(), getArgument())))
+      signalPassFailure();
   }
 };
 

@@ -55,13 +55,19 @@ protected:
   Value plus(Value a, Value b) { return scope.add(a, b, loc); }
   Value plus(int64_t a, Value b) { return scope.add(index(a), b, loc); }
   Value times(Value a, int64_t b) { return scope.mul(a, index(b), loc); }
-  mlir::VectorType vectorType() { return mlir::VectorType::get({int64_t(lanes)}, real); }
-  Value load(Value at) { return mlir::vector::LoadOp::create(builder, loc, vectorType(), scratch, at); }
+  mlir::VectorType vectorType(int64_t width) { return mlir::VectorType::get({width}, real); }
+  mlir::VectorType vectorType() { return vectorType(lanes); }
+  Value load(Value at, int64_t width) { return mlir::vector::LoadOp::create(builder, loc, vectorType(width), scratch, at); }
+  Value load(Value at) { return load(at, lanes); }
   void store(Value vector, Value at) { mlir::vector::StoreOp::create(builder, loc, vector, scratch, at); }
   Value loadScalar(Value at) { return mlir::memref::LoadOp::create(builder, loc, scratch, at); }
   /// The element at `at` of scratch, in every lane.
-  Value broadcast(Value at) { return mlir::vector::BroadcastOp::create(builder, loc, vectorType(), loadScalar(at)); }
-  Value zero() { return mlir::arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType())); }
+  Value broadcast(Value at, int64_t width) {
+    return mlir::vector::BroadcastOp::create(builder, loc, vectorType(width), loadScalar(at));
+  }
+  Value broadcast(Value at) { return broadcast(at, lanes); }
+  Value zero(int64_t width) { return mlir::arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType(width))); }
+  Value zero() { return zero(lanes); }
   Value fma(Value a, Value b, Value c) { return mlir::math::FmaOp::create(builder, loc, a, b, c); }
   Value product(Value a, Value b) { return mlir::arith::MulFOp::create(builder, loc, a, b); }
   /// S = a S + k w, for one vector.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""tenon.scan as native code against NumPy: every transition, odd lengths, shared heads, states carried from run to run.
+"""tenon.scan as native code against NumPy: every transition by steps and in chunks, odd lengths, shared heads, states carried
+from run to run.
 
 Two oracles that share nothing: the recurrence step by step, and the chunked form (WY for the delta rule), whose products are
 of whole matrices. Both in float64; the recurrence in float32 as well, as the plain evaluation the accuracy rule asks for.
@@ -16,7 +17,7 @@ from accuracy import compare  # noqa: E402
 from mlir_text import entry, tensor  # noqa: E402
 from native import InferenceSession, Program, levels  # noqa: E402
 
-STEPS = (0, 1, 2, 31, 32, 63, 64, 65, 97, 129)
+STEPS = (0, 1, 2, 13, 15, 16, 17, 31, 32, 47, 64, 65, 97, 129)
 
 
 def shared(x, heads):
@@ -89,7 +90,10 @@ class Form:
             all["r"] = ("b n h", self.states, 1)
         return {name: (layout, self.shape(layout, heads, depth)) for name, (layout, heads, depth) in all.items()}
 
-    def text(self):
+    def has_chunks(self):
+        return "d" not in self.decay
+
+    def text(self, how):
         operands = self.operands()
         types = {name: tensor(*dims) for name, (_, dims) in operands.items()}
         result = tensor(*self.shape(self.order.format("d"), self.heads, self.width))
@@ -99,7 +103,7 @@ class Form:
         more += f" rate (%r : {types['r']})" if self.rate else ""
         more += f" from (%s : {state})" if self.initial else ""
         outputs = {"y": result, **({"z": state} if self.final else {})}
-        body = (f"  %{', %'.join(outputs)} = tenon.scan %q, %k, %v{more} layout [{', '.join(f'{chr(34)}{x}{chr(34)}' for x in layouts)}]\n"
+        body = (f"  %{', %'.join(outputs)} = tenon.scan %q, %k, %v{more} layout [{', '.join(f'{chr(34)}{x}{chr(34)}' for x in layouts)}] {{tenon.form = \"{how}\"}}\n"
                 f"    : {types['q']}, {types['k']}, {types['v']} -> {', '.join(outputs.values())}\n")
         return entry({**types, **({"s": state} if self.initial else {})}, outputs, body, {"B": (0, 4), "N": (0, 256)})
 
@@ -116,13 +120,14 @@ def standard(array, layout):
 
 class ScanTest(unittest.TestCase):
     def check(self, form, steps=STEPS, batches=(2,), factors=lambda rng, shape: rng.uniform(0.8, 1, shape)):
-        program = Program(form.text())
+        """Both forms, where it has two, on the same numbers."""
+        programs = {how: Program(form.text(how)) for how in ("steps", "chunks")[:1 + form.has_chunks()]}
         rng = np.random.default_rng(form.depth + form.width)
         for b in batches:
             for n in steps:
-                self.check_size(program, form, rng, b, n, factors)
+                self.check_size(programs, form, rng, b, n, factors)
 
-    def check_size(self, program, form, rng, b, n, factors):
+    def check_size(self, programs, form, rng, b, n, factors):
         inputs = {}
         for name, (layout, dims) in form.operands().items():
             shape = [{"B": b, "N": n}.get(dim, dim) for dim in dims]
@@ -147,12 +152,14 @@ class ScanTest(unittest.TestCase):
             return {"y": y.transpose(places), **({"z": z} if form.final else {})}
 
         wanted, plain = results(*recurrence(*views(np.float64))), results(*recurrence(*views(np.float32)))
-        if form.query == form.key == form.value and (not form.decay or "d" not in form.decay):
+        if form.query == form.key == form.value and form.has_chunks():
             for name, other in results(*chunked(*views(np.float64))).items():
                 np.testing.assert_allclose(other, wanted[name], rtol=1e-9, atol=1e-9)
-        for level, threads, outputs in program.run(inputs):
-            for name in wanted:
-                compare(outputs[name], wanted[name], plain[name], f"{name} B={b} N={n} {level} {threads} thread(s)")
+        for how, program in programs.items():
+            for level, threads, outputs in program.run(inputs):
+                for name in wanted:
+                    compare(outputs[name], wanted[name], plain[name],
+                            f"{name} B={b} N={n} by {how} {level} {threads} thread(s)")
 
     def test_sum(self):
         self.check(Form(), batches=(0, 1, 3))
@@ -180,6 +187,14 @@ class ScanTest(unittest.TestCase):
             for rate in (False, True):
                 self.check(Form(decay=kind, rate=rate, initial=True), (1, 2, 65),
                            factors=lambda rng, shape: rng.integers(0, 2, shape))
+
+    def test_decay_of_any_size(self):
+        """Products of factors that vanish, from 1 down to where they are subnormal, or grow."""
+        for rate in (False, True):
+            self.check(Form(decay="b n h", rate=rate, initial=True), (17, 47, 97),
+                       factors=lambda rng, shape: 10.0 ** rng.choice([0, -1, -8, -30, -44], shape))
+            self.check(Form(decay="b n h", rate=rate, initial=True), (47,),
+                       factors=lambda rng, shape: rng.uniform(0.5, 1.5, shape))
 
     def test_depths(self):
         """Register tiles of every shape, columns that fill no vector, several blocks of columns."""
@@ -215,6 +230,28 @@ class ScanTest(unittest.TestCase):
 
         for level, threads, outputs in program.run(inputs):
             compare(outputs["y"], oracle(np.float64), oracle(np.float32), f"{level} {threads} thread(s)")
+
+
+class CausalTest(unittest.TestCase):
+    """What is no number reaches no earlier step, and no other column."""
+
+    def test_nan_and_infinity(self):
+        for rate in (False, True):
+            form, rng = Form(16, 24, decay="b n h", rate=rate), np.random.default_rng(3)
+            inputs = {name: rng.uniform(0, 0.25, [{"B": 1, "N": 50}.get(dim, dim) for dim in dims]).astype(np.float32)
+                      for name, (_, dims) in form.operands().items()}
+            clean, hurt = dict(inputs), {name: array.copy() for name, array in inputs.items()}
+            hurt["v"][0, 1, 21, 5] = np.nan
+            hurt["v"][0, 1, 38, 7] = np.inf
+            hurt["k"][0, 0, 27, 3] = np.nan
+            for how in ("steps", "chunks"):
+                program = Program(form.text(how))
+                for (level, threads, whole), (_, _, found) in zip(program.run(clean), program.run(hurt)):
+                    touched = np.zeros(whole["y"].shape, bool)
+                    touched[0, 1, 21:, 5] = touched[0, 1, 38:, 7] = touched[0, 0, 27:] = True
+                    place = f"by {how} {level} {threads} thread(s)"
+                    np.testing.assert_array_equal(np.isfinite(found["y"]), ~touched, place)
+                    np.testing.assert_array_equal(found["y"][~touched], whole["y"][~touched], place)
 
 
 class ChannelTest(unittest.TestCase):
@@ -282,12 +319,12 @@ class ChannelTest(unittest.TestCase):
 class ElementTest(unittest.TestCase):
     """Narrow operands and results around a state in float32; all of it in float64."""
 
-    def check(self, of, kind, rate):
+    def check(self, of, kind, rate, how):
         x, g, state = tensor(1, "N", 2, 24, of=of), tensor(1, "N", 2, of=of), tensor(1, 2, 24, 24, of=of)
         inputs = {"q": x, "k": x, "v": x, "a": g, **({"r": g} if rate else {})}
         layouts = ['"b n h d"'] * 3 + ['"b n h"'] * (1 + rate) + ['"b n h d"']
         body = (f"  %y, %z = tenon.scan %q, %k, %v decay (%a : {g})" + (f" rate (%r : {g})" if rate else "")
-                + f" layout [{', '.join(layouts)}] : {x}, {x}, {x} -> {x}, {state}")
+                + f" layout [{', '.join(layouts)}] {{tenon.form = \"{how}\"}} : {x}, {x}, {x} -> {x}, {state}")
         program = Program(entry(inputs, {"y": x, "z": state}, body, {"N": (0, 256)}))
         rng = np.random.default_rng(6)
         given = {name: (rng.standard_normal((1, 37, 2, 24)) * 0.2).astype(kind) for name in "qkv"}
@@ -300,12 +337,13 @@ class ElementTest(unittest.TestCase):
                 self.assertEqual(outputs[name].dtype, kind)
                 # Rounded once; in float64 every step rounds.
                 bound = np.abs(wanted) * np.finfo(kind).eps * (1 if kind == np.float16 else 64) + 1e-7 * (kind == np.float16) + 1e-15
-                self.assertTrue((np.abs(outputs[name] - wanted) <= bound).all(), f"{of} {name} {level} {threads} thread(s)")
+                self.assertTrue((np.abs(outputs[name] - wanted) <= bound).all(), f"{of} {name} by {how} {level} {threads} thread(s)")
 
     def test_types(self):
         for of, kind in (("f16", np.float16), ("f64", np.float64)):
             for rate in (False, True):
-                self.check(of, kind, rate)
+                for how in ("steps", "chunks"):
+                    self.check(of, kind, rate, how)
 
 
 class StateTest(unittest.TestCase):
