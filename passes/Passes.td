@@ -301,6 +301,8 @@ def ChooseAttentionAlgorithm : Pass<"tenon-choose-attention-algorithm", "::mlir:
     | keep region | tiles it rules out are skipped, tiles it lets through are not masked: what decides them is in the remark (KeepAnalysis.h) |
     | weight region: the guard `select(isnan(p), 0, p)` | a property of the row: NaN weights fill a row or do not occur in it |
     | any other weight region | two passes over the keys, since normalised weights exist only after the last one; scores are computed twice |
+    | `normalise topk_softmax k` | two passes: the k greatest scores of each row, then softmax over what is not below the least of them |
+    | `normalise hard` | the best key of each row, whose value is read at the end; no products with values. Not with a weight region, which would weigh the other keys, or `empty uniform` |
     | `empty uniform`, `empty ignore_keep` | groups of queries that have a row without live keys take in all keys once more for it; not with two passes |
 
     `split` (attention_update over parts of the keys, merged and finished) where there are at most 4 queries and 32 of them

@@ -37,8 +37,8 @@ def Tenon_AttentionOp : Tenon_Op<"attention", [Pure, IsolatedFromAbove, AttrSize
     | `softmax` | exp(y) / Σ exp(y) | (m, l, acc): running maximum, Σ exp(y - m), Σ exp(y - m) v |
     | `sum` | y / Σ y | (l, acc) |
     | `none` | y | (acc) |
-    | `hard` | 1 for the first key of the greatest score, else 0 | none here: materialised |
-    | `topk_softmax k` | softmax over the keys whose score is at least the k-th greatest; equal ones all stay | none here |
+    | `hard` | 1 for the first key of the greatest score, else 0; 0 for all where a score is NaN | (m, j): it and its key |
+    | `topk_softmax k` | softmax over the keys whose score is at least the k-th greatest; equal ones all stay | the k greatest scores; a second pass weighs |
     | `sinkhorn n` | softmax, then columns and rows in turn divided by their sums, n half-steps in all | none here |
 
     `sinkhorn 1` is softmax. Of N queries and M keys, a column is divided by its sum times M / N, so that rows sum to one

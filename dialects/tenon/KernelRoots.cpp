@@ -94,7 +94,8 @@ std::string OrderOp::describe() {
 Dim AttentionOp::countOperations() {
   Sizes sizes = getSizes();
   int64_t normalising = getNormaliser() == Normaliser::Softmax ? 4 : getNormaliser() == Normaliser::Sum ? 1 : 0;
-  Dim perPair = Dim(2) * (sizes.depth + sizes.valueDepth) + Dim(normalising);
+  Dim multiplied = getNormaliser() == Normaliser::Hard ? sizes.depth : sizes.depth + sizes.valueDepth;
+  Dim perPair = Dim(2) * multiplied + Dim(normalising);
   return sizes.batch * sizes.heads * sizes.queries * getAllKeys() * perPair;
 }
 

@@ -2,6 +2,7 @@
 #include "dialects/tenon/AttentionLayout.h"
 #include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
+#include "passes/attention/FlashAttention.h"
 #include "passes/attention/KeepAnalysis.h"
 #include "passes/attention/PositionProducts.h"
 #include "passes/attention/RegionAnalysis.h"
@@ -31,6 +32,10 @@ std::string describeFlash(AttentionOp op) {
     text += "; two passes, for the weight region needs normalised weights";
   else if (op.hasWeight() && isProportional(op.getWeight()))
     text += "; one pass, for the weight region is a factor, taken in with the values";
+  if (op.getNormaliser() == Normaliser::Hard)
+    text += "; a row's best key is remembered, its value read at the end";
+  if (op.getNormaliser() == Normaliser::TopKSoftmax)
+    text += "; two passes, the first for the greatest scores of each row: " + std::to_string(*op.getCount());
   if (size_t products = PositionProduct::streamed(op).size())
     text += "; products with positions computed with the tile: " + std::to_string(products);
   if (!op.hasKeep())
@@ -52,8 +57,7 @@ bool hasFewQueries(AttentionOp op) {
 StringRef whyNotStreamed(AttentionOp op) {
   if (op.getOverQueries())
     return "it is normalised over the queries";
-  if (op.getNormaliser() == Normaliser::Hard || op.getNormaliser() == Normaliser::TopKSoftmax ||
-      op.getNormaliser() == Normaliser::Sinkhorn)
+  if (op.getNormaliser() == Normaliser::Sinkhorn)
     return "the normaliser needs all scores at once";
   return op.getAlso("scores") ? "the scores themselves are asked for" : "";
 }
@@ -68,6 +72,8 @@ bool isWiderThanF32(AttentionOp op) {
 StringRef whyNotSplit(AttentionOp op) {
   if (StringRef reason = whyNotStreamed(op); !reason.empty())
     return reason;
+  if (op.getNormaliser() == Normaliser::Hard || op.getNormaliser() == Normaliser::TopKSoftmax)
+    return "keys are chosen among those of all parts";
   if (isWiderThanF32(op))
     return "elements are f64";
   if (op.hasWeight())
@@ -98,6 +104,8 @@ StringRef whyNotFlash(AttentionOp op) {
   bool revives = op.hasKeep() && (op.getEmpty() == EmptyRow::Uniform || op.getEmpty() == EmptyRow::IgnoreKeep);
   if (revives && (needsNormalisedWeights(op) || op.getNormaliser() == Normaliser::None))
     return "rows without live keys get weights, and the weight region or the normaliser does not stream them";
+  if (StringRef reason = whyNotChosen(op); !reason.empty())
+    return reason;
   if (!hasConstantRows(op, 0, op.getQuery()) || !hasConstantRows(op, 1, op.getKeys()[0]) ||
       !hasConstantRows(op, 2, op.getValues()[0]) || !hasConstantRows(op, 3, op.getResult()))
     return "depth or the distance of rows is not a constant";

@@ -27,10 +27,12 @@
 //
 // Score terms that are products with rows chosen by distance are computed with the tile (FlashPositions.cpp).
 //
+// Normalisers that choose among the keys (hard, topk_softmax) pass over them once before: FlashSelection.cpp.
+//
 // Costs for a live pair (query, key): 2 d multiply-adds for the two products, one exponential, and the regions.
 // Memory: a few tiles of scratch, independent of N. Operands of bf16 and f16 are made f32 with the copy of a tile.
-// Limits: constant depth and row strides, softmax,
-// sum or none. A weight region other than the guard select(isnan(p), 0, p) or a factor needs normalised weights:
+// Limits: constant depth and row strides, any normaliser but
+// sinkhorn. A weight region other than the guard select(isnan(p), 0, p) or a factor needs normalised weights:
 // then l is summed in a first pass over the keys, and scores are computed once more in a second.
 //
 #ifndef TENON_PASSES_ATTENTION_FLASHATTENTION_H
@@ -94,8 +96,8 @@ private:
     Keep,
     EmptyRows ///< every key, in rows no key was live in; no key in others
   };
-  /// What a step is for: all at once, or first l and then weights and values.
-  enum class Phase { Stream, Statistics, Weigh };
+  /// What a step is for: all at once, first l and then weights and values, or first what is chosen of a row.
+  enum class Phase { Stream, Statistics, Weigh, Choose };
   /// How a score is measured for the exponential.
   struct ScoreForm {
     enum Kind {
@@ -179,6 +181,23 @@ private:
   Value exponentialOf(Value score, Value shift);
   Value shiftOf(Value column);
 
+  // Normalisers that choose: FlashSelection.cpp.
+  bool isHard() { return op.getNormaliser() == Normaliser::Hard; }
+  bool isTopK() { return op.getNormaliser() == Normaliser::TopKSoftmax; }
+  bool chooses() { return isHard() || isTopK(); }
+  /// How many of a row's greatest scores are known; m is the first.
+  int64_t rankCount() { return isTopK() ? int64_t(*op.getCount()) : 1; }
+  Value rankAt(Value rank, Value column) { return plus(ofGroup(maximumAt, column), times(rank, width)); }
+  Value places(int32_t key);
+  void initialiseChoice(Value column);
+  void choose(const FlashKeys &keys, Value column, Masking masking);
+  void chooseGreatest(const FlashKeys &keys, Value column, Masking masking);
+  void enter(Value score, Value column);
+  void weighChosen(const FlashKeys &keys, Value column, Masking masking);
+  void chooseBest(const FlashKeys &keys, Value column, Masking masking);
+  void takeBetter(const Score &score, Value place, llvm::SmallVectorImpl<Value> &held);
+  void takeChosen();
+
   // The end.
   void invertSums();
   std::pair<Value, Value> normaliser(Value column);
@@ -213,13 +232,16 @@ private:
   llvm::SmallVector<Value> overKeys(Value count, llvm::ArrayRef<Value> start,
                                     llvm::function_ref<llvm::SmallVector<Value>(Value j, mlir::ValueRange)> body,
                                     int64_t atOnce = 1);
+  llvm::SmallVector<Value> overScores(const FlashKeys &keys, Value column, bool notes, llvm::SmallVector<Value> carried,
+                                      llvm::function_ref<Score(Value j, llvm::SmallVectorImpl<Value> &)> body,
+                                      int64_t atOnce = 1);
   Value startOf(const FlashOperand &operand, Value b, Value h);
   /// All keys are one tile, and there is one.
   bool hasOneTile() {
     std::optional<int64_t> keys = sizes.keys.constant();
     return keys && *keys > 0 && *keys <= keyTile;
   }
-  bool isSoftmax() { return op.getNormaliser() == Normaliser::Softmax; }
+  bool isSoftmax() { return op.getNormaliser() == Normaliser::Softmax || isTopK(); }
 
   /// Keys of one step: a tile of K, V and its scores share the first-level cache in turn.
   static constexpr int64_t keyTile = 64;
@@ -240,12 +262,12 @@ private:
   bool guarded = false, factored = false; ///< What the weight region is, where it does not need two phases.
   int64_t depth = 0, valueDepth = 0, width = 0, scratchFloats = 0, stateFloats = 0, groupsPerTile = 1;
   int64_t keyRow = 0, valueRow = 0;
-  int64_t keysAt = 0, valuesAt = 0, queriesAt = 0, scoresAt = 0, outputAt = 0, maximumAt = 0, sumAt = 0, liveAt = 0;
+  int64_t keysAt = 0, valuesAt = 0, queriesAt = 0, scoresAt = 0, outputAt = 0, maximumAt = 0, sumAt = 0, liveAt = 0, placeAt = 0;
   unsigned lanes = 0;
   RegisterTile tile;
   std::optional<TileFunction> scoreTile, valueTile;
   llvm::SmallVector<FlashPosition, 2> positions;
-  Value scratch, queryBlocks;
+  Value scratch, placeMemory, queryBlocks; ///< `placeMemory` is the scratch as i32.
   // Of the tile being emitted.
   Value batch, head, blockStart, groups, group, firstQuery, queryCount, panels, columns, state;
 };
@@ -254,6 +276,9 @@ private:
 mlir::FailureOr<KernelGrid> lowerAttentionUpdate(KernelLowering &lowering, AttentionUpdateOp update);
 mlir::FailureOr<KernelGrid> lowerAttentionMerge(KernelLowering &lowering, AttentionMergeOp merge);
 mlir::FailureOr<KernelGrid> lowerAttentionFinish(KernelLowering &lowering, AttentionFinishOp finish);
+
+/// Why flash attention cannot choose the keys of a `hard` or `topk_softmax`, or empty.
+llvm::StringRef whyNotChosen(AttentionOp op);
 
 /// The range of a region's result over all x and all tensors, NaN apart; none if it is not bounded.
 std::optional<std::pair<double, double>> boundsOfScore(mlir::Region &score);

@@ -87,6 +87,24 @@ SmallVector<Value> FlashLowering::overKeys(Value count, ArrayRef<Value> start,
   return loopOver(whole, count, 1, loopOver(index(0), whole, atOnce, start));
 }
 
+/// A loop over the scores of the tile that carries vectors and, where it `notes`, remembers whether a key was live.
+SmallVector<Value> FlashLowering::overScores(const FlashKeys &keys, Value column, bool notes, SmallVector<Value> carried,
+                                             llvm::function_ref<Score(Value, SmallVectorImpl<Value> &)> body,
+                                             int64_t atOnce) {
+  if (notes)
+    carried.push_back(load(ofGroup(liveAt, column)));
+  carried = overKeys(keys.count, carried, [&](Value j, ValueRange held) {
+    SmallVector<Value> next(notes ? held.drop_back() : held);
+    Score score = body(j, next);
+    if (notes)
+      next.push_back(select(score.live, constant(1), held.back()));
+    return next;
+  }, atOnce);
+  if (notes)
+    store(carried.pop_back_val(), ofGroup(liveAt, column));
+  return carried;
+}
+
 //===----------------------------------------------------------------------------===//
 // What is known of the score
 //===----------------------------------------------------------------------------===//
@@ -144,6 +162,9 @@ std::optional<std::pair<double, double>> boundsOfScore(Region &score) {
 }
 
 FlashLowering::ScoreForm FlashLowering::scoreForm() {
+  // Rounded scores are what ties are among.
+  if (chooses())
+    return {};
   if (!op.hasScore())
     return {ScoreForm::Scaled, 1};
   std::optional<double> factor = factorOf(op.getScore());
@@ -204,7 +225,11 @@ void FlashLowering::emitStep(const FlashKeys &keys, Masking masking, Phase phase
   multiplyScores(keys);
   multiplyPositions(keys);
   forEachVector([&](Value column) {
-    if (phase == Phase::Weigh)
+    if (phase == Phase::Choose)
+      choose(keys, column, masking);
+    else if (isTopK())
+      weighChosen(keys, column, masking);
+    else if (phase == Phase::Weigh)
       weigh(keys, column, masking);
     else if (isSoftmax())
       updateSoftmax(keys, column, masking, phase == Phase::Stream);
@@ -213,7 +238,7 @@ void FlashLowering::emitStep(const FlashKeys &keys, Masking masking, Phase phase
     if (masking == Masking::None && op.hasKeep())
       store(constant(1), ofGroup(liveAt, column));
   });
-  if (phase != Phase::Statistics)
+  if (phase != Phase::Statistics && phase != Phase::Choose)
     multiplyValues(keys);
 }
 
@@ -245,7 +270,7 @@ SmallVector<TensorReader> FlashLowering::captureReaders(RegionEmitter &emitter, 
 }
 
 /// The score after its region; where the factor is applied in the exponent it stays away. A dead key has no
-/// weight: -inf under softmax, else 0.
+/// weight: -inf where the greatest have it, else 0.
 FlashLowering::Score FlashLowering::scoreOf(Value j, const FlashKeys &keys, Value column, Masking masking) {
   RegionEmitter emitter(scope, lanes, loc);
   limitToQueries(emitter, column);
@@ -270,7 +295,7 @@ FlashLowering::Score FlashLowering::scoreOf(Value j, const FlashKeys &keys, Valu
     LaneValue keep = emitter.evaluate(op.getKeep(), point, captures);
     live = emitter.materialise(keep);
   }
-  return {select(live, score, isSoftmax() ? minusInfinity() : constant(0)), live};
+  return {select(live, score, isSoftmax() || isHard() ? minusInfinity() : constant(0)), live};
 }
 
 /// The weight region, of a normalised weight.
@@ -351,20 +376,12 @@ Value FlashLowering::emitMaximum(const FlashKeys &keys, Value column, Masking ma
   if (form.kind == ScoreForm::Scaled && masking == Masking::None)
     return rawMaximum(keys.count, column);
   bool notes = masking == Masking::Keep;
-  SmallVector<Value> start{minusInfinity()};
-  if (notes)
-    start.push_back(load(ofGroup(liveAt, column)));
-  SmallVector<Value> result = overKeys(keys.count, start, [&](Value j, ValueRange carried) {
+  return overScores(keys, column, notes, {minusInfinity()}, [&](Value j, SmallVectorImpl<Value> &carried) {
     Score score = scoreOf(j, keys, column, masking);
     store(score.score, scoreOffset(j, column));
-    SmallVector<Value> next{greater(score.score, carried[0])};
-    if (notes)
-      next.push_back(select(score.live, constant(1), carried[1]));
-    return next;
-  });
-  if (notes)
-    store(result[1], ofGroup(liveAt, column));
-  return result[0];
+    carried[0] = greater(score.score, carried[0]);
+    return score;
+  })[0];
 }
 
 /// Moves m where scores left it behind, and the state with it.
@@ -409,19 +426,13 @@ void FlashLowering::updateSoftmax(const FlashKeys &keys, Value column, Masking m
 /// Adds what `term` gives for every key to the row's sum; where it `notes`, remembers whether one of them was live.
 void FlashLowering::sumKeys(const FlashKeys &keys, Value column, bool notes, function_ref<Score(Value j)> term,
                             int64_t atOnce) {
-  SmallVector<Value> start{isOneStep ? constant(0) : load(ofGroup(sumAt, column))};
-  if (notes)
-    start.push_back(load(ofGroup(liveAt, column)));
-  SmallVector<Value> result = overKeys(keys.count, start, [&](Value j, ValueRange carried) {
+  Value before = isOneStep ? constant(0) : load(ofGroup(sumAt, column));
+  Value sum = overScores(keys, column, notes, {before}, [&](Value j, SmallVectorImpl<Value> &carried) {
     Score added = term(j);
-    SmallVector<Value> next{add(carried[0], added.score)};
-    if (notes)
-      next.push_back(select(added.live, constant(1), carried[1]));
-    return next;
-  }, atOnce);
-  store(result[0], ofGroup(sumAt, column));
-  if (notes)
-    store(result[1], ofGroup(liveAt, column));
+    carried[0] = add(carried[0], added.score);
+    return added;
+  }, atOnce)[0];
+  store(sum, ofGroup(sumAt, column));
 }
 
 //===----------------------------------------------------------------------------===//

@@ -48,9 +48,11 @@ LogicalResult FlashLowering::readShapes() {
   factored = op.hasWeight() && op.getNormaliser() != Normaliser::None && isProportional(op.getWeight());
   twoPhases = op.hasWeight() && !guarded && !factored && op.getNormaliser() != Normaliser::None;
   revives = op.hasKeep() && (op.getEmpty() == EmptyRow::Uniform || op.getEmpty() == EmptyRow::IgnoreKeep);
-  isOneStep = !op.hasKeep() && !twoPhases && hasOneTile();
+  isOneStep = !op.hasKeep() && !twoPhases && !chooses() && hasOneTile();
   if (revives && (twoPhases || op.getNormaliser() == Normaliser::None))
     return op.emitOpError("flash gives rows without live keys no weights but those of a softmax or sum");
+  if (StringRef reason = whyNotChosen(op); !reason.empty())
+    return op.emitOpError("cannot choose keys tile by tile: ") << reason;
   TargetAttr target = lowering.target;
   tile = {unsigned(target.getVectorBits() / 32), unsigned(target.getVectorRegisters()), unsigned(target.getRowTile())};
   lanes = tile.lanes;
@@ -64,6 +66,8 @@ LogicalResult FlashLowering::readShapes() {
     return failure();
   if (failed(readOperand(value, 2, op.getValues()[0], valueDepth, "values")))
     return failure();
+  if (isHard())
+    value.isCopied = false; // read row by row, when all keys have passed
   return readPositions();
 }
 
@@ -83,14 +87,16 @@ void FlashLowering::carveScratch() {
   queriesAt = carve(depth * width);
   carvePositionQueries();
   outputAt = carve(llvm::alignTo(valueDepth, lanes) * width);
-  maximumAt = carve(width);
+  maximumAt = carve(rankCount() * width);
   sumAt = carve(width);
   liveAt = carve(width);
+  placeAt = carve(isHard() ? width : 0);
   stateFloats = scratchFloats - states;
   // Their states stay in a part of the second-level cache.
   groupsPerTile = std::clamp<int64_t>(lowering.target.getL2Bytes() / 3 / (4 * stateFloats), 1, mostGroups);
   carve(stateFloats * (groupsPerTile - 1));
   scratch = scope.function.scratch(builder, loc, builder.getF32Type(), index(0));
+  placeMemory = scope.function.scratch(builder, loc, builder.getI32Type(), index(0));
 }
 
 FailureOr<KernelGrid> FlashLowering::lower() {
@@ -103,7 +109,8 @@ FailureOr<KernelGrid> FlashLowering::lower() {
     intervals.reset();
   ModuleOp module = scope.function.function()->getParentOfType<ModuleOp>();
   scoreTile.emplace(TileFunction::get(module, tile, {keyRow, 16, width, 1, /*fetchesAhead=*/false}));
-  valueTile.emplace(TileFunction::get(module, tile, {1, width, width, valueRow, /*fetchesAhead=*/false}));
+  if (!isHard())
+    valueTile.emplace(TileFunction::get(module, tile, {1, width, width, valueRow, /*fetchesAhead=*/false}));
   makePositionTiles(module);
   Dim blocks = sizes.queries.ceilDiv(Dim(width * groupsPerTile));
   queryBlocks = scope.dim(blocks, loc);
@@ -146,14 +153,21 @@ void FlashLowering::emitTile(Value number) {
     packPositionQueries();
     initialise();
   });
-  emitKeyLoop(twoPhases ? Phase::Statistics : Phase::Stream);
+  if (chooses())
+    emitKeyLoop(Phase::Choose);
+  if (!isHard())
+    emitKeyLoop(twoPhases ? Phase::Statistics : Phase::Stream);
   if (twoPhases) {
     forEachGroup([&] { invertSums(); });
     emitKeyLoop(Phase::Weigh);
   }
   if (revives)
     emitRevival();
-  forEachGroup([&] { finish(); });
+  forEachGroup([&] {
+    if (isHard())
+      takeChosen();
+    finish();
+  });
 }
 
 void FlashLowering::forEachGroup(llvm::function_ref<void()> body) {
@@ -178,7 +192,7 @@ void FlashLowering::initialise() {
   if (isOneStep)
     return;
   forEachVector([&](Value column) {
-    store(minusInfinity(), ofGroup(maximumAt, column));
+    initialiseChoice(column);
     store(constant(0), ofGroup(sumAt, column));
     if (op.hasKeep())
       store(constant(0), ofGroup(liveAt, column));
@@ -275,9 +289,15 @@ void FlashLowering::emitRevival() {
                            Value(arith::OrIOp::create(builder, loc, scan.getRegionIterArg(0), empty)));
     }
     emitIf(scan.getResult(0), [&] {
-      forEachKeyTile(scope, loc, keyCount, keyTile, [&](Value first, Value count) {
-        emitStep(takeKeys(first, count), Masking::EmptyRows, Phase::Stream);
-      });
+      auto takeAll = [&](Phase phase) {
+        forEachKeyTile(scope, loc, keyCount, keyTile, [&](Value first, Value count) {
+          emitStep(takeKeys(first, count), Masking::EmptyRows, phase);
+        });
+      };
+      if (chooses())
+        takeAll(Phase::Choose);
+      if (!isHard())
+        takeAll(Phase::Stream);
       Value any = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sgt, keyCount, index(0));
       Value mark = arith::SelectOp::create(builder, loc, any, constant(1), constant(0));
       forEachVector([&](Value column) {
@@ -358,7 +378,7 @@ void FlashLowering::invertSums() {
 
 /// What O^T is multiplied with, and where the result is zero whatever it is: behind a guard a row of NaN weights.
 std::pair<Value, Value> FlashLowering::normaliser(Value column) {
-  if (op.getNormaliser() == Normaliser::None || twoPhases)
+  if (op.getNormaliser() == Normaliser::None || twoPhases || isHard())
     return {Value(), Value()};
   Value sum = load(ofGroup(sumAt, column));
   Value factor = arith::DivFOp::create(builder, loc, constant(1), sum);

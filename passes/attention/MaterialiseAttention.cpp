@@ -147,7 +147,8 @@ private:
 
   Value softmax(Value scores, int64_t over) { return SoftmaxOp::create(builder, loc, scores.getType(), scores, over); }
 
-  /// One where the greatest score stands first among the live, zero elsewhere.
+  /// One where the greatest score stands first among the live, zero elsewhere; where rows without live keys are
+  /// uniform, one over the number of keys there.
   Value hard(Value scores) {
     Type index = builder.getI64Type();
     Value greatest = reduce(ReduceKind::Max, scores, axis);
@@ -159,12 +160,19 @@ private:
       Value place = arith::SelectOp::create(b, loc, chosen, at[axis], size(b, full[axis]));
       return arith::IndexCastOp::create(b, loc, index, place);
     });
-    Value first = reduce(ReduceKind::Min, places, axis);
-    return map(type, full, first, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
+    SmallVector<Value> tensors{reduce(ReduceKind::Min, places, axis)};
+    bool isUniform = needsLiveRows() && op.getEmpty() == EmptyRow::Uniform;
+    if (isUniform)
+      tensors.push_back(liveRows());
+    return map(type, full, tensors, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
       Value place = LoadOp::create(b, loc, inputs[0], outer(at, axis));
       Value here = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, place,
                                          arith::IndexCastOp::create(b, loc, index, at[axis]));
-      return arith::SelectOp::create(b, loc, here, number(b, 1), number(b, 0));
+      Value weight = arith::SelectOp::create(b, loc, here, number(b, 1), number(b, 0));
+      if (!isUniform)
+        return weight;
+      Value share = arith::DivFOp::create(b, loc, number(b, 1), asNumber(b, full[axis]));
+      return arith::SelectOp::create(b, loc, isLiveRow(b, inputs[1], at), weight, share);
     });
   }
 

@@ -1,12 +1,13 @@
 // RUN: tenon-opt %s --tenon-choose-attention-algorithm | FileCheck %s
 // RUN: tenon-opt %s --tenon-choose-attention-algorithm=force=materialised | FileCheck %s --check-prefix=FORCED
 // RUN: tenon-opt %s --tenon-choose-attention-algorithm --remark-format=emitRemark --remarks-filter-passed='.*' 2>&1 | FileCheck %s --check-prefix=REMARK
+// RUN: tenon-opt %s --tenon-choose-attention-algorithm --remark-format=emitRemark --remarks-filter-missed='.*' 2>&1 | FileCheck %s --check-prefix=MISSED
 // RUN: not tenon-opt %s --tenon-choose-attention-algorithm=force=flash 2>&1 | FileCheck %s --check-prefix=WRONG
 // RUN: not tenon-opt %s --tenon-choose-attention-algorithm=force=fast 2>&1 | FileCheck %s --check-prefix=UNKNOWN
 // RUN: not tenon-opt %s --tenon-choose-attention-algorithm=force=fft 2>&1 | FileCheck %s --check-prefix=TRANSFORM
 // UNKNOWN: unknown attention algorithm 'fast', wanted flash, split or materialised
 // TRANSFORM: unknown attention algorithm 'fft', wanted flash, split or materialised
-// FORCED-COUNT-7: algorithm materialised
+// FORCED-COUNT-14: algorithm materialised
 // FORCED-NOT: algorithm flash
 
 tenon.symbol @B in [1, 8]
@@ -117,5 +118,58 @@ func.func @shifted(%q: tensor<5x4xf32>, %t: tensor<9xf32>) -> tensor<5x4xf32> {
   %o = tenon.attention %q, (%q), (%q) captures (%t) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"]
       : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>, tensor<9xf32>) -> tensor<5x4xf32>
     weight (%p, %b, %h, %i, %j, %t) = %p + %t[%j - %i + 4]
+  return %o : tensor<5x4xf32>
+}
+
+// The best key of a row is remembered, and its value read at the end.
+// CHECK-LABEL: func.func @hard
+// CHECK: normalise hard {{.*}} algorithm flash
+// REMARK: flash: {{.*}}; a row's best key is remembered, its value read at the end
+func.func @hard(%q: tensor<5x4xf32>) -> tensor<5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise hard empty nan layout ["n d", "n d", "n d", "n d"]
+      : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>) -> tensor<5x4xf32>
+  return %o : tensor<5x4xf32>
+}
+
+// The least score that counts is known when all keys have passed.
+// CHECK-LABEL: func.func @greatest
+// CHECK: normalise topk_softmax 3 {{.*}} algorithm flash
+// REMARK: flash: {{.*}}; two passes, the first for the greatest scores of each row: 3; dead tiles skipped
+func.func @greatest(%q: tensor<5x4xf32>) -> tensor<5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise topk_softmax 3 empty uniform layout ["n d", "n d", "n d", "n d"]
+      : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>) -> tensor<5x4xf32>
+    keep (%b, %h, %i, %j) = %j < %i
+    weight (%p, %b, %h, %i, %j) = %p * 2
+  return %o : tensor<5x4xf32>
+}
+
+// Near misses: keys that are not chosen get weights, by a region or by the rule for rows without live keys.
+// CHECK-LABEL: func.func @hard_and_weighted
+// CHECK: algorithm materialised
+// MISSED: materialised: a weight region gives the keys that are not chosen weights
+func.func @hard_and_weighted(%q: tensor<5x4xf32>) -> tensor<5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise hard empty zero layout ["n d", "n d", "n d", "n d"]
+      : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>) -> tensor<5x4xf32>
+    weight (%p, %b, %h, %i, %j) = %p + 1
+  return %o : tensor<5x4xf32>
+}
+
+// CHECK-LABEL: func.func @hard_and_revived
+// CHECK: algorithm materialised
+// MISSED: materialised: rows without live keys get the mean of all values, not one of them
+func.func @hard_and_revived(%q: tensor<5x4xf32>) -> tensor<5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise hard empty uniform layout ["n d", "n d", "n d", "n d"]
+      : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>) -> tensor<5x4xf32>
+    keep (%b, %h, %i, %j) = %j < %i
+  return %o : tensor<5x4xf32>
+}
+
+// CHECK-LABEL: func.func @greatest_and_shifted
+// CHECK: algorithm materialised
+// MISSED: materialised: the weight region needs normalised weights of the greatest scores
+func.func @greatest_and_shifted(%q: tensor<5x4xf32>) -> tensor<5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise topk_softmax 3 empty zero layout ["n d", "n d", "n d", "n d"]
+      : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>) -> tensor<5x4xf32>
+    weight (%p, %b, %h, %i, %j) = %p + 1
   return %o : tensor<5x4xf32>
 }

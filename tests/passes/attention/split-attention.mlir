@@ -99,9 +99,9 @@ func.func @log_sum_exp(%q: tensor<2x5x16xf32>, %k: tensor<2x50x16xf32>) -> (tens
   return %o, %l : tensor<2x5x16xf32>, tensor<2x1x5xf32>
 }
 
-// Near misses: nothing streams where all scores are needed at once, or asked for.
+// Near misses: keys are chosen among those of all parts; nothing streams where the scores are asked for.
 // CHECK-LABEL: func.func @hard
-// CHECK: normalise hard {{.*}} algorithm materialised
+// CHECK: normalise hard {{.*}} algorithm flash
 func.func @hard(%q: tensor<2x1x16xf32>, %k: tensor<2x50x16xf32>) -> tensor<2x1x16xf32> {
   %o = tenon.attention %q, (%k), (%k) normalise hard empty zero layout ["b n d", "b n d", "b n d", "b n d"]
      : (tensor<2x1x16xf32>, tensor<2x50x16xf32>, tensor<2x50x16xf32>) -> tensor<2x1x16xf32>
