@@ -53,6 +53,8 @@ if {"amx_tile", "amx_bf16", "amx_int8"} <= flags:
     config.available_features.add("x86-64-v4-amx")
 if shutil.which("qemu-aarch64"):
     config.available_features.add("qemu-aarch64")
+if shutil.which("ptxas"):
+    config.available_features.add("ptxas")
 if shutil.which("chromium"):
     config.available_features.add("chromium")
 if os.path.exists(os.path.join(minilm, "model.safetensors")):

@@ -171,6 +171,8 @@ struct KernelCode {
   uint64_t address = 0;            ///< the kernel's symbol value in the image
   uint32_t grid = format::none;    ///< into ProgramDesc::dims, over kernel dims: tiles
   uint32_t scratch = format::none; ///< likewise: bytes per worker
+  uint32_t blockThreads = 0;       ///< GPU only: threads of a block, 1 where each is a worker
+  uint32_t sharedBytes = 0;        ///< GPU only: shared memory to launch with
 };
 
 /// The machine code for one level.
@@ -179,7 +181,7 @@ struct LevelCode {
   std::vector<std::string> features; ///< what the machine must have, runtime/src/cpu.h names them
   uint32_t machine = 62;             ///< ELF e_machine
   uint32_t rank = 0;                 ///< higher is preferred
-  std::vector<uint8_t> image;        ///< linked ELF image
+  std::vector<uint8_t> image;        ///< linked ELF image; for a GPU PTX, NUL-terminated
   std::vector<KernelCode> kernels;   ///< as ProgramDesc::kernels
 };
 

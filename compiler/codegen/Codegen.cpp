@@ -6,12 +6,14 @@
 
 #include "compiler/codegen/ImageLinker.h"
 #include "compiler/codegen/LowerToLLVM.h"
+#include "compiler/codegen/nvptx/PtxImage.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Index/IR/IndexDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -20,6 +22,7 @@
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/Analysis/TargetTransformInfo.h"
 #include "llvm/IR/Constants.h"
@@ -41,10 +44,11 @@ namespace tenon {
 
 void registerCodegenDialects(DialectRegistry &registry) {
   registry.insert<affine::AffineDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
-                  index::IndexDialect, LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
-                  ub::UBDialect, vector::VectorDialect>();
+                  index::IndexDialect, LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect, NVVM::NVVMDialect,
+                  scf::SCFDialect, ub::UBDialect, vector::VectorDialect>();
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
 }
 
 //===----------------------------------------------------------------------===//
@@ -64,6 +68,10 @@ static void initializeTargets() {
     LLVMInitializeAArch64TargetMC();
     LLVMInitializeAArch64AsmPrinter();
     LLVMInitializeAArch64AsmParser();
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
   });
 }
 
@@ -172,10 +180,8 @@ static FailureOr<std::string> emitFile(llvm::Module &module, llvm::TargetMachine
 
 namespace {
 /// A kernel module on its way through LLVM, with what it needs to live.
-struct Translation {
+struct Translation : TranslatedKernels {
   std::unique_ptr<llvm::TargetMachine> machine;
-  llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> module;
 
   LogicalResult run(ModuleOp source, const Level &level);
 };
@@ -187,7 +193,8 @@ LogicalResult Translation::run(ModuleOp source, const Level &level) {
     return source.emitError("this build of LLVM has no target for ") << level.triple;
   if (failed(lowerToLLVMDialect(source)))
     return failure();
-  module = translateModuleToLLVMIR(source, context, "kernels");
+  context = std::make_unique<llvm::LLVMContext>();
+  module = translateModuleToLLVMIR(source, *context, "kernels");
   if (!module)
     return failure();
   module->setTargetTriple(machine->getTargetTriple());
@@ -199,6 +206,8 @@ LogicalResult Translation::run(ModuleOp source, const Level &level) {
     setAttributes(function, level);
     setLinkage(function);
   }
+  if (level.isDevice())
+    prepareForDevice(*module);
   optimize(*module, *machine);
   return success();
 }
@@ -212,6 +221,13 @@ FailureOr<std::string> printKernels(ModuleOp source, const Level &level, CodeTex
   std::string result;
   llvm::raw_string_ostream(result) << *translation.module;
   return result;
+}
+
+FailureOr<TranslatedKernels> translateKernels(ModuleOp source, const Level &level) {
+  Translation translation;
+  if (failed(translation.run(source, level)))
+    return failure();
+  return TranslatedKernels(std::move(translation));
 }
 
 FailureOr<std::string> compileObject(ModuleOp source, const Level &level) {
@@ -271,8 +287,23 @@ static std::vector<std::string> kernelNames(ModuleOp source) {
   return names;
 }
 
+static FailureOr<CodeImage> compileForDevice(ModuleOp source, const Level &level, ArrayRef<std::string> names) {
+  FailureOr<std::string> ptx = printKernels(source, level, CodeText::Assembly);
+  if (failed(ptx))
+    return failure();
+  if (llvm::Error error = checkPtx(*ptx, names))
+    return source.emitError(llvm::toString(std::move(error))), failure();
+  CodeImage image{std::move(*ptx), {}};
+  image.bytes.push_back('\0');
+  for (const std::string &name : names)
+    image.kernels.push_back({name, 0, 0});
+  return image;
+}
+
 FailureOr<CodeImage> compileKernels(ModuleOp source, const Level &level) {
   std::vector<std::string> names = kernelNames(source);
+  if (level.isDevice())
+    return compileForDevice(source, level, names);
   FailureOr<std::string> object = compileObject(source, level);
   if (failed(object))
     return failure();

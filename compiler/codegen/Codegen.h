@@ -2,7 +2,7 @@
 //
 // A kernel is a public `func.func` with the signature of
 // tenon/kernel_abi.h, `(!llvm.ptr, i32, i32)`; passes/lowering/KernelFunction.h
-// makes one. Private functions are helpers and disappear or stay internal.
+// makes one; for a GPU, that of compiler/codegen/nvptx/DeviceFunction.h. Private functions are helpers and disappear or stay internal.
 // Everything here is a function of (module, level): no process-wide LLVM
 // option is read or written, bytes do not depend on the thread or the machine,
 // and several threads may compile at once, each in its own MLIRContext: pass
@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "compiler/levels/Level.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Support/LLVM.h"
 
@@ -31,7 +33,8 @@ struct KernelSymbol {
 };
 
 /// A linked ELF shared object without imports, dynamic relocations, writable
-/// segments or constructors (design 4.10), ready for the runtime's loader.
+/// segments or constructors (design 4.10), ready for the runtime's loader; for a
+/// GPU PTX with a NUL at its end, in which kernels have no addresses.
 struct CodeImage {
   std::string bytes;
   std::vector<KernelSymbol> kernels; // in the module's order
@@ -50,6 +53,15 @@ mlir::FailureOr<CodeImage> compileKernels(mlir::ModuleOp module, const Level &le
 /// What --emit=llvm and --emit=asm print: the kernels after optimisation.
 /// Lowers `module` in place.
 mlir::FailureOr<std::string> printKernels(mlir::ModuleOp module, const Level &level, CodeText text);
+
+/// Kernels in LLVM's form, for who compiles them further.
+struct TranslatedKernels {
+  std::unique_ptr<llvm::LLVMContext> context;
+  std::unique_ptr<llvm::Module> module;
+};
+
+/// The kernels after optimisation, for the level's machine. Lowers `module` in place.
+mlir::FailureOr<TranslatedKernels> translateKernels(mlir::ModuleOp module, const Level &level);
 
 /// The object file before linking. Lowers `module` in place.
 mlir::FailureOr<std::string> compileObject(mlir::ModuleOp module, const Level &level);

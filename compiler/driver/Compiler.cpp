@@ -2,6 +2,7 @@
 #include "compiler/driver/Compiler.h"
 #include "compiler/codegen/Codegen.h"
 #include "compiler/codegen/MatrixUnit.h"
+#include "compiler/codegen/nvptx/LowerKernelsForDevice.h"
 #include "compiler/driver/Diagnostics.h"
 #include "compiler/driver/ModelImpl.h"
 #include "compiler/explain/Explain.h"
@@ -163,7 +164,7 @@ static llvm::Expected<LoweredKernels> lowerFor(const Level &level, StringRef ker
   if (DictionaryAttr lanes = laneProductsOf(level, context))
     (*lowered.module)->setAttr("tenon.lane_products", lanes);
   PassManager passes(context);
-  addLoweringPasses(passes);
+  addLoweringPasses(passes, level.isDevice() ? createLowerKernelsForDevice() : createLowerKernels());
   if (failed(passes.run(*lowered.module)))
     return diagnostics.takeError("lowering for " + level.name.str() + " failed");
   return std::move(lowered);
@@ -183,6 +184,7 @@ namespace {
 struct LevelResult {
   LevelCode code;
   std::vector<std::pair<Dim, Dim>> grids; // per kernel: tiles and scratch bytes, over its dims
+  std::vector<std::pair<unsigned, unsigned>> launches; // per kernel of a GPU: threads of a block, shared bytes
   std::string error;
 };
 } // namespace
@@ -202,6 +204,11 @@ static LevelResult compileLevel(const Level &level, StringRef kernels, const std
     auto function = lowered->module->lookupSymbol<func::FuncOp>(kernel.name);
     result.grids.emplace_back(function->getAttrOfType<DimAttr>("tenon.tiles").getValue(),
                               function->getAttrOfType<DimAttr>("tenon.scratch").getValue());
+    auto number = [&](StringRef name) {
+      auto value = function->getAttrOfType<IntegerAttr>(name);
+      return value ? unsigned(value.getInt()) : 0;
+    };
+    result.launches.emplace_back(number("tenon.block_threads"), number("tenon.shared_bytes"));
   }
   DiagnosticCollector diagnostics(lowered->context.get());
   FailureOr<CodeImage> image = compileKernels(*lowered->module, level);
@@ -213,11 +220,11 @@ static LevelResult compileLevel(const Level &level, StringRef kernels, const std
   LevelCode &code = result.code;
   code.name = level.name.str();
   code.features = requiredFeatures(level);
-  code.machine = level.isa == Isa::X86_64 ? 62 : 183;
+  code.machine = level.elfMachine();
   code.rank = rankOf(level);
   code.image.assign(image->bytes.begin(), image->bytes.end());
-  for (const KernelDesc &kernel : order)
-    code.kernels.push_back({addresses.lookup(kernel.name)});
+  for (auto [kernel, launch] : llvm::zip(order, result.launches))
+    code.kernels.push_back({addresses.lookup(kernel.name), format::none, format::none, launch.first, launch.second});
   return result;
 }
 
@@ -333,6 +340,8 @@ llvm::Expected<CompiledModel> Compiler::compileToObject(Model model, const std::
     return levels.takeError();
   if (levels->size() != 1)
     return makeError("an object file holds the code of one level, found " + llvm::Twine(levels->size()) + "; give --target");
+  if (levels->front().isDevice())
+    return makeError("an object file holds code of a CPU, found " + levels->front().name + "; give another --target");
   auto compiled = compile(std::move(model));
   if (!compiled)
     return compiled;

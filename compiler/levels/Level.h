@@ -15,7 +15,7 @@
 
 namespace tenon {
 
-enum class Isa { X86_64, AArch64 };
+enum class Isa { X86_64, AArch64, NVPTX };
 
 enum class LevelId {
 #define TENON_LEVEL(id, ...) id,
@@ -40,6 +40,12 @@ struct Level {
 
   /// fp32 elements of one vector register.
   unsigned lanes() const { return vectorBits / 32; }
+
+  /// Code for a GPU: PTX, one kernel launch for each command (compiler/codegen/nvptx).
+  bool isDevice() const { return isa == Isa::NVPTX; }
+
+  /// The machine as ELF numbers it; artifacts say it.
+  uint32_t elfMachine() const { return isa == Isa::X86_64 ? 62 : isa == Isa::AArch64 ? 183 : 190; }
 
   /// 128-bit granules of a vector where it is SVE's and code holds for that length alone, else 0.
   unsigned vectorGranules() const { return isa == Isa::AArch64 && vectorBits > 128 ? vectorBits / 128 : 0; }

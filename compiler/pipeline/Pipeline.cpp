@@ -90,8 +90,8 @@ static const Phase phases[] = {
 
 llvm::ArrayRef<Phase> programPhases() { return phases; }
 
-void addLoweringPasses(OpPassManager &passes) {
-  passes.addPass(createLowerKernels());
+void addLoweringPasses(OpPassManager &passes, std::unique_ptr<Pass> lowerKernels) {
+  passes.addPass(std::move(lowerKernels));
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
   passes.addNestedPass<func::FuncOp>(createExpandMath()); // after CSE: an expansion is never compared

@@ -19,8 +19,9 @@ struct Phase {
 /// From the imported module to outlined kernels; the same for every target.
 llvm::ArrayRef<Phase> programPhases();
 
-/// From kernels to loops and vectors, for the module's `tenon.target`.
-void addLoweringPasses(mlir::OpPassManager &passes);
+/// From kernels to loops and vectors, for the module's `tenon.target`: `lowerKernels` is LowerKernels, or the pass that
+/// takes its place for another kind of machine.
+void addLoweringPasses(mlir::OpPassManager &passes, std::unique_ptr<mlir::Pass> lowerKernels);
 
 /// The names of all phases: "import", those of programPhases(), "lower".
 llvm::SmallVector<llvm::StringRef> phaseNames();

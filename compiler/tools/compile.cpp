@@ -20,6 +20,7 @@ struct CompileCommand {
   int emitText(Compiler &compiler, Model model);
   int writeArtifact(Compiler &compiler, Model model);
   llvm::Error parseDims();
+  llvm::Error checkTargetOfPtx() const;
   std::string outputPath() const;
 };
 
@@ -43,6 +44,18 @@ llvm::Error CompileCommand::parseDims() {
   return llvm::Error::success();
 }
 
+/// PTX is the assembly of a GPU, and nothing else's.
+llvm::Error CompileCommand::checkTargetOfPtx() const {
+  if (emit != "ptx")
+    return llvm::Error::success();
+  auto levels = parseTargets(options.targets.empty() ? defaultTargets() : options.targets);
+  if (!levels)
+    return levels.takeError();
+  if (!levels->front().isDevice())
+    return llvm::createStringError("--emit=ptx wants a GPU as --target, found " + levels->front().name);
+  return llvm::Error::success();
+}
+
 std::string CompileCommand::outputPath() const {
   if (!output.empty())
     return output;
@@ -57,7 +70,7 @@ std::string CompileCommand::outputPath() const {
 int CompileCommand::emitText(Compiler &compiler, Model loaded) {
   bool isPhase = emit.rfind("mlir@", 0) == 0;
   auto text = isPhase ? compiler.printAfter(std::move(loaded), llvm::StringRef(emit).drop_front(5))
-                      : compiler.printCode(std::move(loaded), emit == "asm");
+                      : compiler.printCode(std::move(loaded), emit != "llvm");
   if (!text)
     return fail(text.takeError());
   if (output.empty() || output == "-") {
@@ -129,6 +142,8 @@ int CompileCommand::writeArtifact(Compiler &compiler, Model loaded) {
 int CompileCommand::run() {
   if (llvm::Error error = parseDims())
     return fail(std::move(error)), 2;
+  if (llvm::Error error = checkTargetOfPtx())
+    return fail(std::move(error)), 2;
   if (!quiet && (timing || isatty(STDERR_FILENO)))
     options.progress = [this](const std::string &step, double seconds) {
       if (seconds < 0 && !timing)
@@ -153,9 +168,9 @@ int CompileCommand::run() {
 }
 
 std::string checkEmit(const std::string &value) {
-  if (value == "artifact" || value == "object" || value == "llvm" || value == "asm" || value.rfind("mlir@", 0) == 0)
+  if (value == "artifact" || value == "object" || value == "llvm" || value == "asm" || value == "ptx" || value.rfind("mlir@", 0) == 0)
     return "";
-  return "wants artifact, object, llvm, asm or mlir@PHASE, found '" + value + "'";
+  return "wants artifact, object, llvm, asm, ptx or mlir@PHASE, found '" + value + "'";
 }
 
 std::string checkDtype(const std::string &value) {
@@ -206,7 +221,7 @@ void addCompileCommand(CLI::App &app, Command &command) {
       ->check(checkDtype);
   compile->add_option("--factorize", state->recipe, "Replace weights by products of smaller ones as this JSON file says (docs/factorize.md)");
   compile->add_option("--dim", state->dims, "Bounds of a dynamic dim: name=low..high; may be repeated");
-  compile->add_option("--emit", state->emit, "artifact, object (NAME.o and NAME.h, for one level), llvm, asm, or mlir@PHASE: the module after a phase")
+  compile->add_option("--emit", state->emit, "artifact, object (NAME.o and NAME.h, for one level), llvm, asm, ptx (a GPU's asm), or mlir@PHASE: the module after a phase")
       ->check(checkEmit);
   compile->add_option("--threads", state->options.threads, "Compiler threads; the artifact does not depend on it");
   compile->add_option("--sign", state->key, "Write ARTIFACT.sig with this secret key (tenon keys)");

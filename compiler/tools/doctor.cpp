@@ -17,10 +17,8 @@ namespace {
 std::string lacks(const Level &level) {
   if (hostRuns(level))
     return "";
-  constexpr uint32_t x86 = 62, arm = 183; // ELF machines
   char *text = nullptr;
-  tenon_status_free(tenon_host_lacks(level.isa == Isa::X86_64 ? x86 : arm,
-                                     llvm::join(requiredFeatures(level), ",").c_str(), &text));
+  tenon_status_free(tenon_host_lacks(level.elfMachine(), llvm::join(requiredFeatures(level), ",").c_str(), &text));
   std::string missing = text ? text : "";
   tenon_text_free(text);
   return missing.empty() ? "permission of the system" : missing; // all features, but no AMX tiles

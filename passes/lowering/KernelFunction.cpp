@@ -39,35 +39,51 @@ Value viewOfPointer(OpBuilder &builder, Location loc, Value pointer, Type elemen
   insert(constant(0), {2});
   insert(constant(std::numeric_limits<int64_t>::max()), {3, 0});
   insert(constant(1), {4, 0});
-  auto view = MemRefType::get({ShapedType::kDynamic}, element);
+  unsigned space = cast<LLVM::LLVMPointerType>(pointer.getType()).getAddressSpace();
+  auto view = MemRefType::get({ShapedType::kDynamic}, element, MemRefLayoutAttrInterface(),
+                              space ? builder.getI64IntegerAttr(space) : Attribute());
   return UnrealizedConversionCastOp::create(builder, loc, view, descriptor).getResult(0);
+}
+
+KernelFunction KernelFunction::over(OpBuilder &builder, Location loc, func::FuncOp function,
+                                    ArrayRef<Type> operandElements, Values values) {
+  KernelFunction kernel;
+  kernel.func = function;
+  for (auto [pointer, element] : llvm::zip_equal(values.operands, operandElements))
+    kernel.operandViews.push_back(viewOfPointer(builder, loc, pointer, element));
+  kernel.operandPointers = std::move(values.operands);
+  kernel.dimValues = std::move(values.dims);
+  kernel.first = values.first;
+  kernel.last = values.last;
+  kernel.scratchPointer = values.scratch;
+  kernel.faultsPointer = values.faults;
+  return kernel;
 }
 
 KernelFunction KernelFunction::create(OpBuilder &builder, Location loc, ModuleOp module, StringRef name,
                                       ArrayRef<Type> operandElements, unsigned dims) {
-  KernelFunction kernel;
   auto pointer = LLVM::LLVMPointerType::get(builder.getContext());
   Type i32 = builder.getI32Type();
   builder.setInsertionPointToEnd(module.getBody());
-  kernel.func = func::FuncOp::create(builder, loc, name, builder.getFunctionType({pointer, i32, i32}, {}));
-  Block *body = kernel.func.addEntryBlock();
+  auto function = func::FuncOp::create(builder, loc, name, builder.getFunctionType({pointer, i32, i32}, {}));
+  Block *body = function.addEntryBlock();
   builder.setInsertionPointToStart(body);
 
   Type index = builder.getIndexType();
   Value args = body->getArgument(0);
-  kernel.first = arith::IndexCastUIOp::create(builder, loc, index, body->getArgument(1));
-  kernel.last = arith::IndexCastUIOp::create(builder, loc, index, body->getArgument(2));
+  Values values;
+  values.first = arith::IndexCastUIOp::create(builder, loc, index, body->getArgument(1));
+  values.last = arith::IndexCastUIOp::create(builder, loc, index, body->getArgument(2));
   Value operands = loadEntry(builder, loc, args, pointer, OperandsField);
-  for (auto [k, element] : llvm::enumerate(operandElements)) {
-    kernel.operandPointers.push_back(loadEntry(builder, loc, operands, pointer, k));
-    kernel.operandViews.push_back(viewOfPointer(builder, loc, kernel.operandPointers.back(), element));
-  }
+  for (unsigned k = 0; k < operandElements.size(); ++k)
+    values.operands.push_back(loadEntry(builder, loc, operands, pointer, k));
   Value table = loadEntry(builder, loc, args, pointer, DimsField);
   for (unsigned k = 0; k < dims; ++k)
-    kernel.dimValues.push_back(arith::IndexCastOp::create(
-        builder, loc, index, loadEntry(builder, loc, table, builder.getI64Type(), k)));
-  kernel.scratchPointer = loadEntry(builder, loc, args, pointer, ScratchField);
-  kernel.faultsPointer = loadEntry(builder, loc, args, pointer, FaultsField);
+    values.dims.push_back(arith::IndexCastOp::create(builder, loc, index,
+                                                     loadEntry(builder, loc, table, builder.getI64Type(), k)));
+  values.scratch = loadEntry(builder, loc, args, pointer, ScratchField);
+  values.faults = loadEntry(builder, loc, args, pointer, FaultsField);
+  KernelFunction kernel = over(builder, loc, function, operandElements, std::move(values));
   builder.setInsertionPoint(func::ReturnOp::create(builder, loc));
   return kernel;
 }

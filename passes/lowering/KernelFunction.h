@@ -23,6 +23,16 @@ public:
   static KernelFunction create(mlir::OpBuilder &builder, mlir::Location loc, mlir::ModuleOp module,
                                llvm::StringRef name, llvm::ArrayRef<mlir::Type> operandElements, unsigned dims);
 
+  /// What an entry of another form (a GPU's) has read for the body. `first` and `last` are of type index, `dims`
+  /// too, all else pointers.
+  struct Values {
+    llvm::SmallVector<mlir::Value> operands, dims;
+    mlir::Value first, last, scratch, faults;
+  };
+  /// A kernel over values: `function` is the one the body stands in.
+  static KernelFunction over(mlir::OpBuilder &builder, mlir::Location loc, mlir::func::FuncOp function,
+                             llvm::ArrayRef<mlir::Type> operandElements, Values values);
+
   mlir::func::FuncOp function() const { return func; }
 
   /// Operand k, as memref<?xT>. In the ABI's order: inputs, weights, results.
@@ -50,7 +60,7 @@ private:
   mlir::Value scratchPointer, faultsPointer;
 };
 
-/// A flat memref<?xT> over `pointer` (!llvm.ptr), unit stride, size unknown.
+/// A flat memref<?xT> over `pointer` (!llvm.ptr) in its address space, unit stride, size unknown.
 mlir::Value viewOfPointer(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value pointer, mlir::Type element);
 
 } // namespace tenon

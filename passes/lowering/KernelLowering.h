@@ -61,6 +61,13 @@ public:
 inline constexpr int64_t elementsPerTile = 8192;
 int64_t rowsPerTile(const Dim &rowLength);
 
+/// The op a kernel is about: what its result comes from, past the map behind it.
+mlir::Operation *rootOf(KernelOp kernel);
+/// What a kernel's operands hold in memory: its arguments, then its results.
+llvm::SmallVector<mlir::Type> operandElements(KernelOp kernel);
+/// Emits the kernel as tiles of loops and vectors, by what its root is.
+mlir::FailureOr<KernelGrid> lowerRoot(KernelLowering &lowering);
+
 KernelGrid lowerMap(KernelLowering &lowering, MapOp map);
 KernelGrid lowerReduce(KernelLowering &lowering, ReduceOp reduce);
 KernelGrid lowerScatter(KernelLowering &lowering, ScatterOp scatter);

@@ -15,9 +15,6 @@ namespace tenon {
 #define GEN_PASS_DEF_LOWERKERNELS
 #include "passes/Passes.h.inc"
 
-namespace {
-
-/// The op a kernel is about: what its result comes from, past the map behind it.
 Operation *rootOf(KernelOp kernel) {
   Operation *last = kernel.getBody().front().getTerminator()->getOperand(0).getDefiningOp();
   Operation *root = nullptr; // of a merge and the finish behind it the latter
@@ -29,8 +26,15 @@ Operation *rootOf(KernelOp kernel) {
   return last;
 }
 
-FailureOr<KernelGrid> lowerRoot(KernelLowering &lowering, Operation *root) {
-  return llvm::TypeSwitch<Operation *, FailureOr<KernelGrid>>(root)
+SmallVector<Type> operandElements(KernelOp kernel) {
+  SmallVector<Type> elements;
+  for (Type type : llvm::concat<const Type>(kernel.getArgumentTypes(), kernel.getResultTypes()))
+    elements.push_back(KernelScope::memoryType(cast<RankedTensorType>(type).getElementType()));
+  return elements;
+}
+
+FailureOr<KernelGrid> lowerRoot(KernelLowering &lowering) {
+  return llvm::TypeSwitch<Operation *, FailureOr<KernelGrid>>(rootOf(lowering.kernel))
       .Case([&](MapOp op) { return lowerMap(lowering, op); })
       .Case([&](ReduceOp op) { return lowerReduce(lowering, op); })
       .Case([&](OrderOp op) { return lowerOrder(lowering, op); })
@@ -44,18 +48,17 @@ FailureOr<KernelGrid> lowerRoot(KernelLowering &lowering, Operation *root) {
       .Default([&](Operation *op) { return lowerAttention(lowering, op); });
 }
 
+namespace {
+
 LogicalResult lowerKernel(KernelOp kernel, TargetAttr target) {
   OpBuilder builder(kernel);
-  SmallVector<Type> elements;
-  for (Type type : llvm::concat<const Type>(kernel.getArgumentTypes(), kernel.getResultTypes()))
-    elements.push_back(KernelScope::memoryType(cast<RankedTensorType>(type).getElementType()));
   std::string name = kernel.getSymName().str();
   kernel.setSymName(name + ".meaning");
   KernelFunction function = KernelFunction::create(builder, kernel.getLoc(), kernel->getParentOfType<ModuleOp>(), name,
-                                                   elements, kernel.getNumDims());
+                                                   operandElements(kernel), kernel.getNumDims());
   KernelScope scope(function, builder);
   KernelLowering lowering(kernel, scope, target);
-  FailureOr<KernelGrid> grid = lowerRoot(lowering, rootOf(kernel));
+  FailureOr<KernelGrid> grid = lowerRoot(lowering);
   if (failed(grid))
     return failure();
   function.function()->setAttr("tenon.tiles", DimAttr::get(kernel.getContext(), grid->tiles));

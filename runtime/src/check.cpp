@@ -62,6 +62,8 @@ private:
   bool checkKernels();
   bool checkLevels();
   bool checkLevel(const LevelRecord &level, uint32_t index);
+  bool checkDeviceCode(const LevelRecord &level);
+  bool checkMachineCode(const LevelRecord &level);
   bool checkMetadata();
 
   bool checkEntries();
@@ -276,6 +278,37 @@ bool Checker::checkKernelDim(uint32_t dimension, uint32_t dimCount, const char *
   return true;
 }
 
+/// PTX with one NUL, its last byte, and kernels that can be launched.
+bool Checker::checkDeviceCode(const LevelRecord &level) {
+  const char *name = t.string(level.name);
+  const uint8_t *image = artifact.image(level);
+  if (level.bytes < 2 || std::memchr(image, 0, level.bytes) != image + level.bytes - 1)
+    return wrong("level %s: its code is refused: wanted PTX with a NUL at its end", name);
+  for (uint32_t i = 0; i < level.kernelCode.count; ++i) {
+    const KernelCodeRecord &code = t.kernelCode[level.kernelCode.first + i];
+    const KernelRecord &kernel = t.kernels[i];
+    if (code.blockThreads == 0 || code.blockThreads > maxBlockThreads)
+      return wrong("level %s, kernel %s: blocks of %u threads, wanted 1 to %u", name, t.string(kernel.name),
+                   code.blockThreads, maxBlockThreads);
+    if (deviceParameterBytes(kernel) > maxDeviceParameterBytes)
+      return wrong("level %s, kernel %s: %u operands and %u dims are more than one launch takes", name,
+                   t.string(kernel.name), kernel.operandCount, kernel.dimCount);
+  }
+  return true;
+}
+
+bool Checker::checkMachineCode(const LevelRecord &level) {
+  const char *name = t.string(level.name);
+  std::string reason;
+  ElfImage image;
+  if (!image.read(artifact.image(level), level.bytes, level.machine, reason))
+    return wrong("level %s: its code is refused: %s", name, reason.c_str());
+  for (uint32_t i = 0; i < level.kernelCode.count; ++i)
+    if (uint64_t address = t.kernelCode[level.kernelCode.first + i].address; !image.isCode(address))
+      return wrong("level %s, kernel %s: address %" PRIu64 " is not code", name, t.string(t.kernels[i].name), address);
+  return true;
+}
+
 bool Checker::checkLevel(const LevelRecord &level, uint32_t index) {
   if (!checkString(level.name, "level", index) || !checkString(level.features, "level", index) ||
       !checkRange(level.kernelCode, t.kernelCode.size(), "kernels", "level", index))
@@ -286,15 +319,10 @@ bool Checker::checkLevel(const LevelRecord &level, uint32_t index) {
   if (level.offset > artifact.bytes.size() || level.bytes > artifact.bytes.size() - level.offset ||
       level.offset % 8 != 0)
     return wrong("level %s: its code lies outside the file", name);
-  std::string reason;
-  ElfImage image;
-  if (!image.read(artifact.image(level), level.bytes, level.machine, reason))
-    return wrong("level %s: its code is refused: %s", name, reason.c_str());
+  if (!(level.machine == machineCuda ? checkDeviceCode(level) : checkMachineCode(level)))
+    return false;
   for (uint32_t i = 0; i < level.kernelCode.count; ++i) {
     const KernelCodeRecord &code = t.kernelCode[level.kernelCode.first + i];
-    if (!image.isCode(code.address))
-      return wrong("level %s, kernel %s: address %" PRIu64 " is not code", name, t.string(t.kernels[i].name),
-                   code.address);
     if (!checkKernelDim(code.grid, t.kernels[i].dimCount, "grid", name, i) ||
         !checkKernelDim(code.scratch, t.kernels[i].dimCount, "scratch", name, i))
       return false;

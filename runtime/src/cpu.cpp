@@ -131,7 +131,16 @@ bool requestAmx() { return false; }
 #endif
 
 std::string machineName(uint32_t machine) {
-  return machine == EM_X86_64 ? "x86-64" : machine == EM_AARCH64 ? "ARM64" : "machine " + std::to_string(machine);
+  switch (machine) {
+  case EM_X86_64:
+    return "x86-64";
+  case EM_AARCH64:
+    return "ARM64";
+  case EM_CUDA:
+    return "NVIDIA GPU";
+  default:
+    return "machine " + std::to_string(machine);
+  }
 }
 
 /// Splits at commas; empty pieces are dropped.

@@ -31,7 +31,7 @@ namespace tenon {
 
 /// The ELF e_machine of this program.
 uint32_t hostMachine();
-/// "x86-64", "ARM64"; "machine 8" for one we do not know.
+/// "x86-64", "ARM64", "NVIDIA GPU"; "machine 8" for one we do not know.
 std::string machineName(uint32_t machine);
 
 /// Whether this machine has a feature or baseline; false for unknown names.

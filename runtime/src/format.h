@@ -12,7 +12,7 @@
 //     Header                 magic, version, file size
 //     SectionRecord[n]       where each table is
 //     tables                 one array of fixed-size records per section kind
-//     code images            one ELF image per level, page-aligned
+//     code images            one per level, page-aligned: ELF, or PTX for a GPU
 //     weight data            page-aligned, each weight 64-byte aligned
 //     uint64[chunks]         XXH3-64 of each 4 MiB of all bytes before here
 //     uint64                 XXH3-64 of the chunk hashes
@@ -53,7 +53,7 @@ namespace tenon::format {
 /// CR LF and 0x1A catch a transfer in text mode, as PNG's signature does.
 inline constexpr char magic[8] = {'T', 'E', 'N', 'O', 'N', '\r', '\n', 0x1a};
 inline constexpr uint16_t majorVersion = 1;
-inline constexpr uint16_t minorVersion = 1; ///< 1: kept symbols
+inline constexpr uint16_t minorVersion = 2; ///< 1: kept symbols; 2: launches of a GPU
 
 /// "No such index", wherever an index is optional.
 inline constexpr uint32_t none = 0xffffffffu;
@@ -308,10 +308,11 @@ static_assert(sizeof(KernelRecord) == 24);
 /// Code for one kind of machine: every kernel, in the same order. The image is
 /// ELF (ET_DYN) without imports, relocations, writable segments, constructors:
 ///   ld.lld -shared -nostdlib -z norelro -z rodynamic -z noexecstack
+/// A GPU's is PTX as text with a NUL at its end, and kernels are found in it by name.
 struct LevelRecord {
   StringRef name;     ///< a target name: "x86-64-v3"
   StringRef features; ///< needed of the machine, by comma: "avx2,fma,f16c"
-  uint32_t machine;   ///< ELF e_machine: 62 x86-64, 183 AArch64
+  uint32_t machine;   ///< ELF e_machine: 62 x86-64, 183 AArch64, 190 NVIDIA
   uint32_t rank;      ///< of the levels a machine has, the highest is taken
   uint64_t offset;    ///< the image, from the start of the file
   uint64_t bytes;
@@ -319,12 +320,24 @@ struct LevelRecord {
 };
 static_assert(sizeof(LevelRecord) == 48);
 
+/// On a GPU (docs/decisions/0011-nvptx.md) a kernel with blockThreads = 1 is one whose threads are workers, each with
+/// some of the tiles; with more, a tile is a block of so many threads.
 struct KernelCodeRecord {
-  uint64_t address; ///< the kernel's address in the image (its symbol's value)
-  uint32_t grid;    ///< dimensions over kernel dims: tiles
-  uint32_t scratch; ///< dimensions over kernel dims: bytes per worker
+  uint64_t address;      ///< the kernel's address in the image (its symbol's value); 0 on a GPU
+  uint32_t grid;         ///< dimensions over kernel dims: tiles
+  uint32_t scratch;      ///< dimensions over kernel dims: bytes per worker, or per block of threads
+  uint32_t blockThreads; ///< GPU: threads of a block; 0 on a CPU
+  uint32_t sharedBytes;  ///< GPU: shared memory to launch with beside what the kernel declares
 };
-static_assert(sizeof(KernelCodeRecord) == 16);
+static_assert(sizeof(KernelCodeRecord) == 24);
+
+/// A GPU kernel takes its arguments in one parameter, no longer than this (DeviceFunction.h lays it out).
+inline constexpr uint32_t maxDeviceParameterBytes = 4000;
+constexpr uint32_t deviceParameterBytes(const KernelRecord &kernel) {
+  return 8 * (kernel.operandCount + kernel.dimCount) + 32;
+}
+inline constexpr uint32_t maxBlockThreads = 1024;
+inline constexpr uint32_t machineCuda = 190; ///< LevelRecord::machine of a GPU
 
 struct WeightRecord {
   StringRef name;

@@ -45,7 +45,9 @@ static std::string join(const std::vector<std::string> &words) {
 
 /// What this machine lacks for a level, empty if nothing.
 static std::string lacks(uint32_t machine, const char *features) {
-  return machine == hostMachine() ? join(missingFeatures(features)) : "a CPU of type " + machineName(machine);
+  if (machine == hostMachine())
+    return join(missingFeatures(features));
+  return (machine == machineCuda ? "an " : "a CPU of type ") + machineName(machine);
 }
 
 namespace {

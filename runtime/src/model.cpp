@@ -52,7 +52,7 @@ private:
 /// What this machine lacks for a level, by comma; empty if it has it.
 std::string Loader::lacking(const LevelRecord &level) const {
   if (level.machine != hostMachine())
-    return "a CPU of type " + machineName(level.machine);
+    return (level.machine == machineCuda ? "an " : "a CPU of type ") + machineName(level.machine);
   std::string list;
   for (const std::string &feature : missingFeatures(t.string(level.features)))
     list += (list.empty() ? "" : ", ") + feature;

@@ -92,7 +92,7 @@ TEST(Damage, newerVersion) {
     AlignedCopy copy(bytes);
     return code(tenon_model_load_memory(copy.data(), copy.size(), nullptr, &model));
   }());
-  EXPECT_THAT(loadMessage(bytes), HasSubstr("artifact format 1.2, this runtime (0.1.0) reads 1.0 to 1.1; use a newer"));
+  EXPECT_THAT(loadMessage(bytes), HasSubstr("artifact format 1.3, this runtime (0.1.0) reads 1.0 to 1.2; use a newer"));
   header->major = 0;
   EXPECT_THAT(loadMessage(bytes), HasSubstr("compile the model again"));
 }
@@ -243,6 +243,27 @@ TEST(Inconsistent, kernelOutsideTheCode) {
                 program.levels[0].kernels[0].address = 64;
               }),
               HasSubstr("level any, kernel addKernel: address 64 is not code"));
+}
+
+/// What loading says of an artifact whose one level is a GPU's, with `ptx` and blocks of `threads`.
+static std::string deviceMessage(const std::string &ptx, uint32_t threads) {
+  return messageFor([&](TestProgram &program, EntryDesc &) {
+    LevelCode level = program.level("gpu", {"sm_80"}, 0, hostImage(), machineCuda);
+    level.image.assign(ptx.begin(), ptx.end());
+    level.kernels[0].blockThreads = threads;
+    program.levels = {level};
+  });
+}
+
+TEST(Inconsistent, deviceCode) {
+  const std::string whole("ptx\0", 4);
+  const char *refused = "level gpu: its code is refused: wanted PTX with a NUL at its end";
+  EXPECT_THAT(deviceMessage("ptx", 1), HasSubstr(refused));
+  EXPECT_THAT(deviceMessage(std::string("p\0x\0", 4), 1), HasSubstr(refused));
+  EXPECT_THAT(deviceMessage("", 1), HasSubstr(refused));
+  EXPECT_THAT(deviceMessage(whole, 0), HasSubstr("level gpu, kernel addKernel: blocks of 0 threads, wanted 1 to 1024"));
+  EXPECT_THAT(deviceMessage(whole, 1025), HasSubstr("blocks of 1025 threads"));
+  EXPECT_THAT(deviceMessage(whole, 128), HasSubstr("the artifact has: gpu (lacks an NVIDIA GPU)"));
 }
 
 TEST(Inconsistent, bodyBehindTheEnd) {

@@ -1,0 +1,17 @@
+//===- NativeLowerings.cpp - kernels with a form of their own on a GPU --------------===//
+#include "compiler/codegen/nvptx/NativeLowerings.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+std::optional<DeviceForm> nativeForm(KernelOp kernel, std::string &reason) {
+  using Form = std::optional<DeviceForm>;
+  return llvm::TypeSwitch<Operation *, Form>(rootOf(kernel)).Default([&](Operation *root) {
+    reason = (root->getName().getStringRef() + " has no form of its own").str();
+    return Form();
+  });
+}
+
+} // namespace tenon

@@ -1,0 +1,35 @@
+//===- NativeLowerings.h - kernels with a form of their own on a GPU ----------------===//
+//
+// Every kernel runs on a GPU as workers, each thread doing some of the CPU's tiles. A root with a form of its own says
+// so here, before anything is emitted: how many blocks of how many threads, and what emits the body. In the body
+// `lowering.kernel` is what a CPU's lowering works with; regions are evaluated by RegionEmitter with one lane, one
+// element for each thread.
+//
+#ifndef TENON_COMPILER_CODEGEN_NVPTX_NATIVELOWERINGS_H
+#define TENON_COMPILER_CODEGEN_NVPTX_NATIVELOWERINGS_H
+
+#include "compiler/codegen/nvptx/DeviceFunction.h"
+#include "passes/lowering/KernelLowering.h"
+
+namespace tenon {
+
+struct DeviceLowering {
+  KernelLowering &kernel;
+  DeviceFunction &function;
+};
+
+/// A kernel as blocks of threads.
+struct DeviceForm {
+  std::string name;        ///< "map", for reports
+  Dim tiles;               ///< blocks, over kernel dims
+  unsigned blockThreads;   ///< a multiple of warpThreads, 128 or more
+  Dim scratchBytes = 0;    ///< for each block
+  unsigned sharedBytes = 0; ///< to launch with, beside DeviceFunction::shared
+  std::function<mlir::LogicalResult(DeviceLowering &)> emit;
+};
+
+/// The form `kernel` has, or nothing and why it has none in `reason`.
+std::optional<DeviceForm> nativeForm(KernelOp kernel, std::string &reason);
+
+} // namespace tenon
+#endif
