@@ -1,4 +1,5 @@
 //===- tenon-opt.cpp - any pass on any IR -----------------------------------------===//
+#include "compiler/codegen/nvptx/LowerKernelsForDevice.h"
 #include "dialects/tenon/Tenon.h"
 #include "passes/Passes.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -15,5 +16,6 @@ int main(int argc, char **argv) {
                   mlir::LLVM::LLVMDialect>();
   mlir::registerTransformsPasses();
   tenon::registerTenonPasses();
+  mlir::registerPass(tenon::createLowerKernelsForDevice);
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Tenon's passes on textual IR\n", registry));
 }

@@ -70,6 +70,10 @@ mlir::FailureOr<KernelGrid> lowerRoot(KernelLowering &lowering);
 
 KernelGrid lowerMap(KernelLowering &lowering, MapOp map);
 KernelGrid lowerReduce(KernelLowering &lowering, ReduceOp reduce);
+/// What a reduction of such elements adds up in: f32 for narrower floats.
+mlir::Type accumulatorOf(mlir::Type element);
+/// Whether an element of the result combines the elements up to it, or from it on.
+bool isRunning(ReduceOp reduce);
 KernelGrid lowerScatter(KernelLowering &lowering, ScatterOp scatter);
 KernelGrid lowerSoftmax(KernelLowering &lowering, SoftmaxOp softmax);
 KernelGrid lowerNorm(KernelLowering &lowering, NormOp norm);

@@ -14,13 +14,13 @@
 using namespace mlir;
 
 namespace tenon {
-namespace {
 
-/// f16 and bf16 accumulate in f32.
 Type accumulatorOf(Type element) {
   bool isNarrow = isa<FloatType>(element) && element.getIntOrFloatBitWidth() < 32;
   return isNarrow ? Float32Type::get(element.getContext()) : element;
 }
+
+namespace {
 
 struct ReduceLowering {
   KernelLowering &lowering;
@@ -223,6 +223,8 @@ struct RunningLowering : ReduceLowering {
   }
 };
 } // namespace
+
+bool isRunning(ReduceOp reduce) { return RunningReduction::match(reduce).has_value(); }
 
 KernelGrid lowerReduce(KernelLowering &lowering, ReduceOp reduce) {
   if (std::optional<RunningReduction> running = RunningReduction::match(reduce))

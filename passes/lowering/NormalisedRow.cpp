@@ -10,13 +10,14 @@ Type NormalisedRow::computedIn(Type element) {
   return element.isF64() ? element : Type(Float32Type::get(element.getContext()));
 }
 
-NormalisedRow::NormalisedRow(KernelLowering &lowering, NormOp norm, Element first, Element again)
+NormalisedRow::NormalisedRow(KernelLowering &lowering, NormOp norm, Element first, Element again, Sum add)
     : lowering(lowering), norm(norm), real(computedIn(elementOf(norm.getInput()))),
       length(lowering.scope.dim(shapeOf(norm.getInput()).back(), lowering.loc)) {
-  Value sum = sumOf(first);
+  auto total = [&](Element term) { return add ? add(term) : sumOf(term); };
+  Value sum = total(first);
   if (norm.getKind() == NormKind::Layer)
     mean = meanOf(sum);
-  Value squares = sumOf([&](RegionEmitter &emitter, const LaneValue &j) -> Value {
+  Value squares = total([&](RegionEmitter &emitter, const LaneValue &j) -> Value {
     Value difference = centred(emitter, again(emitter, j));
     return arith::MulFOp::create(builder, loc, difference, difference, arith::FastMathFlags::contract);
   });

@@ -17,8 +17,12 @@ public:
   /// f64 for f64, else f32.
   static mlir::Type computedIn(mlir::Type element);
 
-  /// Emits the passes for mean and deviation; the first reads the row by `first`, the second by `again`.
-  NormalisedRow(KernelLowering &lowering, NormOp norm, Element first, Element again);
+  /// Emits the sum of a term over the row.
+  using Sum = llvm::function_ref<mlir::Value(Element term)>;
+
+  /// Emits the passes for mean and deviation; the first reads the row by `first`, the second by `again`. `sum` adds up;
+  /// without one, lanes do.
+  NormalisedRow(KernelLowering &lowering, NormOp norm, Element first, Element again, Sum sum = {});
 
   /// Element j of the result, of the row's element there.
   mlir::Value at(RegionEmitter &emitter, const LaneValue &j, mlir::Value element);

@@ -8,10 +8,15 @@ namespace tenon {
 
 std::optional<DeviceForm> nativeForm(KernelOp kernel, std::string &reason) {
   using Form = std::optional<DeviceForm>;
-  return llvm::TypeSwitch<Operation *, Form>(rootOf(kernel)).Default([&](Operation *root) {
-    reason = (root->getName().getStringRef() + " has no form of its own").str();
-    return Form();
-  });
+  return llvm::TypeSwitch<Operation *, Form>(rootOf(kernel))
+      .Case([&](MapOp op) { return nativeMap(op); })
+      .Case([&](NormOp op) { return nativeNorm(op); })
+      .Case([&](SoftmaxOp op) { return nativeSoftmax(op); })
+      .Case([&](ReduceOp op) { return nativeReduce(op, reason); })
+      .Default([&](Operation *root) {
+        reason = (root->getName().getStringRef() + " has no form of its own").str();
+        return Form();
+      });
 }
 
 } // namespace tenon

@@ -31,5 +31,18 @@ struct DeviceForm {
 /// The form `kernel` has, or nothing and why it has none in `reason`.
 std::optional<DeviceForm> nativeForm(KernelOp kernel, std::string &reason);
 
+std::optional<DeviceForm> nativeMap(MapOp map);
+std::optional<DeviceForm> nativeNorm(NormOp norm);
+std::optional<DeviceForm> nativeSoftmax(SoftmaxOp softmax);
+std::optional<DeviceForm> nativeReduce(ReduceOp reduce, std::string &reason);
+
+/// A thread for each of `count` elements; the emitter is the caller's, with emitElements.
+DeviceForm elementForm(const std::string &name, const Dim &count);
+inline constexpr unsigned elementBlockThreads = 256;
+/// Emits body(element) for this thread's element, where there is one.
+void emitElements(DeviceLowering &native, const Dim &count, llvm::function_ref<void(mlir::Value element)> body);
+/// Emits `body` where `condition` (i1) holds.
+void emitGuarded(KernelLowering &lowering, mlir::Value condition, llvm::function_ref<void()> body);
+
 } // namespace tenon
 #endif

@@ -1,0 +1,110 @@
+// RUN: tenon-opt %s --tenon-lower-kernels-for-device | FileCheck %s
+
+module attributes {tenon.target = #tenon.target<"nvptx-sm_80", vector_bits = 128, vector_registers = 32, row_tile = 5, panel_tile = 2, l1 = 131072, l2 = 41943040>} {
+
+// A thread an element: a gather's index is checked, and read by the warp's threads at once.
+// CHECK-LABEL: func.func @embed(%arg0: !llvm.ptr {llvm.align = 8 : i64, llvm.byval = !llvm.struct<(array<3 x ptr>, array<1 x i64>, ptr, i64, ptr, i32, i32)>})
+// CHECK-SAME: passthrough = {{\[\[}}"nvvm.reqntid", "256"]]
+// CHECK-SAME: tenon.block_threads = 256 : i32
+// CHECK-SAME: tenon.form = "map"
+// CHECK-SAME: tenon.tiles = #tenon.dim<(d0 + 3) floordiv 4>
+// CHECK: nvvm.read.ptx.sreg.ctaid.x
+// CHECK: nvvm.read.ptx.sreg.tid.x
+// CHECK-NOT: vector.
+// CHECK: arith.minsi
+// CHECK: arith.maxsi
+// CHECK: llvm.atomicrmw _or
+// CHECK-NOT: scf.for
+// CHECK: return
+tenon.kernel @embed(%ids: tensor<?xi64, #tenon.dims<[d0]>>, %t: tensor<100x64xf32>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
+  %z = tenon.map %a = %ids, %w = %t at %i, %j : (tensor<?xi64, #tenon.dims<[d0]>>, tensor<100x64xf32>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
+    %v = tenon.load %a[%i] : tensor<?xi64, #tenon.dims<[d0]>>
+    %id = arith.index_cast %v : i64 to index
+    %u = tenon.load %w[%id, %j] : tensor<100x64xf32>
+    tenon.yield %u : f32
+  }
+  tenon.return %z : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+}
+
+// A short row is a warp's: no barrier, five exchanges for each of the two sums.
+// CHECK-LABEL: func.func @layer_norm
+// CHECK-SAME: tenon.block_threads = 128 : i32
+// CHECK-SAME: tenon.form = "norm, a warp a row"
+// CHECK-SAME: tenon.tiles = #tenon.dim<(d0 + 3) floordiv 4>
+// CHECK: llvm.mlir.addressof @layer_norm.shared0 : !llvm.ptr<3>
+// CHECK-NOT: nvvm.barrier0
+// CHECK-COUNT-10: nvvm.shfl.sync bfly
+// CHECK-NOT: nvvm.shfl.sync
+// CHECK: return
+tenon.kernel @layer_norm(%x: tensor<?x64xf32, #tenon.dims<[d0, 64]>>, %g: tensor<64xf32>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
+  %n = tenon.norm layer %x scale %g : tensor<64xf32> over 1 epsilon 1.0e-12 : tensor<?x64xf32, #tenon.dims<[d0, 64]>> -> tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+  tenon.return %n : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+}
+
+// A row of unknown length is a block's, and not kept: exponentials are computed again for the result.
+// CHECK-LABEL: func.func @rows
+// CHECK-SAME: tenon.form = "softmax, a block a row"
+// CHECK-SAME: tenon.tiles = #tenon.dim<d0>
+// CHECK: nvvm.barrier0
+// CHECK: math.exp
+// CHECK: nvvm.barrier0
+// CHECK: math.exp
+// CHECK-NOT: nvvm.barrier0
+// CHECK: return
+tenon.kernel @rows(%x: tensor<?x?xf32, #tenon.dims<[d0, d1]>>) -> tensor<?x?xf32, #tenon.dims<[d0, d1]>> {
+  %n = tenon.softmax %x over 1 : tensor<?x?xf32, #tenon.dims<[d0, d1]>>
+  tenon.return %n : tensor<?x?xf32, #tenon.dims<[d0, d1]>>
+}
+
+// The innermost dimension is kept: neighbouring threads read neighbours.
+// CHECK-LABEL: func.func @mean_pool
+// CHECK-SAME: tenon.form = "reduce, a thread an element"
+// CHECK-NOT: nvvm.shfl.sync
+// CHECK: return
+tenon.kernel @mean_pool(%x: tensor<?x?x64xf32, #tenon.dims<[d0, d1, 64]>>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
+  %n = tenon.reduce sum %x over [1] : tensor<?x?x64xf32, #tenon.dims<[d0, d1, 64]>> -> tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+  tenon.return %n : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+}
+
+// CHECK-LABEL: func.func @row_sums
+// CHECK-SAME: tenon.form = "reduce, a warp an element"
+// CHECK-COUNT-5: nvvm.shfl.sync bfly
+// CHECK: return
+tenon.kernel @row_sums(%x: tensor<?x64xf32, #tenon.dims<[d0, 64]>>) -> tensor<?xf32, #tenon.dims<[d0]>> {
+  %n = tenon.reduce sum %x over [1] : tensor<?x64xf32, #tenon.dims<[d0, 64]>> -> tensor<?xf32, #tenon.dims<[d0]>>
+  tenon.return %n : tensor<?xf32, #tenon.dims<[d0]>>
+}
+
+// Words of 64 bits are exchanged in halves.
+// CHECK-LABEL: func.func @greatest
+// CHECK-SAME: tenon.form = "reduce, a block an element"
+// CHECK-COUNT-10: nvvm.shfl.sync bfly
+// CHECK: nvvm.barrier0
+// CHECK: return
+tenon.kernel @greatest(%x: tensor<?xi64, #tenon.dims<[d0]>>) -> tensor<i64> {
+  %n = tenon.reduce max %x over [0] : tensor<?xi64, #tenon.dims<[d0]>> -> tensor<i64>
+  tenon.return %n : tensor<i64>
+}
+
+// A running sum is a loop of each worker: its threads share the CPU's tiles.
+// CHECK-LABEL: func.func @running
+// CHECK-NOT: nvvm.reqntid
+// CHECK-SAME: tenon.block_threads = 1 : i32
+// CHECK-SAME: tenon.form = "worker: a running sum has no form of its own"
+// CHECK: nvvm.read.ptx.sreg.nctaid.x
+// CHECK: arith.divui
+// CHECK: arith.divui
+// CHECK: scf.if
+// CHECK: scf.for
+tenon.kernel @running(%x: tensor<?x?xi64, #tenon.dims<[d0, d1]>>) -> tensor<?x?xi64, #tenon.dims<[d0, d1]>> {
+  %0 = tenon.map %a = %x at %b, %i, %t : (tensor<?x?xi64, #tenon.dims<[d0, d1]>>) -> tensor<?x?x?xi64, #tenon.dims<[d0, d1, d1]>> {
+    %zero = arith.constant 0 : i64
+    %v = tenon.load %a[%b, %t] : tensor<?x?xi64, #tenon.dims<[d0, d1]>>
+    %c = arith.cmpi sle, %t, %i : index
+    %s = arith.select %c, %v, %zero : i64
+    tenon.yield %s : i64
+  }
+  %1 = tenon.reduce sum %0 over [2] : tensor<?x?x?xi64, #tenon.dims<[d0, d1, d1]>> -> tensor<?x?xi64, #tenon.dims<[d0, d1]>>
+  tenon.return %1 : tensor<?x?xi64, #tenon.dims<[d0, d1]>>
+}
+}
