@@ -85,8 +85,8 @@ void Pool::wake() {
 }
 
 void Pool::sleep(uint32_t seen) {
-  sleepers.store(1);
   uint32_t rung = bell.load();
+  sleepers.store(1);
   if (epoch.load() == seen)
     futexWait(bell, rung);
 }

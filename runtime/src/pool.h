@@ -30,7 +30,8 @@
 //
 // A sleeper sets `sleepers` before it looks at `epoch` a last time, and the
 // leader changes `epoch` before it looks at `sleepers`; so either the worker
-// sees the work or the leader sees the sleeper.
+// sees the work or the leader sees the sleeper. It reads the bell before that:
+// a wake that clears `sleepers` again then rings a bell it has not heard.
 //
 //===----------------------------------------------------------------------===//
 
