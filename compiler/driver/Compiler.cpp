@@ -148,10 +148,15 @@ struct LoweredKernels {
 };
 } // namespace
 
-static llvm::Expected<LoweredKernels> lowerFor(const Level &level, StringRef kernels) {
+/// Appends what the passes report to `decisions`, where there is one.
+static llvm::Expected<LoweredKernels> lowerFor(const Level &level, StringRef kernels,
+                                               std::vector<Decision> *decisions = nullptr) {
   LoweredKernels lowered;
   lowered.context = makeContext();
   MLIRContext *context = lowered.context.get();
+  std::optional<RemarkCollector> remarks;
+  if (decisions)
+    remarks.emplace(context);
   DiagnosticCollector diagnostics(context);
   lowered.module = parseSourceString<ModuleOp>(kernels, ParserConfig(context));
   if (!lowered.module)
@@ -167,6 +172,8 @@ static llvm::Expected<LoweredKernels> lowerFor(const Level &level, StringRef ker
   addLoweringPasses(passes, level.isDevice() ? createLowerKernelsForDevice() : createLowerKernels());
   if (failed(passes.run(*lowered.module)))
     return diagnostics.takeError("lowering for " + level.name.str() + " failed");
+  if (decisions)
+    llvm::append_range(*decisions, remarks->take());
   return std::move(lowered);
 }
 
@@ -402,7 +409,15 @@ llvm::Expected<Explanation> Compiler::explain(Model model) {
   auto program = programOf(model);
   if (!program)
     return program.takeError();
-  return explainProgram(model.module(), *program, remarks.take());
+  std::vector<Decision> decisions = remarks.take();
+  auto levels = impl->levels();
+  if (!levels)
+    return levels.takeError();
+  for (const Level &level : *levels)
+    if (level.isDevice())
+      if (auto lowered = lowerFor(level, serialiseKernels(model.module()), &decisions); !lowered)
+        return lowered.takeError();
+  return explainProgram(model.module(), *program, std::move(decisions));
 }
 
 /// The kernels of `model` lowered for the first of `levels`.

@@ -123,7 +123,8 @@ public:
   /// "KERNEL: SOURCE", so that each can be compared. `compile` goes on from there.
   llvm::Error exposeKernelResults(Model &model);
 
-  /// What the model becomes, command by command; see compiler/explain/Explanation.h.
+  /// What the model becomes, command by command; see compiler/explain/Explanation.h. For GPUs among the targets also
+  /// how they run each kernel.
   llvm::Expected<Explanation> explain(Model model);
 
   /// The module after a phase of Pipeline.h ("lower": of the first target), as text.

@@ -1,6 +1,7 @@
 //===- explain.cpp - tenon explain -----------------------------------------------------===//
 #include "compiler/driver/Compiler.h"
 #include "compiler/explain/Explanation.h"
+#include "compiler/levels/Level.h"
 #include "compiler/tools/Profile.h"
 #include "compiler/tools/commands.h"
 #include "CLI/CLI.hpp"
@@ -84,6 +85,11 @@ void addExplainCommand(CLI::App &app, Command &command) {
   explain->add_option("model", state->model, "An .onnx file, a folder with config.json and model.safetensors, or .mlir")
       ->required();
   explain->add_option("--dim", state->dims, "name=size: costs for this size; may be repeated. Default: expressions");
+  explain->add_option("--target", state->options.targets, "GPUs, by comma, such as nvptx-sm_80: say also how each kernel runs there")
+      ->check([](const std::string &value) {
+        auto levels = parseTargets(value);
+        return levels ? std::string() : llvm::toString(levels.takeError());
+      });
   explain->add_option("--factorize", state->recipe, "With the weights this JSON file says replaced (docs/factorize.md)");
   explain->add_flag("--json", state->json, "As JSON");
   explain->add_option("--html", state->html,

@@ -6,6 +6,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Remarks.h"
 
 using namespace mlir;
 
@@ -42,12 +43,23 @@ void describe(func::FuncOp function, const DeviceForm &form) {
   function->setAttr("tenon.form", builder.getStringAttr(form.name));
 }
 
+/// Tells how the kernel will run, and why not otherwise.
+void report(KernelOp kernel, TargetAttr target, const DeviceForm &form) {
+  auto options = remark::RemarkOpts::name("device").category("tenon-lower-kernels-for-device");
+  std::string text = (target.getLevel() + ": " + form.name).str();
+  if (form.emit)
+    remark::passed(kernel.getLoc(), options) << remark::add("{0}", text);
+  else
+    remark::missed(kernel.getLoc(), options) << remark::reason("{0}", text);
+}
+
 LogicalResult lowerKernel(KernelOp kernel, TargetAttr target) {
   OpBuilder builder(kernel);
   std::string reason, name = kernel.getSymName().str();
   std::optional<DeviceForm> form = nativeForm(kernel, reason);
   if (!form)
     form = workerForm(reason);
+  report(kernel, target, *form);
   kernel.setSymName(name + ".meaning");
   FailureOr<DeviceFunction> function =
       DeviceFunction::create(builder, kernel.getLoc(), kernel->getParentOfType<ModuleOp>(), name,
