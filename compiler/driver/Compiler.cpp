@@ -3,6 +3,7 @@
 #include "compiler/codegen/Codegen.h"
 #include "compiler/codegen/MatrixUnit.h"
 #include "compiler/codegen/nvptx/LowerKernelsForDevice.h"
+#include "compiler/codegen/nvptx/emulator/EmulatedProgram.h"
 #include "compiler/driver/Diagnostics.h"
 #include "compiler/driver/ModelImpl.h"
 #include "compiler/explain/Explain.h"
@@ -373,6 +374,74 @@ llvm::Expected<CompiledModel> Compiler::compileToObject(Model model, const std::
   if (llvm::Error error = llvm::joinErrors(writeWhole(path, *object), writeWhole(header, headerFor(program.symbol))))
     return std::move(error);
   return compiled;
+}
+
+//===----------------------------------------------------------------------------===//
+// Emulation
+//===----------------------------------------------------------------------------===//
+
+static std::vector<emulator::KernelShape> kernelShapes(ModuleOp program, ModuleOp lowered, ArrayRef<std::string> order) {
+  std::vector<emulator::KernelShape> shapes;
+  for (const std::string &name : order) {
+    auto kernel = program.lookupSymbol<KernelOp>(name);
+    auto function = lowered.lookupSymbol<func::FuncOp>(name);
+    auto dimOf = [&](StringRef attribute) { return function->getAttrOfType<DimAttr>(attribute).getValue(); };
+    auto numberOf = [&](StringRef attribute) { return unsigned(function->getAttrOfType<IntegerAttr>(attribute).getInt()); };
+    emulator::KernelShape shape;
+    shape.name = name;
+    for (Type type : llvm::concat<const Type>(kernel.getArgumentTypes(), kernel.getResultTypes()))
+      shape.operandBytes.push_back(
+          countOf(shapeOf(type)) *
+          Dim(format::elementBytes(*dataTypeOf(cast<RankedTensorType>(type).getElementType()))));
+    shape.results = kernel.getResultTypes().size();
+    shape.dims = kernel.getNumDims();
+    shape.tiles = dimOf("tenon.tiles");
+    shape.scratchBytes = dimOf("tenon.scratch");
+    shape.blockThreads = numberOf("tenon.block_threads");
+    shape.sharedBytes = numberOf("tenon.shared_bytes");
+    shapes.push_back(std::move(shape));
+  }
+  return shapes;
+}
+
+static llvm::Expected<std::unique_ptr<emulator::EmulatedProgram>> emulateKernels(const Level &level, ModuleOp program,
+                                                                                ArrayRef<std::string> order) {
+  auto lowered = lowerFor(level, serialiseKernels(program));
+  if (!lowered)
+    return lowered.takeError();
+  std::vector<emulator::KernelShape> shapes = kernelShapes(program, *lowered->module, order);
+  DiagnosticCollector diagnostics(lowered->context.get());
+  FailureOr<TranslatedKernels> translated = translateKernels(*lowered->module, level);
+  if (failed(translated))
+    return diagnostics.takeError("code generation for " + level.name.str() + " failed");
+  return emulator::EmulatedProgram::create(std::move(translated->context), std::move(translated->module),
+                                           std::move(shapes));
+}
+
+llvm::Expected<EmulatedModel> Compiler::emulate(Model model) {
+  auto levels = impl->levels();
+  if (!levels)
+    return levels.takeError();
+  if (levels->size() != 1 || !levels->front().isDevice())
+    return makeError("wanted one level of a GPU to emulate, found " + (impl->options.targets.empty() ? defaultTargets() : impl->options.targets) + "; give --target=nvptx-sm_80");
+  auto compiled = compile(std::move(model));
+  if (!compiled)
+    return compiled.takeError();
+  auto result = std::make_unique<EmulatedModel::Impl>();
+  auto kernels = impl->step("emulator", [&] {
+    return emulateKernels(levels->front(), compiled->impl->model->module(), compiled->impl->kernels);
+  });
+  if (!kernels)
+    return kernels.takeError();
+  result->kernels = std::move(*kernels);
+  auto artifact = compiled->toMemory();
+  if (!artifact)
+    return artifact.takeError();
+  result->artifact = std::move(*artifact);
+  const auto &functions = result->kernels->functions();
+  result->program = {sizeof result->program, result->artifact.data(), result->artifact.size(),
+                     levels->front().name.data(), functions.data(),   functions.size()};
+  return EmulatedModel(std::move(result));
 }
 
 /// Every dispatch's results returned, in order, instead of what the function returned.

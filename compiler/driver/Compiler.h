@@ -26,6 +26,8 @@
 #include <string>
 #include <vector>
 
+struct tenon_linked_program;
+
 namespace mlir {
 class MLIRContext;
 class ModuleOp;
@@ -97,6 +99,25 @@ public:
   std::unique_ptr<Impl> impl;
 };
 
+/// A program whose kernels, made for a GPU, run on this machine's CPU with every access checked; slow.
+class EmulatedModel {
+public:
+  EmulatedModel(EmulatedModel &&);
+  EmulatedModel &operator=(EmulatedModel &&);
+  ~EmulatedModel();
+
+  /// For tenon_model_load_linked; lives as long as this.
+  const tenon_linked_program &program() const;
+  /// The first thing a kernel did wrong, with kernel, block, thread and operand; empty if none. What runs after it computes nothing.
+  std::string fault() const;
+  /// A table of what each kernel did in all runs: multiply-adds by mma.sync, coalescing, bank conflicts, barriers.
+  std::string report() const;
+
+  struct Impl;
+  explicit EmulatedModel(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl;
+};
+
 enum class ModelFormat { Guess, Onnx, HuggingFace, Mlir };
 
 class Compiler {
@@ -118,6 +139,9 @@ public:
   /// program, and beside it (`path` with .h) the header that declares its tenon_linked_program,
   /// named as the file. Gives what was compiled.
   llvm::Expected<CompiledModel> compileToObject(Model model, const std::string &path);
+
+  /// For one level of a GPU: its kernels as functions of this machine.
+  llvm::Expected<EmulatedModel> emulate(Model model);
 
   /// Runs the phases up to kernels and makes every kernel's result an output of its entry, named
   /// "KERNEL: SOURCE", so that each can be compared. `compile` goes on from there.

@@ -27,6 +27,14 @@ CompiledModel &CompiledModel::operator=(CompiledModel &&) = default;
 CompiledModel::~CompiledModel() = default;
 CompiledModel::Summary CompiledModel::summary() const { return impl->summary; }
 
+EmulatedModel::EmulatedModel(std::unique_ptr<Impl> impl) : impl(std::move(impl)) {}
+EmulatedModel::EmulatedModel(EmulatedModel &&) = default;
+EmulatedModel &EmulatedModel::operator=(EmulatedModel &&) = default;
+EmulatedModel::~EmulatedModel() = default;
+const tenon_linked_program &EmulatedModel::program() const { return impl->program; }
+std::string EmulatedModel::fault() const { return impl->kernels->fault(); }
+std::string EmulatedModel::report() const { return impl->kernels->report(); }
+
 llvm::Error CompiledModel::write(const std::string &path) {
   if (ArtifactBuilder::Failure failure = impl->artifact->writeFile(path, impl->threads))
     return makeError(*failure);

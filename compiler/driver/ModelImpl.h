@@ -2,12 +2,14 @@
 #ifndef TENON_COMPILER_DRIVER_MODELIMPL_H
 #define TENON_COMPILER_DRIVER_MODELIMPL_H
 
+#include "compiler/codegen/nvptx/emulator/EmulatedProgram.h"
 #include "compiler/driver/Compiler.h"
 #include "compiler/program/BuildProgram.h"
 #include "dialects/tenon/WeightStore.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
+#include "tenon/tenon.h"
 
 namespace tenon {
 
@@ -26,6 +28,12 @@ struct CompiledModel::Impl {
   Summary summary;
   std::vector<std::string> kernels; // in the artifact's order
   unsigned threads = 1;
+};
+
+struct EmulatedModel::Impl {
+  ArtifactBytes artifact;
+  std::unique_ptr<emulator::EmulatedProgram> kernels;
+  tenon_linked_program program{};
 };
 
 /// A context with every dialect the compiler uses.

@@ -5,6 +5,7 @@
 //
 #include "compiler/tools/commands.h"
 #include "CLI/CLI.hpp"
+#include "compiler/driver/Compiler.h"
 #include "runtime/tools/run_artifact.h"
 #include "tenon/inspect.h"
 #include <cstdio>
@@ -49,6 +50,7 @@ std::string checkInput(const std::string &text) {
 struct RunCommand {
   RunOptions options;
   std::vector<std::string> inputs, shapes;
+  bool isEmulating = false;
 
   int run() {
     for (const std::string &input : inputs)
@@ -58,8 +60,32 @@ struct RunCommand {
       options.shapes.emplace_back(name, std::vector<int64_t>());
       parseDims(text, options.shapes.back().second);
     }
-    std::string error = runArtifact(options);
+    std::string error = isEmulating ? emulate() : runArtifact(options);
     return error.empty() ? 0 : fail(error);
+  }
+
+  /// Compiles the model for a GPU, runs it on the CPU and prints what each kernel did.
+  std::string emulate() {
+    if (!options.trust.empty())
+      return "--trust is for artifacts; --emulate compiles a model";
+    CompileOptions compile;
+    if (options.level.empty())
+      options.level = "nvptx-sm_80";
+    compile.targets = options.level;
+    compile.threads = options.threads;
+    Compiler compiler(compile);
+    auto model = compiler.load(options.artifact);
+    if (!model)
+      return llvm::toString(model.takeError());
+    auto emulated = compiler.emulate(std::move(*model));
+    if (!emulated)
+      return llvm::toString(emulated.takeError());
+    options.linked = &emulated->program();
+    options.check = [&] { return emulated->fault(); };
+    std::string error = runArtifact(options);
+    if (error.empty() && !options.json)
+      std::printf("%s", emulated->report().c_str());
+    return error;
   }
 };
 
@@ -80,14 +106,16 @@ void addRunCommand(CLI::App &app, Command &command) {
   auto state = std::make_shared<RunCommand>();
   CLI::App *run = app.add_subcommand("run", "Run an artifact on .npy and .npz files");
   RunOptions &options = state->options;
-  run->add_option("artifact", options.artifact, "What `tenon compile` wrote")->required();
+  run->add_option("artifact", options.artifact, "What `tenon compile` wrote; with --emulate, a model")->required();
   run->add_option("--input", state->inputs, "NAME=FILE.npy, the name as in the model, or FILE.npz; may be repeated")
       ->check(checkInput);
   run->add_flag("--random", options.random, "Make up the inputs that have no file; integers stay inside the tables they index");
   run->add_option("--shape", state->shapes, "NAME=1x128: the dims of a made-up input; the others follow where they share names of dims")->check(checkShape);
   run->add_option("--entry", options.entry, "Entry point (default: main)");
   run->add_option("--output-dir", options.outputFolder, "Write every output to DIR/NAME.npy");
-  run->add_option("--level", options.level, "Run this level's code (default: the best this machine has)");
+  run->add_option("--level,--target", options.level, "Run this level's code (default: the best this machine has)");
+  run->add_flag("--emulate", state->isEmulating, "Compile a model for a GPU (--target; default nvptx-sm_80), run its kernels on this CPU with every access\n"
+                                                 "checked, and print what they did: coalescing, bank conflicts, multiply-adds by mma.sync");
   run->add_option("--threads", options.threads, "Threads (default: CPUs this process may use)");
   run->add_option("--repeat", options.repeat, "Timed runs");
   run->add_option("--warmup", options.warmup, "Runs before them");

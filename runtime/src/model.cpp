@@ -51,6 +51,8 @@ private:
 
 /// What this machine lacks for a level, by comma; empty if it has it.
 std::string Loader::lacking(const LevelRecord &level) const {
+  if (model.linked && level.machine == machineCuda)
+    return ""; // its kernels are functions of this machine
   if (level.machine != hostMachine())
     return (level.machine == machineCuda ? "an " : "a CPU of type ") + machineName(level.machine);
   std::string list;

@@ -43,6 +43,7 @@ public:
 
 private:
   std::string load();
+  std::string loadModel(const tenon_model_options &modelOptions, tenon_model *&loaded);
   std::string loadSigned(const tenon_model_options &modelOptions, tenon_model *&loaded);
   std::string chooseEntry();
   std::string readFiles();
@@ -90,14 +91,21 @@ std::string Runner::loadSigned(const tenon_model_options &modelOptions, tenon_mo
                        : error;
 }
 
+std::string Runner::loadModel(const tenon_model_options &modelOptions, tenon_model *&loaded) {
+  if (options.linked)
+    return take(tenon_model_load_linked(options.linked, &modelOptions, &loaded));
+  if (!options.trust.empty())
+    return loadSigned(modelOptions, loaded);
+  return take(tenon_model_load_file(options.artifact.c_str(), &modelOptions, &loaded));
+}
+
 std::string Runner::load() {
   tenon_model_options modelOptions{};
   modelOptions.struct_bytes = sizeof(modelOptions);
   modelOptions.level = options.level.empty() ? nullptr : options.level.c_str();
   modelOptions.threads = options.threads;
   tenon_model *loaded = nullptr;
-  std::string error = options.trust.empty() ? take(tenon_model_load_file(options.artifact.c_str(), &modelOptions, &loaded))
-                                            : loadSigned(modelOptions, loaded);
+  std::string error = loadModel(modelOptions, loaded);
   model.reset(loaded);
   if (!error.empty())
     return error;
@@ -319,7 +327,7 @@ std::string Runner::runOnce(double &seconds) {
   double start = now();
   std::string error = take(tenon_session_run(session.get(), entry));
   seconds = now() - start;
-  return error;
+  return error.empty() && options.check ? options.check() : error;
 }
 
 /// One more run, so that recording is in none of the times.

@@ -22,7 +22,7 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 from accuracy import excess  # noqa: E402
-from native import ROOT, read_tensors, run_artifact, tenon  # noqa: E402
+from native import ROOT, is_emulated, read_tensors, run_artifact, tenon  # noqa: E402
 
 MINILM = ROOT / "build" / "deps" / "minilm"
 EMBEDDING_BOUND = 2e-6
@@ -39,8 +39,9 @@ class ModelTest(unittest.TestCase):
     def setUpClass(cls):
         cls.work = pathlib.Path(tempfile.mkdtemp(prefix="tenon-models-"))
         cls.addClassCleanup(shutil.rmtree, cls.work)
-        cls.artifact = cls.work / "model.tenon"
-        tenon("compile", cls.model, "-o", cls.artifact, *TARGETS)
+        cls.artifact = cls.model if is_emulated() else cls.work / "model.tenon"
+        if not is_emulated():
+            tenon("compile", cls.model, "-o", cls.artifact, *TARGETS)
 
     def run_case(self, case, *options, artifact=None):
         artifact = artifact or self.artifact

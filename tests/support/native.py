@@ -5,7 +5,8 @@
 
 TENON_BUILD names the build folder. Compilation runs under a memory cap. For
 another machine than this one, TENON_LEVELS names the levels, by comma, and
-TENON_RUNNER the command that runs artifacts there, as `qemu-aarch64 PATH/tenon-run`.
+TENON_RUNNER the command that runs artifacts there, as `qemu-aarch64 PATH/tenon-run`;
+`PATH/tenon run --emulate` takes the program itself and emulates a GPU.
 """
 
 import os
@@ -37,6 +38,11 @@ def run_artifact(*arguments):
     """`tenon run`, or what stands for it on another machine."""
     runner = os.environ.get("TENON_RUNNER")
     return execute([*runner.split(), *map(str, arguments)]) if runner else tenon("run", *arguments)
+
+
+def is_emulated():
+    """Whether the runner takes models and emulates a GPU."""
+    return "--emulate" in os.environ.get("TENON_RUNNER", "")
 
 
 def execute(command):
@@ -91,6 +97,9 @@ class Program:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tenon-numeric-"))
         source = self.folder / "program.mlir"
         source.write_text(text)
+        if is_emulated():
+            self.artifact = source
+            return
         self.artifact = self.folder / "program.tenon"
         tenon("compile", "--quiet", source, "--target", ",".join(self.levels), "-o", self.artifact)
 

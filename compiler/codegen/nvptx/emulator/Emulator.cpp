@@ -3,6 +3,7 @@
 #include "compiler/codegen/nvptx/emulator/Retarget.h"
 #include "llvm/AsmParser/Parser.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/IR/IRBuilder.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/TargetSelect.h"
 
@@ -104,6 +105,40 @@ Expected<std::unique_ptr<Emulator>> Emulator::create(std::unique_ptr<LLVMContext
   return std::unique_ptr<Emulator>(new Emulator(std::move(code)));
 }
 
+/// Appends `void name(ptr args, i32 first, i32 last)`, which calls run(context, args, first, last).
+static void addEntry(Module &module, const std::string &name, void *context, Emulator::Run run) {
+  IRBuilder<> builder(module.getContext());
+  Type *pointer = builder.getPtrTy(), *word = builder.getInt32Ty(), *nothing = builder.getVoidTy();
+  auto *function = Function::Create(FunctionType::get(nothing, {pointer, word, word}, false),
+                                    GlobalValue::ExternalLinkage, name, module);
+  builder.SetInsertPoint(BasicBlock::Create(module.getContext(), "", function));
+  auto constant = [&](auto address) {
+    return ConstantExpr::getIntToPtr(builder.getInt64(reinterpret_cast<uintptr_t>(address)), pointer);
+  };
+  FunctionType *type = FunctionType::get(nothing, {pointer, pointer, word, word}, false);
+  builder.CreateCall(type, constant(run), {constant(context), function->getArg(0), function->getArg(1), function->getArg(2)});
+  builder.CreateRetVoid();
+}
+
+Expected<std::vector<tenon_kernel_fn>> Emulator::makeEntries(ArrayRef<void *> contexts, Run run) {
+  auto context = std::make_unique<LLVMContext>();
+  auto module = std::make_unique<Module>("entries", *context);
+  auto nameOf = [](size_t index) { return "tenon.emulator.entry" + std::to_string(index); };
+  for (auto [index, each] : enumerate(contexts))
+    addEntry(*module, nameOf(index), each, run);
+  module->setDataLayout(code->jit->getDataLayout());
+  if (Error error = code->jit->addIRModule({std::move(module), std::move(context)}))
+    return std::move(error);
+  std::vector<tenon_kernel_fn> entries;
+  for (size_t index = 0; index < contexts.size(); ++index) {
+    auto address = code->jit->lookup(nameOf(index));
+    if (!address)
+      return address.takeError();
+    entries.push_back(address->toPtr<tenon_kernel_fn>());
+  }
+  return entries;
+}
+
 //===----------------------------------------------------------------------===//
 // Running it
 //===----------------------------------------------------------------------===//
@@ -117,10 +152,7 @@ std::unique_ptr<Block> Emulator::takeBlock() {
   return block;
 }
 
-Error Emulator::run(StringRef kernel, Launch launch) {
-  unsigned blocks = launch.blocks;
-  return run(kernel, std::move(launch), 0, blocks);
-}
+Error Emulator::run(StringRef kernel, const Launch &launch) { return run(kernel, launch, 0, launch.blocks); }
 
 Error Emulator::run(StringRef kernel, Launch launch, unsigned firstBlock, unsigned lastBlock) {
   auto found = code->kernels.find(kernel);

@@ -21,9 +21,11 @@
 #include <mutex>
 
 #include "compiler/codegen/nvptx/emulator/Block.h"
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/Error.h"
+#include "tenon/kernel_abi.h"
 
 namespace tenon::emulator {
 
@@ -38,9 +40,13 @@ public:
 
   /// Runs the blocks of `launch`, whose `kernel` and `code` are filled in here; `sharedBytes` comes on top of the
   /// kernel's own variables.
-  llvm::Error run(llvm::StringRef kernel, Launch launch);
+  llvm::Error run(llvm::StringRef kernel, const Launch &launch);
   /// The same for some of its blocks. Several threads may call it at once.
   llvm::Error run(llvm::StringRef kernel, Launch launch, unsigned firstBlock, unsigned lastBlock);
+
+  /// Functions of the CPU's kernel ABI, one for each of `contexts`: each calls run(context, args, first, last).
+  using Run = void (*)(void *context, const tenon_kernel_args *args, uint32_t firstTile, uint32_t lastTile);
+  llvm::Expected<std::vector<tenon_kernel_fn>> makeEntries(llvm::ArrayRef<void *> contexts, Run run);
 
   /// Of all runs of a kernel so far.
   Counters counters(llvm::StringRef kernel) const;

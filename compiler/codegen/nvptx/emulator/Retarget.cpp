@@ -364,9 +364,9 @@ Error Retargeter::rewrite(Function &function) {
 
 Error Retargeter::run(TargetMachine &host) {
   findKernels();
-  simplifyAccesses(host);
   for (Function &function : module)
     dropAttributes(function);
+  simplifyAccesses(host);
   if (Error error = placeSharedVariables())
     return error;
   SmallVector<Function *> functions;
