@@ -97,15 +97,6 @@ void StepScan::clear(int64_t at, int64_t elements) {
 // One tile
 //===----------------------------------------------------------------------------===//
 
-/// The head of an operand with `own` heads that serves head `head` of `all`.
-Value StepScan::shared(Value head, const Dim &all, const Dim &own) {
-  if (own == Dim(1))
-    return index(0);
-  if (own == all)
-    return head;
-  return builder.createOrFold<arith::DivUIOp>(loc, head, scope.dim(all.floorDiv(own), loc));
-}
-
 void StepScan::emitTile(Value tile) {
   auto split = [&](Value of) {
     Value remainder = builder.createOrFold<arith::RemUIOp>(loc, tile, of);

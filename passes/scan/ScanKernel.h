@@ -110,6 +110,15 @@ protected:
   // Between memory and scratch
   //===--------------------------------------------------------------------------===//
 
+  /// The head of an operand with `own` heads that serves head `head` of `all`.
+  Value shared(Value head, const Dim &all, const Dim &own) {
+    if (own == Dim(1))
+      return index(0);
+    if (own == all)
+      return head;
+    return builder.createOrFold<mlir::arith::DivUIOp>(loc, head, scope.dim(all.floorDiv(own), loc));
+  }
+
   static LaneValue lanesOf(RegionEmitter &emitter, Value value) {
     return emitter.getLanes() == 1 ? LaneValue::uniform(value, true) : LaneValue::varying(value);
   }

@@ -62,7 +62,6 @@ private:
   bool looksUpDecayedKeys() { return op.getRate() && op.hasDiagonalDecay(); }
   void clear(int64_t at, int64_t elements);
 
-  Value shared(Value head, const Dim &all, const Dim &own);
   void emitTile(Value tile);
   void emitBlock(Value first, Value count);
 

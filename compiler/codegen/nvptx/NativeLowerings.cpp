@@ -13,6 +13,7 @@ std::optional<DeviceForm> nativeForm(KernelOp kernel, std::string &reason) {
       .Case([&](NormOp op) { return nativeNorm(op); })
       .Case([&](SoftmaxOp op) { return nativeSoftmax(op); })
       .Case([&](ReduceOp op) { return nativeReduce(op, reason); })
+      .Case([&](ScanOp op) { return nativeScan(op, reason); })
       .Default([&](Operation *root) {
         reason = (root->getName().getStringRef() + " has no form of its own").str();
         return Form();

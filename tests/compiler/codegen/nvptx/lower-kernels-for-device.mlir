@@ -107,4 +107,41 @@ tenon.kernel @running(%x: tensor<?x?xi64, #tenon.dims<[d0, d1]>>) -> tensor<?x?x
   %1 = tenon.reduce sum %0 over [2] : tensor<?x?x?xi64, #tenon.dims<[d0, d1, d1]>> -> tensor<?x?xi64, #tenon.dims<[d0, d1]>>
   tenon.return %1 : tensor<?x?xi64, #tenon.dims<[d0, d1]>>
 }
+
+// A thread carries a column of the state, eight rows of it in registers over all steps; rows of keys are shared.
+// CHECK-LABEL: func.func @columns
+// CHECK-SAME: tenon.block_threads = 128 : i32
+// CHECK-SAME: tenon.form = "scan, a thread a column"
+// CHECK-SAME: tenon.tiles = #tenon.dim<3>
+// CHECK: llvm.mlir.addressof @columns.shared0 : !llvm.ptr<3>
+// CHECK: nvvm.barrier0
+// CHECK: scf.for {{.*}} iter_args({{(%[a-z0-9_]+ = %[a-z0-9_]+, ){7}%}}
+// CHECK: nvvm.barrier0
+// CHECK: return
+tenon.kernel @columns(%q: tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>>, %v: tensor<?x3x20xf32, #tenon.dims<[d0, 3, 20]>>, %a: tensor<?x3xf32, #tenon.dims<[d0, 3]>>) -> tensor<?x3x20xf32, #tenon.dims<[d0, 3, 20]>> {
+  %y = tenon.scan %q, %q, %v decay (%a : tensor<?x3xf32, #tenon.dims<[d0, 3]>>) layout ["n h d", "n h d", "n h d", "n h", "n h d"]
+    : tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>>, tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>>, tensor<?x3x20xf32, #tenon.dims<[d0, 3, 20]>> -> tensor<?x3x20xf32, #tenon.dims<[d0, 3, 20]>>
+  tenon.return %y : tensor<?x3x20xf32, #tenon.dims<[d0, 3, 20]>>
+}
+
+// One column a head: neighbouring threads are neighbouring heads, and share nothing.
+// CHECK-LABEL: func.func @channels
+// CHECK-SAME: tenon.form = "scan, a thread a head"
+// CHECK-SAME: tenon.tiles = #tenon.dim<2>
+// CHECK-NOT: nvvm.barrier0
+// CHECK: return
+tenon.kernel @channels(%q: tensor<?x150x4xf32, #tenon.dims<[d0, 150, 4]>>, %v: tensor<?x150x1xf32, #tenon.dims<[d0, 150, 1]>>) -> tensor<?x150x1xf32, #tenon.dims<[d0, 150, 1]>> {
+  %y = tenon.scan %q, %q, %v layout ["n h d", "n h d", "n h d", "n h d"]
+    : tensor<?x150x4xf32, #tenon.dims<[d0, 150, 4]>>, tensor<?x150x4xf32, #tenon.dims<[d0, 150, 4]>>, tensor<?x150x1xf32, #tenon.dims<[d0, 150, 1]>> -> tensor<?x150x1xf32, #tenon.dims<[d0, 150, 1]>>
+  tenon.return %y : tensor<?x150x1xf32, #tenon.dims<[d0, 150, 1]>>
+}
+
+// A column of 200 rows does not fit into a thread's registers.
+// CHECK-LABEL: func.func @deep
+// CHECK-SAME: tenon.form = "worker: a recurrence of 200 rows and 8 columns does not fit into registers"
+tenon.kernel @deep(%q: tensor<?x3x200xf32, #tenon.dims<[d0, 3, 200]>>, %v: tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>>) -> tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>> {
+  %y = tenon.scan %q, %q, %v layout ["n h d", "n h d", "n h d", "n h d"]
+    : tensor<?x3x200xf32, #tenon.dims<[d0, 3, 200]>>, tensor<?x3x200xf32, #tenon.dims<[d0, 3, 200]>>, tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>> -> tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>>
+  tenon.return %y : tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>>
+}
 }
