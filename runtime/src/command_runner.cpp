@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "runtime/src/command_runner.h"
+#include "runtime/src/command_walker.h"
 
 #include <algorithm>
 #include <cstring>
@@ -55,19 +56,15 @@ struct Work {
   const char *name;
 };
 
-class CommandRunner {
+class CommandRunner : public CommandWalker {
 public:
   explicit CommandRunner(RunContext &context)
-      : context(context), entry(context.entry), t(entry.model->tables()), plan(context.plan) {}
-
-  Status runRange(uint32_t first, uint32_t end);
+      : CommandWalker(context.entry, context.plan, context.cancelled), context(context) {}
 
 private:
-  Status runOne(uint32_t index, const CommandRecord &command);
-  Status runLoop(uint32_t index, const CommandRecord &command);
-  Status runCopy(const CommandRecord &command, const Step &step);
-  Status resolveAgain(uint32_t index, const CommandRecord &command);
-  bool isTaken(const CommandRecord &command, const Step &step) const;
+  Status dispatch(uint32_t index, const CommandRecord &command, const Step &step) override;
+  Status copy(uint32_t index, const CommandRecord &command, const Step &step) override;
+  Status readFlag(const Step &step, bool &isSet) override;
   Status runWork(Work &work);
   void share(Work &work);
   Status collectFaults(const CommandRecord &command);
@@ -77,9 +74,6 @@ private:
   }
 
   RunContext &context;
-  const tenon_entry &entry;
-  const Tables &t;
-  Plan &plan;
 };
 
 } // namespace
@@ -139,18 +133,21 @@ void CommandRunner::share(Work &work) {
     context.pool->run(doShare, &work, work.workers);
 }
 
+Status faultStatus(uint32_t bits, const char *source) {
+  if (!bits)
+    return nullptr;
+  if (bits & TENON_FAULT_INDEX)
+    return failure(TENON_BAD_VALUE, "%s: an index in its input is out of range", source);
+  return failure(TENON_BAD_VALUE, "%s: fault 0x%x", source, bits);
+}
+
 Status CommandRunner::collectFaults(const CommandRecord &command) {
   uint32_t bits = 0;
   for (uint32_t worker = 0; worker < context.workers; ++worker) {
     bits |= context.faults[worker].bits;
     context.faults[worker].bits = 0;
   }
-  if (!bits)
-    return nullptr;
-  const char *source = t.string(command.source);
-  if (bits & TENON_FAULT_INDEX)
-    return failure(TENON_BAD_VALUE, "%s: an index in its input is out of range", source);
-  return failure(TENON_BAD_VALUE, "%s: fault 0x%x", source, bits);
+  return faultStatus(bits, t.string(command.source));
 }
 
 Status CommandRunner::runWork(Work &work) {
@@ -167,24 +164,18 @@ Status CommandRunner::runWork(Work &work) {
   return work.kernel ? collectFaults(work.command) : nullptr;
 }
 
-bool CommandRunner::isTaken(const CommandRecord &command, const Step &step) const {
-  return command.expression != none ? step.expression != 0 : *operand(step, 0) != 0;
+Status CommandRunner::dispatch(uint32_t, const CommandRecord &command, const Step &step) {
+  tenon_kernel_fn kernel = entry.model->kernels[command.kernel];
+  Work work{context, command, step, step.grid, 1, kernel, t.string(t.kernels[command.kernel].name)};
+  return runWork(work);
 }
 
-Status CommandRunner::runLoop(uint32_t index, const CommandRecord &command) {
-  const int64_t rounds = plan.steps[index].expression;
-  for (int64_t round = 0; round < rounds; ++round) {
-    if (command.operands.count && *operand(plan.steps[index], 0) == 0)
-      break;
-    if (command.counter != none)
-      plan.current[command.counter] = round;
-    if (Status failed = runRange(index + 1, index + 1 + command.body))
-      return failed;
-  }
+Status CommandRunner::readFlag(const Step &step, bool &isSet) {
+  isSet = *operand(step, 0) != 0;
   return nullptr;
 }
 
-Status CommandRunner::runCopy(const CommandRecord &command, const Step &step) {
+Status CommandRunner::copy(uint32_t, const CommandRecord &command, const Step &step) {
   uint64_t bytes = uint64_t(step.expression);
   const uint8_t *from = operand(step, 0);
   uint8_t *to = operand(step, 1);
@@ -197,59 +188,6 @@ Status CommandRunner::runCopy(const CommandRecord &command, const Step &step) {
   return runWork(work);
 }
 
-/// A command whose sizes depend on a loop counter, for the counter's value now.
-Status CommandRunner::resolveAgain(uint32_t index, const CommandRecord &command) {
-  if (Status failed = resolveStep(entry, index, plan))
-    return failed;
-  if (plan.scratchBytes > context.scratchBytes)
-    return failure(TENON_BAD_ARTIFACT,
-                   "%s: needs more scratch in a middle round of its loop than in the first and last",
-                   t.string(command.source));
-  return nullptr;
-}
-
-Status CommandRunner::runOne(uint32_t index, const CommandRecord &command) {
-  const Step &step = plan.steps[index];
-  if (step.varies)
-    if (Status failed = resolveAgain(index, command))
-      return failed;
-  switch (CommandKind(command.kind)) {
-  case CommandKind::dispatch: {
-    Work work{context,
-              command,
-              step,
-              step.grid,
-              1,
-              entry.model->kernels[command.kernel],
-              t.string(t.kernels[command.kernel].name)};
-    return runWork(work);
-  }
-  case CommandKind::copy:
-    return runCopy(command, step);
-  case CommandKind::branch:
-    if (isTaken(command, step))
-      return runRange(index + 1, index + 1 + command.body);
-    return runRange(index + 1 + command.body, index + 1 + command.body + command.elseBody);
-  case CommandKind::loop:
-    return runLoop(index, command);
-  }
-  return nullptr;
-}
-
-Status CommandRunner::runRange(uint32_t first, uint32_t end) {
-  for (uint32_t i = first; i < end;) {
-    if (context.cancelled.load(std::memory_order_relaxed))
-      return failure(TENON_CANCELLED, "cancelled");
-    const CommandRecord &command = t.commands[entry.record.commands.first + i];
-    if (Status failed = runOne(i, command))
-      return failed;
-    i += 1 + command.body + command.elseBody;
-  }
-  return nullptr;
-}
-
-Status runCommands(RunContext &context) {
-  return CommandRunner(context).runRange(0, context.entry.record.commands.count);
-}
+Status runCommands(RunContext &context) { return CommandRunner(context).run(); }
 
 } // namespace tenon

@@ -45,6 +45,9 @@ struct RunContext {
 /// Runs every command of the entry.
 Status runCommands(RunContext &context);
 
+/// What fault bits of the kernel of `source` mean; nothing for none.
+Status faultStatus(uint32_t bits, const char *source);
+
 } // namespace tenon
 
 #endif // TENON_RUNTIME_COMMAND_RUNNER_H
