@@ -32,6 +32,7 @@ class Code(enum.IntEnum):
     BUSY = 9
     CANCELLED = 10
     BAD_VALUE = 11
+    DEVICE_ERROR = 12
 
 
 class Error(RuntimeError):

@@ -12,8 +12,10 @@
 #include "tenon/inspect.h"
 #include "runtime/src/artifact.h"
 #include "runtime/src/cpu.h"
+#include "runtime/src/cuda/driver.h"
 #include "runtime/src/dim.h"
 #include "runtime/src/json.h"
+#include "runtime/src/target.h"
 
 #include <cinttypes>
 #include <cstdlib>
@@ -41,13 +43,6 @@ static std::string join(const std::vector<std::string> &words) {
   for (const std::string &word : words)
     line += (line.empty() ? "" : ", ") + word;
   return line;
-}
-
-/// What this machine lacks for a level, empty if nothing.
-static std::string lacks(uint32_t machine, const char *features) {
-  if (machine == hostMachine())
-    return join(missingFeatures(features));
-  return (machine == machineCuda ? "an " : "a CPU of type ") + machineName(machine);
 }
 
 namespace {
@@ -330,11 +325,38 @@ static const char *amxState() {
   return !hostHas("amx-tile") ? "not in this CPU" : requestAmx() ? "allowed" : "refused by the system";
 }
 
+/// "9.0".
+static std::string printCapability(int capability) { return text("%d.%d", capability / 10, capability % 10); }
+
+static std::string gpusPlain() {
+  const cuda::Driver &driver = cuda::driver();
+  std::string lines = "GPU:     ";
+  if (!driver.table)
+    return lines + "no NVIDIA driver (" + driver.problem + ")\n";
+  lines += "NVIDIA driver" + (driver.version ? " of " + cuda::versionName(driver.version) : "");
+  lines += driver.problem.empty() ? "\n" : "; " + driver.problem + "\n";
+  for (const cuda::Gpu &gpu : driver.gpus)
+    lines += "         " + gpu.name + ", compute capability " + printCapability(gpu.capability) + ", " +
+             printBytes(gpu.bytes) + "\n";
+  return lines;
+}
+
+static void gpusJson(JsonWriter &json) {
+  const cuda::Driver &driver = cuda::driver();
+  json.key("nvidia").openObject();
+  json.field("driver", driver.version ? cuda::versionName(driver.version) : "").field("problem", driver.problem);
+  json.key("gpus").openList();
+  for (const cuda::Gpu &gpu : driver.gpus)
+    json.openObject().field("name", gpu.name).field("capability", printCapability(gpu.capability))
+        .field("bytes", gpu.bytes).closeObject();
+  json.closeList().closeObject();
+}
+
 static std::string hostPlain() {
   unsigned quota = cgroupCpus();
   return "CPU:     " + machineName(hostMachine()) + "; " + join(hostFeatures()) + "\n" + "AMX:     " + amxState() +
          "\n" + text("threads: %u (CPUs this process may use)\n", hostThreads()) +
-         "cgroup:  " + (quota ? text("%u CPUs", quota) : "no CPU limit") + "\n" + "runtime: " + tenon_version() +
+         "cgroup:  " + (quota ? text("%u CPUs", quota) : "no CPU limit") + "\n" + gpusPlain() + "runtime: " + tenon_version() +
          text(", artifact format %u.%u\n", majorVersion, minorVersion);
 }
 
@@ -346,6 +368,7 @@ static std::string hostJson() {
   json.closeList().field("amx", amxState()).field("threads", hostThreads());
   if (unsigned quota = cgroupCpus())
     json.field("cgroup_cpus", quota);
+  gpusJson(json);
   json.field("runtime", tenon_version()).field("format", text("%u.%u", majorVersion, minorVersion));
   return json.closeObject().text();
 }

@@ -7,6 +7,7 @@
 #include "runtime/src/model.h"
 #include "runtime/src/cpu.h"
 #include "runtime/src/dim.h"
+#include "runtime/src/target.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -31,9 +32,15 @@ public:
 
 private:
   Status chooseLevel();
-  std::string lacking(const LevelRecord &level) const;
+  /// What this machine lacks for a level, by comma; empty if it has it. Kernels linked beside a GPU's level are functions
+  /// of this machine.
+  std::string lacking(const LevelRecord &level) const {
+    return model.linked && level.machine == machineCuda ? "" : lacks(level.machine, t.string(level.features));
+  }
   std::string listLevels() const;
+  Status refuse() const;
   Status mapCode();
+  Status loadOntoGpu();
   void describeEntries();
   void describeTensors(Range tensors, std::deque<tenon_entry::Tensor> &described);
   void writePerfMap() const;
@@ -49,18 +56,6 @@ private:
 
 } // namespace
 
-/// What this machine lacks for a level, by comma; empty if it has it.
-std::string Loader::lacking(const LevelRecord &level) const {
-  if (model.linked && level.machine == machineCuda)
-    return ""; // its kernels are functions of this machine
-  if (level.machine != hostMachine())
-    return (level.machine == machineCuda ? "an " : "a CPU of type ") + machineName(level.machine);
-  std::string list;
-  for (const std::string &feature : missingFeatures(t.string(level.features)))
-    list += (list.empty() ? "" : ", ") + feature;
-  return list;
-}
-
 std::string Loader::listLevels() const {
   std::string list;
   for (const LevelRecord &level : t.levels) {
@@ -71,29 +66,57 @@ std::string Loader::listLevels() const {
   return list.empty() ? "none" : list;
 }
 
+/// Why none of the levels that may be taken can be.
+Status Loader::refuse() const {
+  const char *name = model.artifact.bytes.name().c_str();
+  std::string others, missing;
+  bool found = !options.level;
+  for (const LevelRecord &level : t.levels) {
+    bool isWanted = options.level && std::strcmp(t.string(level.name), options.level) == 0;
+    if (isWanted && level.machine == machineCuda)
+      missing = whatIsLacking(level.machine, t.string(level.features));
+    else if (options.level && lacking(level).empty())
+      others += (others.empty() ? "" : ", ") + std::string(t.string(level.name));
+    found |= isWanted;
+  }
+  if (!found)
+    return failure(TENON_NOT_FOUND, "%s: wanted level %s, the artifact has: %s", name, options.level,
+                   listLevels().c_str());
+  if (!missing.empty() && !others.empty())
+    return failure(TENON_UNSUPPORTED, "%s: %s: %s, artifact also carries %s: use --target", name, options.level,
+                   missing.c_str(), others.c_str());
+  return failure(TENON_UNSUPPORTED, "%s: this machine (%s) cannot run %s; the artifact has: %s", name,
+                 machineName(hostMachine()).c_str(), options.level ? options.level : "any of its levels",
+                 listLevels().c_str());
+}
+
 Status Loader::chooseLevel() {
   const char *name = model.artifact.bytes.name().c_str();
   const LevelRecord *best = nullptr;
-  bool found = false;
   for (const LevelRecord &level : t.levels) {
     if (options.level && std::strcmp(t.string(level.name), options.level) != 0)
       continue;
-    found = true;
     if (lacking(level).empty() && (!best || level.rank > best->rank))
       best = &level;
   }
-  if (!found && options.level)
-    return failure(TENON_NOT_FOUND, "%s: wanted level %s, the artifact has: %s", name, options.level,
-                   listLevels().c_str());
   if (!best)
-    return failure(TENON_UNSUPPORTED, "%s: this machine (%s) cannot run %s; the artifact has: %s", name,
-                   machineName(hostMachine()).c_str(), options.level ? options.level : "any of its levels",
-                   listLevels().c_str());
+    return refuse();
   if (std::strstr(t.string(best->features), "amx-") && !requestAmx())
     return failure(TENON_UNSUPPORTED, "%s: level %s needs AMX tiles, and the system refuses them to this process", name,
                    t.string(best->name));
   model.level = best;
   log(text("%s: level %s of %s", name, t.string(best->name), listLevels().c_str()));
+  return nullptr;
+}
+
+Status Loader::loadOntoGpu() {
+  model.gpu = std::make_unique<cuda::Program>();
+  std::string note;
+  if (Status failed = model.gpu->load(model, note)) {
+    failed->message = model.artifact.bytes.name() + ": " + failed->message;
+    return failed;
+  }
+  log(model.artifact.bytes.name() + ": " + note);
   return nullptr;
 }
 
@@ -105,6 +128,8 @@ Status Loader::mapCode() {
     model.kernels.assign(linked->kernels, linked->kernels + linked->kernel_count);
     return nullptr;
   }
+  if (model.level->machine == machineCuda)
+    return loadOntoGpu();
   ElfImage image;
   std::string reason;
   image.read(model.artifact.image(*model.level), model.level->bytes, model.level->machine, reason); // checked before

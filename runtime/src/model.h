@@ -13,6 +13,7 @@
 #define TENON_RUNTIME_MODEL_H
 
 #include "runtime/src/artifact.h"
+#include "runtime/src/cuda/program.h"
 #include "runtime/src/elf_image.h"
 #include "tenon/kernel_abi.h"
 
@@ -39,6 +40,7 @@ struct tenon_model {
   const tenon::format::LevelRecord *level = nullptr;
   tenon::MappedCode code;
   std::vector<tenon_kernel_fn> kernels;
+  std::unique_ptr<tenon::cuda::Program> gpu; ///< instead of code and kernels, if the level is a GPU's
   std::deque<tenon_entry> entries;
   mutable std::atomic<uint32_t> holders{1};
 

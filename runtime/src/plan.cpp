@@ -319,7 +319,8 @@ Status Resolver::kernel() {
   if (Status failed = kernelSize(code.scratch, "scratch", scratch))
     return failed;
   step.grid = uint32_t(grid);
-  plan.scratchBytes = std::max(plan.scratchBytes, alignUp(uint64_t(scratch)));
+  step.scratchBytes = alignUp(uint64_t(scratch));
+  plan.scratchBytes = std::max(plan.scratchBytes, step.scratchBytes);
   return nullptr;
 }
 

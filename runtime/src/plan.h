@@ -38,6 +38,7 @@ struct BaseLayout {
 /// A command with its shapes known.
 struct Step {
   uint32_t grid = 0;         ///< dispatch: tiles
+  uint64_t scratchBytes = 0; ///< dispatch: per worker, a multiple of 64
   uint32_t firstOperand = 0; ///< into Plan::places
   uint32_t firstDim = 0;     ///< into Plan::dims
   int64_t expression = 0;    ///< copy: bytes; branch: condition; loop: rounds
@@ -47,6 +48,11 @@ struct Step {
 struct Place {
   uint32_t base;
   uint64_t offset;
+};
+
+/// What a device keeps of a plan.
+struct DeviceForm {
+  virtual ~DeviceForm() = default;
 };
 
 struct Plan {
@@ -61,6 +67,7 @@ struct Plan {
   std::vector<Place> places;
   std::vector<int64_t> dims;
   std::vector<int64_t> current; ///< symbols and loop counters as they are now
+  std::unique_ptr<DeviceForm> deviceForm; ///< made by the device that runs it, if one does
 };
 
 /// The most a state can need, for its symbols' largest values.

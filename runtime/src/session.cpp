@@ -30,10 +30,14 @@ tenon_session::tenon_session(tenon_model &model, const tenon_session_options &gi
   scratch = Block(&allocator);
 }
 
-tenon_session::~tenon_session() { tenon_model_release(&model); }
+tenon_session::~tenon_session() {
+  entries.clear(); // plans may hold graphs of the model's GPU
+  gpu.reset();
+  tenon_model_release(&model);
+}
 
 Status tenon_session::prepare() {
-  uint32_t wanted = options.threads ? options.threads : hostThreads();
+  uint32_t wanted = model.gpu ? 1 : options.threads ? options.threads : hostThreads();
   if (!hasExecutor && wanted > 1)
     pool = std::make_unique<Pool>(wanted);
   if (pool && pool->threads() < wanted)
@@ -54,6 +58,11 @@ Status tenon_session::prepare() {
       return failed;
     states.emplace_back(&allocator);
     if (Status failed = states.back().reserve(bytes, "a state"))
+      return failed;
+  }
+  if (model.gpu) {
+    gpu = std::make_unique<cuda::Session>(*model.gpu, states);
+    if (Status failed = gpu->prepare())
       return failed;
   }
   return resetStates();
@@ -79,6 +88,8 @@ Status tenon_session::resetStates() {
     if (states[i].size() > copied)
       std::memset(states[i].data() + copied, 0, states[i].size() - copied);
   }
+  if (gpu)
+    gpu->sendStates();
   return nullptr;
 }
 
@@ -88,6 +99,9 @@ Status tenon_session::getState(const char *name, void **data, size_t *bytes) {
   for (size_t i = 0; i < states.size(); ++i) {
     const char *each = t.string(t.tensors[t.states[i].tensor].name);
     if (std::strcmp(each, name) == 0) {
+      if (gpu)
+        if (Status failed = gpu->fetchState(i))
+          return failed;
       *data = states[i].data();
       *bytes = states[i].size();
       return nullptr;
@@ -196,14 +210,18 @@ Status tenon_session::findPlan(const tenon_entry &entry, EntryState &state, Plan
 /// from both (RegionEmitter.h), a vector at most.
 static constexpr size_t readableBytes = 256;
 
-/// Makes arena, scratch and the outputs nobody bound large enough.
-Status tenon_session::takeMemory(const tenon_entry &entry, EntryState &state, const Plan &plan, bool isReservation) {
+Status tenon_session::takeWorkingMemory(const Plan &plan) {
   if (Status failed = arena.reserve(plan.arenaBytes + readableBytes, "the arena"))
     return failed;
   uint64_t scratchBytes;
   if (__builtin_mul_overflow(plan.scratchBytes, uint64_t(threads()), &scratchBytes))
     scratchBytes = UINT64_MAX;
-  if (Status failed = scratch.reserve(scratchBytes, "scratch"))
+  return scratch.reserve(scratchBytes, "scratch");
+}
+
+/// Makes arena, scratch and the outputs nobody bound large enough. A GPU has arena and scratch of its own.
+Status tenon_session::takeMemory(const tenon_entry &entry, EntryState &state, const Plan &plan, bool isReservation) {
+  if (Status failed = gpu ? gpu->reserve(entry, plan) : takeWorkingMemory(plan))
     return failed;
   for (size_t i = 0; i < state.outputs.size(); ++i) {
     BoundOutput &output = state.outputs[i];
@@ -291,7 +309,7 @@ Status tenon_session::run(const tenon_entry &entry) {
                         trace.isOn() ? &trace : nullptr,
                         options.trace,
                         options.trace_user};
-  if (Status failed = runCommands(context))
+  if (Status failed = gpu ? gpu->run(context) : runCommands(context))
     return failed;
   if (Status failed = advanceKept(entry, state.symbols, kept))
     return failed;

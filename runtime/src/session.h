@@ -13,6 +13,7 @@
 #define TENON_RUNTIME_SESSION_H
 
 #include "runtime/src/command_runner.h"
+#include "runtime/src/cuda/session.h"
 #include "runtime/src/memory.h"
 #include "runtime/src/plan.h"
 #include "runtime/src/pool.h"
@@ -66,7 +67,7 @@ struct tenon_session {
   tenon::Status setKept(const char *name, int64_t value);
 
   uint32_t threads() const { return pool ? pool->threads() : hasExecutor ? executor.threads : 1; }
-  uint64_t memoryBytes() const { return arena.size() + scratch.size(); }
+  uint64_t memoryBytes() const { return arena.size() + scratch.size() + (gpu ? gpu->memoryBytes() : 0); }
 
   tenon_model &model;
   std::atomic<bool> busy{false};
@@ -77,6 +78,7 @@ private:
   tenon::Status findKept(const char *name, size_t &number) const;
   void log(tenon_log_level level, const std::string &message) const;
   tenon::Status findPlan(const tenon_entry &entry, tenon::EntryState &state, tenon::Plan *&plan);
+  tenon::Status takeWorkingMemory(const tenon::Plan &plan);
   tenon::Status takeMemory(const tenon_entry &entry, tenon::EntryState &state, const tenon::Plan &plan,
                            bool isReservation);
   void setBases(const tenon_entry &entry, tenon::EntryState &state, const tenon::Plan &plan);
@@ -88,6 +90,7 @@ private:
   std::unique_ptr<tenon::Pool> pool; ///< none with an executor or a single thread
   std::vector<tenon::EntryState> entries;
   std::vector<tenon::Block> states;
+  std::unique_ptr<tenon::cuda::Session> gpu; ///< if the model's level is a GPU's: runs there, pool and arena unused
   std::vector<int64_t> kept; ///< of each symbol, 0 for those a session does not keep
   tenon::Block arena;
   tenon::Block scratch;

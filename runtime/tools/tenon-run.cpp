@@ -30,7 +30,7 @@ tenon-run --doctor                  show what this machine has
   --shape NAME=1x128      the dims of a made-up input; the others follow where they share names of dims
   --entry NAME            entry point to run (default: main)
   --output-dir DIR        write every output to DIR/NAME.npy; a slash makes a subfolder
-  --level NAME            run this level's code (default: the best this machine has)
+  --level, --target NAME  run this level's code (default: the best this machine has)
   --threads T             threads (default: CPUs this process may use)
   --repeat N              timed runs (default: 1)
   --warmup K              runs before them (default: 0)
@@ -138,7 +138,7 @@ int CommandLine::parseOption(const std::string &name) {
     good = value(name, options.entry);
   } else if (name == "--output-dir") {
     good = value(name, options.outputFolder);
-  } else if (name == "--level") {
+  } else if (name == "--level" || name == "--target") {
     good = value(name, options.level);
   } else if (name == "--trust") {
     good = value(name, options.trust);

@@ -81,10 +81,39 @@ LevelCode TestProgram::level(const std::string &name, std::vector<std::string> f
   return code;
 }
 
+/// An entry as the compiler writes its head; tests' driver knows what it does by its name.
+static std::string ptxEntry(const KernelDesc &kernel, uint32_t blockThreads) {
+  std::string parameter = std::to_string(8 * (kernel.operandCount + kernel.dimCount) + 32);
+  std::string entry = ".visible .entry " + kernel.name + "(\n\t.param .align 8 .b8 " + kernel.name + "_param_0[" +
+                      parameter + "]\n)\n";
+  if (blockThreads > 1)
+    entry += ".reqntid " + std::to_string(blockThreads) + "\n";
+  return entry + "{\n\tret;\n}\n";
+}
+
+LevelCode TestProgram::gpuLevel(const std::string &name, std::vector<std::string> features, uint32_t rank,
+                                uint32_t blockThreads) {
+  LevelCode code;
+  code.name = name;
+  code.features = std::move(features);
+  code.machine = EM_CUDA;
+  code.rank = rank;
+  std::string ptx = ".version 7.0\n.target sm_80\n.address_size 64\n";
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    ptx += ptxEntry(kernels[i], blockThreads);
+    code.kernels.push_back({0, grids[i], scratches[i], blockThreads, 0});
+  }
+  code.image.assign(ptx.c_str(), ptx.c_str() + ptx.size() + 1);
+  return code;
+}
+
+bool TestProgram::onGpu = false;
+
 ArtifactBuilder TestProgram::builder() const {
   std::vector<LevelCode> written = levels;
   if (written.empty())
-    written.push_back(const_cast<TestProgram *>(this)->level("any", {}, 0));
+    written.push_back(onGpu ? const_cast<TestProgram *>(this)->gpuLevel("any", {"sm_80"}, 0)
+                            : const_cast<TestProgram *>(this)->level("any", {}, 0));
   return ArtifactBuilder(*this, written, weights);
 }
 
@@ -123,6 +152,61 @@ TestProgram addProgram() {
   entry.commands = {dispatch(add, {{Space::input, 0}, {Space::weight, w}, {Space::output, 0}}, {size}, "Add /add")};
   program.entries = {entry};
   program.metadata = {{"compiler", "hand"}};
+  return program;
+}
+
+TestProgram chainProgram() {
+  TestProgram program = addProgram();
+  uint32_t size = program.symbolDim(0);
+  uint32_t bytes = program.addDim(DimExpr::symbol(0) * DimExpr::constant(4));
+  uint32_t doubling = program.kernel("doubleKernel", 2, 1, 1, tilesOfD0(), DimExpr::constant(64));
+  EntryDesc &entry = program.entries[0];
+  entry.buffers = {{bytes, 0, 1}};
+  entry.commands[0].operands[2] = {Space::arena, 0};
+  entry.commands.push_back(dispatch(doubling, {{Space::arena, 0}, {Space::output, 0}}, {size}, "Mul /mul"));
+  return program;
+}
+
+TestProgram whileProgram() {
+  TestProgram program;
+  uint32_t one = program.constant(1);
+  uint32_t decrement = program.kernel("decrementKernel", 2, 1, 0, DimExpr::constant(1));
+  uint32_t count = program.kernel("countKernel", 2, 2, 2, tilesOfD0());
+  EntryDesc entry;
+  entry.name = "main";
+  entry.inputs = {{"n", DataType::u8, {}}};
+  entry.outputs = {{"sum", DataType::f32, {}}};
+  entry.buffers = {{one, 0, 3}};
+  program.states = {{{"total", DataType::f32, {one}}}};
+  entry.states = {0};
+  CommandDesc start, loop;
+  start.kind = CommandKind::copy;
+  start.expression = one;
+  start.operands = {{Space::input, 0}, {Space::arena, 0}};
+  loop.kind = CommandKind::loop;
+  loop.expression = program.constant(1000);
+  loop.operands = {{Space::arena, 0}};
+  loop.body = 2;
+  entry.commands = {start, loop, dispatch(decrement, {{Space::arena, 0}, {Space::arena, 0}}, {}, "Sub /loop/sub"),
+                    dispatch(count, {{Space::state, 0}, {Space::output, 0}}, {one, one}, "Add /loop/add")};
+  program.entries = {entry};
+  return program;
+}
+
+TestProgram counterProgram() {
+  TestProgram program;
+  uint32_t four = program.constant(4), one = program.constant(1), ten = program.constant(10);
+  uint32_t start = program.weight("start", {100, 200, 300, 400});
+  uint32_t count = program.kernel("countKernel", 2, 2, 2, tilesOfD0());
+  program.states = {{{"counter", DataType::f32, {four}}, start}};
+  for (auto [name, step] : {std::pair("step", one), std::pair("leap", ten)}) {
+    EntryDesc entry;
+    entry.name = name;
+    entry.outputs = {{"now", DataType::f32, {four}}};
+    entry.states = {0};
+    entry.commands = {dispatch(count, {{Space::state, 0}, {Space::output, 0}}, {four, step}, "Add /count")};
+    program.entries.push_back(entry);
+  }
   return program;
 }
 

@@ -48,12 +48,18 @@ public:
   LevelCode level(const std::string &name, std::vector<std::string> features, uint32_t rank,
                   const Image &image = hostImage(), uint32_t machine = 0);
 
+  /// The kernels as PTX that tests' driver takes. Blocks of `blockThreads` threads; 1: as workers.
+  LevelCode gpuLevel(const std::string &name, std::vector<std::string> features, uint32_t rank,
+                     uint32_t blockThreads = 1);
+
   std::vector<WeightDesc> weights;
-  /// Levels to write; empty: one that any machine of this kind has.
+  /// Levels to write; empty: one that any machine of this kind has, or any GPU if onGpu says so.
   std::vector<LevelCode> levels;
 
   ArtifactBuilder builder() const;
   std::vector<uint8_t> bytes() const;
+
+  static bool onGpu;
 
 private:
   std::vector<uint32_t> grids, scratches;
@@ -62,6 +68,12 @@ private:
 /// What most tests start from: main(x: [N]) = x + w, N in 1..64, w = 0, 1, 2 ...
 /// by one kernel. `N` is symbol 0.
 TestProgram addProgram();
+/// main(x: [N]) = 2 * (x + w) by way of the arena.
+TestProgram chainProgram();
+/// main(n: u8) counts n down to 0 and adds 1 to sum: f32 in each round.
+TestProgram whileProgram();
+/// A counter that "step" raises by 1 and "leap" by 10, in one state that starts as a weight.
+TestProgram counterProgram();
 CommandDesc dispatch(uint32_t kernel, std::vector<OperandDesc> operands, std::vector<uint32_t> dims,
                      std::string source);
 /// Tiles of 16 elements over d0.

@@ -69,7 +69,9 @@ typedef enum tenon_code {
   TENON_OUT_OF_MEMORY = 8,
   TENON_BUSY = 9,       /**< the session is in use by another thread */
   TENON_CANCELLED = 10, /**< tenon_session_cancel ended the run */
-  TENON_BAD_VALUE = 11  /**< a value in the data is impossible: an index out of range */
+  TENON_BAD_VALUE = 11, /**< a value in the data is impossible: an index out of range */
+  TENON_DEVICE_ERROR = 12 /**< a GPU or its driver failed; after a kernel's fault the GPU does nothing more in this process,
+                               which goes on */
 } tenon_code;
 
 /** TENON_OK for NULL. */
@@ -165,7 +167,7 @@ typedef struct tenon_entry tenon_entry;
 /** Start from {sizeof(tenon_model_options)} with the rest zero. */
 typedef struct tenon_model_options {
   size_t struct_bytes;
-  const char *level; /**< NULL: the best level this machine has; else this one or an error */
+  const char *level; /**< NULL: the best level this machine has, a GPU's before a CPU's; else this one or an error */
   uint32_t threads;  /**< that check the file; 0: as many as CPUs this process may use */
   tenon_log_fn log;  /**< may be NULL */
   void *log_user;
@@ -272,7 +274,8 @@ TENON_API tenon_status *tenon_session_reserve(tenon_session *session, const teno
 
 /** All states (key/value caches, recurrences) and kept sizes back to what they are in a new session. */
 TENON_API tenon_status *tenon_session_reset_states(tenon_session *session);
-/** The bytes of a state, to save or restore; they live as long as the session. */
+/** The bytes of a state, to save or restore; they live as long as the session. Of a session on a GPU they are a copy,
+    made by this call and sent back by the next run: ask again after each. */
 TENON_API tenon_status *tenon_session_get_state(tenon_session *session, const char *name, void **data, size_t *bytes);
 
 /** A size the session keeps from run to run, such as how much of a cache is filled; with the states' bytes it is what
@@ -284,9 +287,9 @@ TENON_API tenon_status *tenon_session_set_kept(tenon_session *session, const cha
 /** From any thread: the run in progress ends with TENON_CANCELLED before its next command. No run: no effect. */
 TENON_API void tenon_session_cancel(tenon_session *session);
 
-/** Threads it computes with. */
+/** Threads it computes with; 1 on a GPU. */
 TENON_API uint32_t tenon_session_threads(const tenon_session *session);
-/** Bytes it holds for arena and scratch now. */
+/** Bytes it holds for arena and scratch now, the GPU's if it runs there. */
 TENON_API uint64_t tenon_session_memory(const tenon_session *session);
 
 /** Records up to `max_events` commands per thread from here on; 0 stops and forgets. */
