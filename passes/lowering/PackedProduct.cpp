@@ -228,9 +228,10 @@ private:
   }
 
   void emitCopies(OpBuilder &builder, const Tile &tile) {
-    forEachSlab(builder, [&](OpBuilder &outer, const Slab &slab) {
-      emitLoop(outer, loc, tile.rowCount, [&](OpBuilder &inner, Value row) {
-        Value globalRow = IndexMath{inner, loc}.add(tile.firstRow, row);
+    // Row by row, as they lie in memory: slab by slab the pieces of a long row are pages apart, and take twice as long.
+    emitLoop(builder, loc, tile.rowCount, [&](OpBuilder &outer, Value row) {
+      Value globalRow = IndexMath{outer, loc}.add(tile.firstRow, row);
+      forEachSlab(outer, [&](OpBuilder &inner, const Slab &slab) {
         product.loadRow(inner, loc, globalRow, slab.begin, slab.count, product.scratch, aOffset(inner, slab, row));
       });
     });
