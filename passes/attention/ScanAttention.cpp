@@ -139,8 +139,8 @@ struct ScanAttention : impl::ScanAttentionBase<ScanAttention> {
   void runOnOperation() override {
     rewriteLinearAttentions(getOperation(), [](AttentionOp op) { return op.hasKeep(); },
                             {getArgument(), "scan",
-                             "step by step: the score is linear and causal; no N x N scores, work grows as N",
-                             "not step by step", whyNot, [](AttentionOp op) { return Scanner(op).lower(); }});
+                             "as a recurrence: the score is linear and causal; no N x N scores, work grows as N",
+                             "not as a recurrence", whyNot, [](AttentionOp op) { return Scanner(op).lower(); }});
     if (failed(chooseScanForms(getOperation(), getArgument())))
       signalPassFailure();
   }
