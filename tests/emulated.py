@@ -1,7 +1,7 @@
-"""What runs under qemu: the CPUs, the level that is the best each has, and the tests.
+"""What runs under qemu: the CPUs, the level that is the best each has, and the tests; and what runs as a GPU's kernels.
 
-qemu takes the CPU from QEMU_CPU. tests/support/native.py compiles for TENON_LEVELS and
-runs with TENON_RUNNER, so the tests are those of this machine, oracles and bounds included.
+qemu takes the CPU from QEMU_CPU; `tenon run --emulate` is the emulator of a GPU. tests/support/native.py compiles for
+TENON_LEVELS and runs with TENON_RUNNER, so the tests are those of this machine, oracles and bounds included.
 """
 
 import dataclasses
@@ -41,6 +41,23 @@ def programs(build, whole):
     """(script, names of its tests or None for all, environment) of every run."""
     return [(HERE / script, names, environment(cpu, build))
             for cpu in CPUS for script, names in (WHOLE if whole else SELECTION).items()]
+
+
+# The same for the emulated GPU: what has kernels of its own there, and what is done by workers.
+GPU_SELECTION = {
+    "numeric/run_contractions.py": ("ContractionTest.test_matrices_and_map",),
+    "numeric/run_attention.py": ("AttentionTest.test_causal",),
+    "numeric/run_fft.py": ("Fourier.test_pairs",),
+    "numeric/run_scans.py": ("ScanTest.test_delta_rule",),
+    "models/run_models.py": ("Minilm.test_sentences",),
+}
+GPU_WHOLE = {script: None for script in GPU_SELECTION} | {"models/run_models.py": ("Minilm", "Sentence", "Vit")}
+
+
+def gpu_programs(build, whole):
+    """As programs(), on the emulated GPU."""
+    setting = {"TENON_LEVELS": "nvptx-sm_80", "TENON_RUNNER": f"{build / 'bin' / 'tenon'} run --emulate"}
+    return [(HERE / script, names, setting) for script, names in (GPU_WHOLE if whole else GPU_SELECTION).items()]
 
 
 def runtime_tests(build, cpu):

@@ -5,7 +5,7 @@
 
 Groups: layering (scripts/check-layering), unit (GoogleTest binaries through
 ctest, counted test by test), lit, numeric (run_*.py files, Python's unittest),
-arm (some of these for ARM64 under qemu: emulated.py), and with --all, or when named, sanitizers (runtime, readers and dims rebuilt for ASan with UBSan, the runtime's
+arm and gpu (some of these for ARM64 under qemu, and as a GPU's kernels in the emulator: emulated.py), and with --all, or when named, sanitizers (runtime, readers and dims rebuilt for ASan with UBSan, the runtime's
 pool and sessions for TSan) and fuzz (each reader's fuzzer for half a minute;
 with --all also what their corpora cover, and planted bugs).
 The last line is `N passed, N failed`; the exit status is 1 when any failed. A
@@ -188,7 +188,13 @@ def arm(build, options):
     return (passed, failed) if passed + failed else (0, 1)
 
 
-GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric, "arm": arm,
+def gpu(build, options):
+    """A GPU's kernels in the emulator: a selection, or with --all everything emulated.py lists."""
+    os.environ["TENON_BUILD"] = str(build)
+    return run_scripts(emulated.gpu_programs(build, options.all), options)
+
+
+GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric, "arm": arm, "gpu": gpu,
           "sanitizers": sanitizers, "fuzz": fuzz}
 
 

@@ -66,6 +66,8 @@ class ModelTest(unittest.TestCase):
 
     def check_bf16(self):
         """Products in bf16: every output points where it should, and every kernel keeps the rule beside plain evaluation."""
+        if is_emulated():
+            self.skipTest("the emulator compiles a model as it is")
         artifact, case = self.work / "bf16.tenon", sorted(self.cases.glob("*/inputs"))[-1].parent
         tenon("compile", self.model, "-o", artifact, "--dtype=bf16", *TARGETS)
         for name, wanted in read_tensors(case / "outputs").items():

@@ -65,6 +65,16 @@ TEST(Answers, UnalignedVectorsMoveInPieces) {
   EXPECT_EQ(kernel.counters.coalescedAccesses, 1u);
 }
 
+/// What moves is what is loaded, however well it is aligned.
+TEST(Answers, AlignedWordsAreWords) {
+  Floats x(128), y(128);
+  Kernel kernel("%i = mul i32 %tid, 4\n%x = getelementptr float, ptr %op0, i32 %i\n%v = load float, ptr %x, align 16\n"
+                "%y = getelementptr float, ptr %op1, i32 %tid\nstore float %v, ptr %y");
+  ASSERT_EQ(kernel.reads(x).writes(y).run(), "");
+  EXPECT_EQ(kernel.counters.fewestSectors, 4u + 4);
+  EXPECT_EQ(kernel.counters.coalescedAccesses, 1u);
+}
+
 /// Times round the loop are told apart: lane by lane the threads run it to its end.
 TEST(Answers, LoopsAreCountedRoundByRound) {
   Floats x = counting<float>(320), y(32);
@@ -126,7 +136,9 @@ TEST(Answers, ShuffleFromAbove) {
 TEST(Answers, ShuffleFromBelow) {
   Words y = shuffled("up", 1, 0);
   EXPECT_EQ(y[0], 0u);
-  EXPECT_EQ(y[1], 0u);
+  EXPECT_EQ(y[1], 0u); // out of range
+  EXPECT_EQ(y[2 * 1], 0u);
+  EXPECT_EQ(y[2 * 1 + 1], 1u);
   EXPECT_EQ(y[2 * 7], 6u);
   EXPECT_EQ(y[2 * 7 + 1], 1u);
 }

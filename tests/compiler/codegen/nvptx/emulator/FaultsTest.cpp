@@ -176,12 +176,21 @@ TEST(Faults, CopyThatIsNotWaitedFor) {
   EXPECT_EQ(y, x);
 }
 
+/// Of two groups the first is waited for: the second is still on its way.
+TEST(Faults, CopyOfALaterGroup) {
+  Words x = counting<uint32_t>(32), y(32);
+  std::string second = "%s1 = getelementptr i32, ptr addrspace(3) %s, i32 32\n"
+                       "call void @llvm.nvvm.cp.async.ca.shared.global.4(ptr addrspace(3) %s1, ptr addrspace(1) %g)\n"
+                       "call void @llvm.nvvm.cp.async.commit.group()\ncall void @llvm.nvvm.cp.async.wait.group(i32 1)\n";
+  EXPECT_EQ(Kernel(copyText(second), tile).reads(x).writes(y).run(), "");
+  EXPECT_THAT(Kernel(copyText(second + "%early = load i32, ptr addrspace(3) %s1\nstore i32 %early, ptr %op1\n"), tile).reads(x).writes(y).run(),
+              HasSubstr("load of 4 bytes at byte 128 of shared memory (256 bytes): thread 0 is still copying there"));
+}
+
 TEST(Faults, CopyFromBehindTheEnd) {
   Words x(31), y(32);
-  EXPECT_THAT(Kernel(copyText(""), tile).reads(x).writes(y).with(32).run(), HasSubstr("still copying"));
-  Words none(0);
-  EXPECT_THAT(Kernel(copyText(""), tile).reads(none).writes(y).run(),
-              HasSubstr("llvm.nvvm.cp.async.ca.shared.global.4 at byte 0 of operand 0 (0 bytes): out of bounds"));
+  EXPECT_THAT(Kernel(copyText("call void @llvm.nvvm.cp.async.wait.all()\n"), tile).reads(x).writes(y).run(),
+              HasSubstr("thread 31: llvm.nvvm.cp.async.ca.shared.global.4 at byte 124 of operand 0 (124 bytes): out of bounds"));
 }
 
 TEST(Faults, ShuffleFromOutsideTheMask) {
