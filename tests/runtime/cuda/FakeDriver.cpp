@@ -83,9 +83,30 @@ static Result drain(Stream stream) {
 
 namespace tenon::test {
 
+std::pair<char *, size_t> fakeMemory(Address address) {
+  auto after = state.memory.upper_bound(address);
+  uint8_t *host = hostAddress(address, 0);
+  if (!host)
+    return {nullptr, 0};
+  auto &[start, allocation] = *std::prev(after);
+  return {reinterpret_cast<char *>(host), allocation.bytes - (address - start)};
+}
+
 FakeDriver &fakeDriver() { return state.face; }
 
-void resetFakeDriver() { state = State(); }
+void resetFakeDriver() {
+  for (void *module : state.modules)
+    delete static_cast<Module>(module);
+  for (void *stream : state.streams)
+    delete static_cast<Stream>(stream);
+  for (void *graph : state.graphs)
+    delete static_cast<Graph>(graph);
+  for (void *exec : state.execs)
+    delete static_cast<GraphExec>(exec);
+  for (void *link : state.links)
+    delete static_cast<LinkState>(link);
+  state = State();
+}
 
 std::string FakeDriver::leaks() const {
   std::string list;
@@ -479,7 +500,7 @@ Result cuLaunchKernel(Function function, unsigned gridX, unsigned gridY, unsigne
     return call.wrong("cuLaunchKernel: more shared memory than the function was given");
   size_t words = function->kernel.operands + function->kernel.dims + 4;
   auto *first = static_cast<const uint64_t *>(parameters[0]);
-  Launch launch = {*function, gridX, blockX, {first, first + words}};
+  Launch launch = {*function, gridX, blockX, sharedBytes, {first, first + words}};
   if (launch.words.back() >> 32)
     return call.wrong("cuLaunchKernel: the parameter's padding is not 0");
   if (launch.function.blockThreads && launch.tiles() != gridX)

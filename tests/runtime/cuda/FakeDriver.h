@@ -23,6 +23,7 @@
 
 #include "runtime/src/cuda/driver_api.h"
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -33,6 +34,13 @@ struct FakeGpu {
   std::string name = "Fake GPU";
   int capability = 80;
   size_t bytes = size_t(1) << 30;
+};
+
+/// A launch of a kernel that is none of kernels.c's.
+struct FakeLaunch {
+  std::string kernel;
+  unsigned blocks, threads, sharedBytes;
+  std::vector<uint64_t> parameter;
 };
 
 /// What the driver pretends to be, and what it saw. Set it up while nothing uses it.
@@ -49,11 +57,17 @@ struct FakeDriver {
   std::vector<std::string> misuse;   ///< what a caller did wrong
   std::vector<std::string> launches; ///< "addKernel 4x32", as executed
 
+  /// Runs other kernels than kernels.c's; says what went wrong. Without it their PTX is refused.
+  std::function<std::string(const FakeLaunch &)> run;
+
   /// Things not given back: "2 allocations, 1 stream"; empty: none.
   std::string leaks() const;
   /// Bytes taken now.
   size_t bytesInUse() const;
 };
+
+/// For FakeDriver::run: the host's memory at an address of the GPU's and how much of its allocation follows, or null.
+std::pair<char *, size_t> fakeMemory(cuda::Address address);
 
 /// The one there is.
 FakeDriver &fakeDriver();

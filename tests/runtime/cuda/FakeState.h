@@ -27,6 +27,7 @@ using Work = std::function<cuda::Result()>;
 struct KnownKernel {
   uint32_t operands, dims;
   tenon_kernel_fn body; ///< null: reads where it may not
+  bool isForeign = false; ///< not of kernels.c: operands stands for all words of its parameter before scratch
 };
 
 struct Allocation {
@@ -85,7 +86,7 @@ uint8_t *hostAddress(cuda::Address address, size_t bytes);
 /// A launch and its parameter, as kernels read it.
 struct Launch {
   cuda::FunctionObject function;
-  unsigned blocks, threads;
+  unsigned blocks, threads, sharedBytes;
   std::vector<uint64_t> words;
 
   cuda::Result run() const;

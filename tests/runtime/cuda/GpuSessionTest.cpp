@@ -265,17 +265,20 @@ TEST(GpuSession, aStateCanBeReadAndWritten) {
 
 //===- Errors -------------------------------------------------------------===//
 
-/// main(x: [1], i: i64 [2]) gathers from w; then doubles.
+/// main(i: i64 [2]) gathers from 2 * w.
 TestProgram gatherProgram() {
   TestProgram program;
   uint32_t two = program.constant(2), four = program.constant(4);
   uint32_t w = program.weight("w", {1, 2, 3, 4});
+  uint32_t doubling = program.kernel("doubleKernel", 2, 1, 1, tilesOfD0(), DimExpr::constant(64));
   uint32_t gather = program.kernel("gatherKernel", 3, 1, 2, DimExpr::kernelDim(1));
   EntryDesc entry;
   entry.name = "main";
   entry.inputs = {{"i", DataType::i64, {two}}};
   entry.outputs = {{"y", DataType::f32, {two}}};
-  entry.commands = {dispatch(gather, {{Space::weight, w}, {Space::input, 0}, {Space::output, 0}}, {four, two},
+  entry.buffers = {{program.constant(16), 0, 1}};
+  entry.commands = {dispatch(doubling, {{Space::weight, w}, {Space::arena, 0}}, {four}, "Mul /scale"),
+                    dispatch(gather, {{Space::arena, 0}, {Space::input, 0}, {Space::output, 0}}, {four, two},
                              "Gather /embed")};
   program.entries = {entry};
   return program;
@@ -291,7 +294,7 @@ TEST(GpuSession, anIndexOutOfRangeNamesTheCommand) {
   for (int round = 0; round < 3; ++round) { // launched, then as a graph
     indices[0] = 3, indices[1] = 1;
     ASSERT_EQ("ok", run(session, entry));
-    EXPECT_EQ((std::vector<float>{4, 2}), output(session, entry));
+    EXPECT_EQ((std::vector<float>{8, 4}), output(session, entry));
     indices[1] = 4;
     tenon_status *status = tenon_session_run(session.get(), entry);
     EXPECT_EQ(TENON_BAD_VALUE, tenon_status_code(status));
