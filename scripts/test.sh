@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs every test; the last line is `N passed, N failed`.
 #
-#   scripts/test.sh [--all] [GROUP...]
+#   scripts/test.sh [--all] [--gpu] [GROUP...]
 #
-# --all adds the long sweeps, sanitizers and fuzz. Groups: layering, unit, lit,
-# numeric, sanitizers, arm, fuzz (default: the first four and arm). Exits with 1 when one fails.
+# --all adds the long sweeps, sanitizers and fuzz; --gpu runs what group gpu
+# emulates on this machine's NVIDIA GPU too, or says that there is none. Groups:
+# layering, unit, lit, numeric, arm, gpu, sanitizers, fuzz (default: the first
+# six). Exits with 1 when one fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

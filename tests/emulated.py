@@ -54,10 +54,18 @@ GPU_SELECTION = {
 GPU_WHOLE = {script: None for script in GPU_SELECTION} | {"models/run_models.py": ("Minilm", "Sentence", "Vit")}
 
 
+GPU_LEVEL = "nvptx-sm_80"
+
+
 def gpu_programs(build, whole):
     """As programs(), on the emulated GPU."""
-    setting = {"TENON_LEVELS": "nvptx-sm_80", "TENON_RUNNER": f"{build / 'bin' / 'tenon'} run --emulate"}
+    setting = {"TENON_LEVELS": GPU_LEVEL, "TENON_RUNNER": f"{build / 'bin' / 'tenon'} run --emulate"}
     return [(HERE / script, names, setting) for script, names in (GPU_WHOLE if whole else GPU_SELECTION).items()]
+
+
+def real_gpu_programs():
+    """As programs(), all of them on this machine's GPU."""
+    return [(HERE / script, names, {"TENON_LEVELS": GPU_LEVEL}) for script, names in GPU_WHOLE.items()]
 
 
 def runtime_tests(build, cpu):

@@ -86,7 +86,7 @@ def build_preset(preset, *targets):
 def sanitizers(build, options):
     """What needs no LLVM under ASan with UBSan, in the fuzzers' build; what has threads under TSan."""
     passed = failed = 0
-    for preset, targets, select in (("fuzz", ("tenon-tests",), ("-LE", "fuzz")), ("tsan", ("tenon-runtime-test",), ("-R", "^tenon-runtime-test$"))):
+    for preset, targets, select in (("fuzz", ("tenon-tests",), ("-LE", "fuzz")), ("tsan", ("tenon-runtime-test", "tenon-cuda-test"), ("-R", "^tenon-(runtime|cuda)-test$"))):
         folder = build_preset(preset, *targets)
         more = run_ctest(folder, options, *select) if folder else (0, 1)
         passed, failed = passed + more[0], failed + more[1]
@@ -188,10 +188,23 @@ def arm(build, options):
     return (passed, failed) if passed + failed else (0, 1)
 
 
+def lacking_for(build, level):
+    """What this machine lacks for a level; empty if it has it."""
+    host = subprocess.run([build / "bin" / "tenon", "doctor", "--json"], capture_output=True, text=True, check=True)
+    return next(each["lacks"] for each in json.loads(host.stdout)["levels"] if each["name"] == level)
+
+
 def gpu(build, options):
-    """A GPU's kernels in the emulator: a selection, or with --all everything emulated.py lists."""
+    """A GPU's kernels in the emulator: a selection, or with --all everything emulated.py lists. With --gpu all of that
+    on this machine's GPU as well; where there is none, the output says so and nothing is counted."""
     os.environ["TENON_BUILD"] = str(build)
-    return run_scripts(emulated.gpu_programs(build, options.all), options)
+    passed, failed = run_scripts(emulated.gpu_programs(build, options.all), options)
+    if options.gpu and (lacking := lacking_for(build, emulated.GPU_LEVEL)):
+        print(f"gpu: no GPU, nothing was run on one: this machine lacks {lacking}")
+    elif options.gpu:
+        more = run_scripts(emulated.real_gpu_programs(), options)
+        passed, failed = passed + more[0], failed + more[1]
+    return passed, failed
 
 
 GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric, "arm": arm, "gpu": gpu,
@@ -202,6 +215,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
     parser.add_argument("--all", action="store_true", help="the long sweeps too")
+    parser.add_argument("--gpu", action="store_true", help="group gpu also on this machine's GPU, if it has one")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=" ".join(GROUPS))
     options = parser.parse_args()
