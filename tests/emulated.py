@@ -49,7 +49,7 @@ GPU_SELECTION = {
     "numeric/run_attention.py": ("AttentionTest.test_causal",),
     "numeric/run_fft.py": ("Fourier.test_pairs",),
     "numeric/run_scans.py": ("ScanTest.test_delta_rule",),
-    "models/run_models.py": ("Minilm.test_sentences",),
+    "models/run_models.py": ("Sentence.test_2x16",),
 }
 GPU_WHOLE = {script: None for script in GPU_SELECTION} | {"models/run_models.py": ("Minilm", "Sentence", "Vit")}
 

@@ -71,7 +71,7 @@ std::string Block::prepare(const Launch &newLaunch, unsigned newIndex) {
       return "no memory for the stacks of " + std::to_string(launch->threads) + " threads";
     }
   }
-  traffic.assign(launch->threads == 1 ? 0 : (launch->threads + warpLanes - 1) / warpLanes, WarpTraffic());
+  traffic.resize(launch->threads == 1 ? 0 : (launch->threads + warpLanes - 1) / warpLanes);
   for (unsigned i = 0; i < launch->threads; ++i) {
     Thread &thread = *threads[i];
     thread.index = i;

@@ -36,6 +36,8 @@ struct Site {
   unsigned stream = 0;                  // for WarpTraffic, the first of bytes / piece (a copy's: global, then shared)
   const Intrinsic *intrinsic = nullptr; // of a call
   MmaShape mma{};                       // of a call of mma.sync
+  unsigned matrices = 0;                // of a call of ldmatrix
+  bool isTransposed = false;
 };
 
 /// Memory a kernel may use.

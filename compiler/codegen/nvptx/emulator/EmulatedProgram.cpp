@@ -129,6 +129,8 @@ std::string EmulatedProgram::fault() const {
 // The report
 //===----------------------------------------------------------------------===//
 
+static constexpr const char *rowFormat = "{0,-28} {1,8} {2,9} {3,9} {4,10} {5,8} {6,7} {7,9}\n";
+
 static std::string percent(uint64_t part, uint64_t whole) {
   return whole ? formatv("{0:F1} %", 100.0 * double(part) / double(whole)).str() : "-";
 }
@@ -137,22 +139,24 @@ static std::string ratio(uint64_t found, uint64_t best) {
   return best ? formatv("{0:F2}", double(found) / double(best)).str() : "-";
 }
 
+static std::string row(StringRef name, const Twine &threads, const Counters &c) {
+  return formatv(rowFormat, name, threads.str(), c.blocks,
+                 percent(c.mmaMultiplyAdds, c.mmaMultiplyAdds + c.scalarMultiplyAdds),
+                 percent(c.coalescedAccesses, c.globalAccesses), ratio(c.sectors, c.fewestSectors),
+                 ratio(c.sharedPasses, c.fewestSharedPasses), c.barriers);
+}
+
 std::string EmulatedProgram::report() const {
-  std::string text;
-  raw_string_ostream out(text);
-  constexpr const char *row = "{0,-28} {1,8} {2,9} {3,9} {4,10} {5,8} {6,7} {7,9}\n";
-  out << formatv(row, "kernel", "threads", "blocks", "mma.sync", "coalesced", "sectors", "banks", "barriers");
+  std::string text = formatv(rowFormat, "kernel", "threads", "blocks", "mma.sync", "coalesced", "sectors", "banks", "barriers");
+  Counters all;
   for (const Kernel &kernel : kernels) {
     const KernelShape &shape = kernel.shape;
-    Counters c = emulator->counters(shape.name);
-    bool isWorker = shape.blockThreads == 1;
-    if (c.blocks)
-      out << formatv(row, shape.name, isWorker ? "worker" : std::to_string(shape.blockThreads), c.blocks,
-                     percent(c.mmaMultiplyAdds, c.mmaMultiplyAdds + c.scalarMultiplyAdds),
-                     percent(c.coalescedAccesses, c.globalAccesses), ratio(c.sectors, c.fewestSectors),
-                     ratio(c.sharedPasses, c.fewestSharedPasses), c.barriers);
+    Counters counters = emulator->counters(shape.name);
+    all += counters;
+    if (counters.blocks)
+      text += row(shape.name, shape.blockThreads == 1 ? Twine("worker") : Twine(shape.blockThreads), counters);
   }
-  return text;
+  return text + row("all", "", all);
 }
 
 } // namespace tenon::emulator

@@ -150,14 +150,12 @@ static void multiply(Block &block, const Site &site, unsigned warp, uint32_t) {
 
 /// (address): lane 8 m + r has that of row r of matrix m, and gets one register of each matrix.
 static void loadMatrices(Block &block, const Site &site, unsigned warp, uint32_t) {
-  llvm::StringRef name(site.what);
-  unsigned matrices = name.contains(".x4") ? 4 : name.contains(".x2") ? 2 : 1;
   std::array<std::array<const char *, 8>, 4> rows;
-  for (unsigned lane = 0; lane < 8 * matrices; ++lane)
+  for (unsigned lane = 0; lane < 8 * site.matrices; ++lane)
     rows[lane / 8][lane % 8] = block.matrixRow(site, warp * warpLanes + lane, block.slotsOf(warp, lane)[0]);
   for (unsigned lane = 0; lane < warpLanes; ++lane)
-    for (unsigned m = 0; m < matrices; ++m)
-      block.slotsOf(warp, lane)[m] = matrixRegister(rows[m], lane, name.contains(".trans"));
+    for (unsigned m = 0; m < site.matrices; ++m)
+      block.slotsOf(warp, lane)[m] = matrixRegister(rows[m], lane, site.isTransposed);
 }
 
 //===----------------------------------------------------------------------===//

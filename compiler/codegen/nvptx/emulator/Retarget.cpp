@@ -292,6 +292,10 @@ Error Retargeter::rewriteCall(CallInst &call) {
     site.mma = *parseMma(name);
   if (name.starts_with("cp.async.c")) // .ca and .cg, whose bytes are in the name
     name.rsplit("global.").second.split('.').first.getAsInteger(10, site.bytes);
+  if (name.starts_with("ldmatrix.")) {
+    site.matrices = name.contains(".x4") ? 4 : name.contains(".x2") ? 2 : 1;
+    site.isTransposed = name.contains(".trans");
+  }
   site.stream = addStreams(2);
   callIntrinsic(call, site);
   return Error::success();

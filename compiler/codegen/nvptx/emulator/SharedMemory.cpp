@@ -68,14 +68,23 @@ std::string SharedMemory::conflict(const Cell &cell, unsigned thread, Access kin
 uint16_t SharedMemory::flagsAfter(const Cell &cell, unsigned thread, Access kind) const {
   if (kind != Access::Update)
     return kind == Access::Copy ? isCopying : 0;
-  bool isPlain = !(cell.writer & isAtomic) && cell.written >= lastBlockSync && cell.written >= lastWarpSync[thread / warpLanes];
-  return isPlain ? 0 : isAtomic;
+  bool isUnordered = !(cell.writer & isAtomic) && cell.written >= lastBlockSync && cell.written >= lastWarpSync[thread / warpLanes];
+  return isUnordered ? 0 : isAtomic;
+}
+
+/// Whether nothing can be wrong, as in most cases: all that was done here lies before the last barrier or is the thread's own.
+bool SharedMemory::isPlain(const Cell &cell, unsigned thread, Access kind) const {
+  bool isOld = cell.written < lastBlockSync && !(cell.writer & isCopying);
+  if (kind == Access::Read)
+    return cell.written >= blockBegin && (isOld || cell.writer == thread);
+  return kind != Access::Update && isOld && cell.read < lastBlockSync;
 }
 
 std::string SharedMemory::access(unsigned thread, uint64_t offset, uint64_t length, Access kind) {
   for (Cell *cell = &cells[offset], *end = cell + length; cell != end; ++cell) {
-    if (std::string what = conflict(*cell, thread, kind); !what.empty())
-      return what;
+    if (!isPlain(*cell, thread, kind))
+      if (std::string what = conflict(*cell, thread, kind); !what.empty())
+        return what;
     if (kind == Access::Read) {
       noteRead(*cell, thread);
       continue;

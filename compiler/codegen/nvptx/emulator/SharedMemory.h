@@ -61,6 +61,7 @@ private:
   };
 
   std::string access(unsigned thread, uint64_t offset, uint64_t bytes, Access kind);
+  bool isPlain(const Cell &cell, unsigned thread, Access kind) const;
   uint16_t flagsAfter(const Cell &cell, unsigned thread, Access kind) const;
   std::string conflict(const Cell &cell, unsigned thread, Access kind) const;
   bool isOrdered(uint32_t time, unsigned warp, unsigned thread) const {
