@@ -77,7 +77,9 @@ def read_tensors(folder):
 
 
 def run_on_files(artifact, inputs, threads, level):
-    """One run through files; elements of two bytes that NumPy does not name are bfloat16, there and back."""
+    """One run through files. bfloat16, which NumPy does not name, goes there as two bytes and comes back as uint16, which is
+    no result of a program that takes bfloat16."""
+    is_bf16 = any(array.dtype.name == "bfloat16" for array in inputs.values())
     with tempfile.TemporaryDirectory(prefix="tenon-elsewhere-") as folder:
         options = ["--threads", threads, "--output-dir", f"{folder}/out", "--quiet"] + (["--level", level] if level else [])
         for number, (name, array) in enumerate(inputs.items()):
@@ -86,7 +88,7 @@ def run_on_files(artifact, inputs, threads, level):
             options += ["--input", f"{name}={file}"]
         run_artifact(artifact, *options)
         found = read_tensors(f"{folder}/out")
-    return {n: a.view(ml_dtypes.bfloat16) if a.dtype == "V2" else a for n, a in found.items()}
+    return {n: a.view(ml_dtypes.bfloat16) if is_bf16 and a.dtype == np.uint16 else a for n, a in found.items()}
 
 
 class Program:

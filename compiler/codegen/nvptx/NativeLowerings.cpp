@@ -14,6 +14,7 @@ std::optional<DeviceForm> nativeForm(KernelOp kernel, std::string &reason) {
       .Case([&](SoftmaxOp op) { return nativeSoftmax(op); })
       .Case([&](ReduceOp op) { return nativeReduce(op, reason); })
       .Case([&](ScanOp op) { return nativeScan(op, reason); })
+      .Case([&](AttentionUpdateOp op) { return nativeUpdate(op, reason); })
       .Default([&](Operation *root) {
         reason = (root->getName().getStringRef() + " has no form of its own").str();
         return Form();

@@ -36,6 +36,7 @@ std::optional<DeviceForm> nativeNorm(NormOp norm);
 std::optional<DeviceForm> nativeSoftmax(SoftmaxOp softmax);
 std::optional<DeviceForm> nativeReduce(ReduceOp reduce, std::string &reason);
 std::optional<DeviceForm> nativeScan(ScanOp scan, std::string &reason);
+std::optional<DeviceForm> nativeUpdate(AttentionUpdateOp update, std::string &reason);
 
 /// A thread for each of `count` elements; the emitter is the caller's, with emitElements.
 DeviceForm elementForm(const std::string &name, const Dim &count);

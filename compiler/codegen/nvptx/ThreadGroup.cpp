@@ -26,9 +26,13 @@ void ThreadGroup::forEach(Value n, function_ref<void(Value)> body) {
 Value ThreadGroup::reduce(Value n, ReduceKind kind, Type type, function_ref<Value(Value)> element) {
   Value start = identityOf(builder, loc, kind, type);
   Value own = emitCarryingLoop(scope, loc, rank, n, size, start, [&](Value j, ValueRange carried) {
-                return SmallVector<Value>{combine(builder, loc, kind, carried[0], element(j))};
+                return SmallVector<Value>{tenon::combine(builder, loc, kind, carried[0], element(j))};
               }).front();
-  Value total = acrossWarp(kind, own);
+  return combine(kind, own);
+}
+
+Value ThreadGroup::combine(ReduceKind kind, Value value) {
+  Value total = acrossWarp(kind, value);
   return size == warpThreads ? total : acrossBlock(kind, total);
 }
 
@@ -66,7 +70,7 @@ Value ThreadGroup::exchange(Value value, unsigned distance) {
 
 Value ThreadGroup::acrossWarp(ReduceKind kind, Value value) {
   for (unsigned distance = warpThreads / 2; distance > 0; distance /= 2)
-    value = combine(builder, loc, kind, value, exchange(value, distance));
+    value = tenon::combine(builder, loc, kind, value, exchange(value, distance));
   return value;
 }
 
@@ -87,7 +91,7 @@ Value ThreadGroup::acrossBlock(ReduceKind kind, Value value) {
   Value total;
   for (unsigned i = 0; i < warps; ++i) {
     Value part = memref::LoadOp::create(builder, loc, memory, scope.index(i, loc));
-    total = total ? combine(builder, loc, kind, total, part) : part;
+    total = total ? tenon::combine(builder, loc, kind, total, part) : part;
   }
   return total;
 }

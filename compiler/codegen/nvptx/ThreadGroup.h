@@ -1,7 +1,7 @@
 //===- ThreadGroup.h - threads that work on one row together ------------------------===//
 //
 // A warp, or the whole block. Neighbouring threads take neighbouring elements, so that what a warp reads or writes at
-// once lies together. A group works as one: all of its threads come to each `reduce`.
+// once lies together. A group works as one: all of its threads come to each `reduce` and `combine`.
 //
 #ifndef TENON_COMPILER_CODEGEN_NVPTX_THREADGROUP_H
 #define TENON_COMPILER_CODEGEN_NVPTX_THREADGROUP_H
@@ -23,6 +23,9 @@ public:
   void forEach(mlir::Value n, llvm::function_ref<void(mlir::Value j)> body);
   /// The reduction of element(j) over 0..n-1, in every thread. The order of combination depends on n alone.
   mlir::Value reduce(mlir::Value n, ReduceKind kind, mlir::Type type, llvm::function_ref<mlir::Value(mlir::Value j)> element);
+
+  /// `value` of all of the group's threads, combined, in every thread.
+  mlir::Value combine(ReduceKind kind, mlir::Value value);
 
 private:
   mlir::Value acrossWarp(ReduceKind kind, mlir::Value value);

@@ -144,4 +144,27 @@ tenon.kernel @deep(%q: tensor<?x3x200xf32, #tenon.dims<[d0, 3, 200]>>, %v: tenso
     : tensor<?x3x200xf32, #tenon.dims<[d0, 3, 200]>>, tensor<?x3x200xf32, #tenon.dims<[d0, 3, 200]>>, tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>> -> tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>>
   tenon.return %y : tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>>
 }
+
+// Few queries: a block is a part of 256 keys for the 4 rows of a key head; scores in shared memory, two barriers.
+// CHECK-LABEL: func.func @update
+// CHECK-SAME: tenon.form = "attention_update, a block a part of the keys"
+// CHECK-SAME: tenon.tiles = #tenon.dim<2 * ((d0 + 255) floordiv 256)>
+// CHECK: llvm.mlir.addressof @update.shared0 : !llvm.ptr<3>
+// CHECK-COUNT-2: nvvm.barrier0
+// CHECK-NOT: nvvm.barrier0
+// CHECK: return
+tenon.kernel @update(%q: tensor<1x8x32xf32>, %k: tensor<?x2x32xf32, #tenon.dims<[d0, 2, 32]>>, %v: tensor<?x2x64xf32, #tenon.dims<[d0, 2, 64]>>) -> tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>> {
+  %s = tenon.attention_update %q, %k, %v normalise softmax layout ["n h d", "n h d", "n h d"] parts_of 256
+     : (tensor<1x8x32xf32>, tensor<?x2x32xf32, #tenon.dims<[d0, 2, 32]>>, tensor<?x2x64xf32, #tenon.dims<[d0, 2, 64]>>) -> tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>>
+  tenon.return %s : tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>>
+}
+
+// Scores of 10000 keys do not fit.
+// CHECK-LABEL: func.func @wide_update
+// CHECK-SAME: tenon.form = "worker: scores of a part of the keys do not fit into shared memory"
+tenon.kernel @wide_update(%q: tensor<1x8x32xf32>, %k: tensor<10000x2x32xf32>, %v: tensor<10000x2x64xf32>) -> tensor<1x1x8x1x66xf32> {
+  %s = tenon.attention_update %q, %k, %v normalise softmax layout ["n h d", "n h d", "n h d"]
+     : (tensor<1x8x32xf32>, tensor<10000x2x32xf32>, tensor<10000x2x64xf32>) -> tensor<1x1x8x1x66xf32>
+  tenon.return %s : tensor<1x1x8x1x66xf32>
+}
 }
