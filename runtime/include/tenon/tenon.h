@@ -284,7 +284,8 @@ TENON_API tenon_status *tenon_session_get_kept(tenon_session *session, const cha
 /** To restore what was saved, or to take back the last rows of a cache. The value must be in the symbol's bounds. */
 TENON_API tenon_status *tenon_session_set_kept(tenon_session *session, const char *name, int64_t value);
 
-/** From any thread: the run in progress ends with TENON_CANCELLED before its next command. No run: no effect. */
+/** From any thread: the run in progress ends with TENON_CANCELLED before its next command; on a GPU what has been
+    launched runs to its end. No run: no effect. */
 TENON_API void tenon_session_cancel(tenon_session *session);
 
 /** Threads it computes with; 1 on a GPU. */

@@ -40,7 +40,17 @@ Status driverFailure(const DriverTable &table, Result error, const std::string &
 }
 
 bool isFatal(Result error) {
-  return (error >= illegalAddress && error <= launchFailed) || error == uncorrectableEcc || error == unknown;
+  switch (error) {
+  case uncorrectableEcc:
+  case illegalAddress:
+  case launchTimeout:
+  case contextIsDestroyed:
+  case assertFailed:
+  case unknown:
+    return true;
+  default:
+    return error >= hardwareStackError && error <= launchFailed;
+  }
 }
 
 //===- Looking for it -----------------------------------------------------===//

@@ -42,7 +42,12 @@ enum Result : int {
   invalidPtx = 218,
   unsupportedPtxVersion = 222,
   notFound = 500,
-  illegalAddress = 700, ///< 700 .. 719: a kernel went wrong, or a launch made no sense
+  illegalAddress = 700,
+  launchOutOfResources = 701,
+  launchTimeout = 702,
+  contextIsDestroyed = 709,
+  assertFailed = 710,
+  hardwareStackError = 714, ///< 714 .. 719: an instruction of a kernel went wrong
   launchFailed = 719,
   unknown = 999,
 };

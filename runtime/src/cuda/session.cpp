@@ -85,8 +85,10 @@ Status Session::fetchState(size_t index) {
     return nullptr;
   if (Status failed = program.checkAlive())
     return failed;
-  Current current(program.context());
   Block &host = hostStates[index];
+  if (host.size() == 0)
+    return nullptr;
+  Current current(program.context());
   auto what = [] { return std::string("cannot bring a state back from the GPU"); };
   if (Status failed = program.check(
           driver.cuMemcpyDtoHAsync_v2(host.data(), states[index].address(), host.size(), stream), what))

@@ -154,6 +154,7 @@ Result cuGetErrorName(Result error, const char **name) {
       {invalidValue, "CUDA_ERROR_INVALID_VALUE"},   {outOfMemory, "CUDA_ERROR_OUT_OF_MEMORY"},
       {noDevice, "CUDA_ERROR_NO_DEVICE"},           {noBinaryForGpu, "CUDA_ERROR_NO_BINARY_FOR_GPU"},
       {invalidPtx, "CUDA_ERROR_INVALID_PTX"},       {unsupportedPtxVersion, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"},
+      {launchOutOfResources, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES"},
       {notFound, "CUDA_ERROR_NOT_FOUND"},           {illegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS"},
       {launchFailed, "CUDA_ERROR_LAUNCH_FAILED"},   {unknown, "CUDA_ERROR_UNKNOWN"},
   };

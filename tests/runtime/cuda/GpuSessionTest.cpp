@@ -355,6 +355,23 @@ TEST(GpuSession, aKernelsFaultEndsSessionsAndNotTheProcess) {
   runChain(session, entryOf(model), 9, 1);
 }
 
+TEST(GpuSession, aLaunchThatIsRefusedEndsTheRunAlone) {
+  Model model = load(chainProgram().bytes());
+  Session session = makeSession(model);
+  runChain(session, entryOf(model), 33, 1);
+  std::vector<float> x = ramp(20);
+  ASSERT_EQ("ok", bindFloats(session, entryOf(model), 0, {20}, x.data()));
+  fakeDriver().failingFunction = "cuLaunchKernel";
+  fakeDriver().failure = cuda::launchOutOfResources;
+  tenon_status *status = tenon_session_run(session.get(), entryOf(model));
+  EXPECT_EQ(TENON_DEVICE_ERROR, tenon_status_code(status));
+  EXPECT_EQ("Add /add: kernel addKernel cannot be launched in 1 blocks of 2 threads: CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES (as "
+            "the name says)",
+            message(status));
+  fakeDriver().failingFunction.clear();
+  runChain(session, entryOf(model), 20, 1);
+}
+
 TEST(GpuSession, aTraceSaysWhichCommandFailed) {
   {
     Model model = load(faultProgram().bytes());
