@@ -15,6 +15,8 @@ std::optional<DeviceForm> nativeForm(KernelOp kernel, std::string &reason) {
       .Case([&](ReduceOp op) { return nativeReduce(op, reason); })
       .Case([&](ScanOp op) { return nativeScan(op, reason); })
       .Case([&](AttentionUpdateOp op) { return nativeUpdate(op, reason); })
+      .Case([&](AttentionMergeOp op) { return nativeMerge(op, reason); })
+      .Case([&](AttentionFinishOp op) { return nativeFinish(op, reason); })
       .Default([&](Operation *root) {
         reason = (root->getName().getStringRef() + " has no form of its own").str();
         return Form();

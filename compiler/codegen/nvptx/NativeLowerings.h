@@ -37,6 +37,8 @@ std::optional<DeviceForm> nativeSoftmax(SoftmaxOp softmax);
 std::optional<DeviceForm> nativeReduce(ReduceOp reduce, std::string &reason);
 std::optional<DeviceForm> nativeScan(ScanOp scan, std::string &reason);
 std::optional<DeviceForm> nativeUpdate(AttentionUpdateOp update, std::string &reason);
+std::optional<DeviceForm> nativeMerge(AttentionMergeOp merge, std::string &reason);
+std::optional<DeviceForm> nativeFinish(AttentionFinishOp finish, std::string &reason);
 
 /// A thread for each of `count` elements; the emitter is the caller's, with emitElements.
 DeviceForm elementForm(const std::string &name, const Dim &count);

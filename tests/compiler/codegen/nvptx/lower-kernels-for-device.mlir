@@ -167,4 +167,16 @@ tenon.kernel @wide_update(%q: tensor<1x8x32xf32>, %k: tensor<10000x2x32xf32>, %v
      : (tensor<1x8x32xf32>, tensor<10000x2x32xf32>, tensor<10000x2x64xf32>) -> tensor<1x1x8x1x66xf32>
   tenon.return %s : tensor<1x1x8x1x66xf32>
 }
+
+// States merged and divided: a thread an element, two loops over the parts of each state.
+// CHECK-LABEL: func.func @finish
+// CHECK-SAME: tenon.form = "attention_finish"
+// CHECK-COUNT-4: scf.for
+// CHECK-NOT: scf.for
+// CHECK: return
+tenon.kernel @finish(%s: tensor<?x1x8x1x66xf32, #tenon.dims<[d0, 1, 8, 1, 66]>>, %t: tensor<1x1x8x1x66xf32>) -> tensor<1x8x64xf32> {
+  %m = tenon.attention_merge %s, %t normalise softmax : (tensor<?x1x8x1x66xf32, #tenon.dims<[d0, 1, 8, 1, 66]>>, tensor<1x1x8x1x66xf32>) -> tensor<1x1x8x1x66xf32>
+  %o = tenon.attention_finish %m normalise softmax empty zero layout "n h d" : tensor<1x1x8x1x66xf32> -> tensor<1x8x64xf32>
+  tenon.return %o : tensor<1x8x64xf32>
+}
 }
