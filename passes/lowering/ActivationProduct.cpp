@@ -1,6 +1,7 @@
 //===- ActivationProduct.cpp - contractions as products of matrices --------------------===//
 #include "passes/lowering/ActivationProduct.h"
 #include "dialects/tenon/ContractSpec.h"
+#include "passes/lowering/IndexMath.h"
 
 using namespace mlir;
 
@@ -130,6 +131,52 @@ private:
 };
 
 } // namespace
+
+//===----------------------------------------------------------------------------===//
+// Where elements are
+//===----------------------------------------------------------------------------===//
+
+Dim countOf(ArrayRef<ProductIndex> indices) {
+  Dim count(1);
+  for (const ProductIndex &index : indices)
+    count *= index.size;
+  return count;
+}
+
+SmallVector<Value> ProductPlaces::pointOf(Value number, ArrayRef<Dim> sizes) const {
+  IndexMath index{scope.builder, loc};
+  SmallVector<Value> point(sizes.size());
+  for (size_t i = sizes.size(); i-- > 1;) {
+    Value size = scope.dim(sizes[i], loc);
+    point[i] = index.rem(number, size);
+    number = index.div(number, size);
+  }
+  if (!point.empty())
+    point.front() = number;
+  return point;
+}
+
+SmallVector<Value> ProductPlaces::pointOf(Value number, ArrayRef<ProductIndex> indices) const {
+  auto sizes = llvm::map_to_vector(indices, [](const ProductIndex &index) { return index.size; });
+  return pointOf(number, ArrayRef<Dim>(sizes));
+}
+
+Value ProductPlaces::offsetOf(ArrayRef<Value> point, ArrayRef<ProductIndex> indices, Stride stride) const {
+  IndexMath index{scope.builder, loc};
+  Value offset = index.constant(0);
+  for (auto [value, each] : llvm::zip_equal(point, indices))
+    offset = index.add(offset, index.mul(value, scope.dim(each.*stride, loc)));
+  return offset;
+}
+
+void ProductPlaces::place(ArrayRef<Value> point, ArrayRef<ProductIndex> indices, ArrayRef<Dim> shape,
+                          MutableArrayRef<LaneValue> at) const {
+  for (auto [value, each] : llvm::zip_equal(point, indices)) {
+    auto sizes = llvm::map_to_vector(each.dims, [&](unsigned dim) { return shape[dim]; });
+    for (auto [dim, coordinate] : llvm::zip_equal(each.dims, pointOf(value, ArrayRef<Dim>(sizes))))
+      at[dim] = LaneValue::uniform(coordinate);
+  }
+}
 
 std::optional<ActivationProduct> ActivationProduct::match(ContractOp op, bool mayJoinColumns) {
   std::string error;

@@ -36,6 +36,31 @@ struct ActivationProduct {
   static std::optional<ActivationProduct> match(ContractOp op, bool mayJoinColumns);
 };
 
+/// Where a product's elements are, as code.
+class ProductPlaces {
+public:
+  using Indices = ActivationProduct::Indices;
+  using Stride = Dim ProductIndex::*;
+
+  ProductPlaces(KernelScope &scope, mlir::Location loc) : scope(scope), loc(loc) {}
+
+  /// The value of each index at the point of number `number`.
+  llvm::SmallVector<mlir::Value> pointOf(mlir::Value number, llvm::ArrayRef<Dim> sizes) const;
+  llvm::SmallVector<mlir::Value> pointOf(mlir::Value number, llvm::ArrayRef<ProductIndex> indices) const;
+  /// Elements from the first one of a tensor, `stride` says which, to those at the point.
+  mlir::Value offsetOf(llvm::ArrayRef<mlir::Value> point, llvm::ArrayRef<ProductIndex> indices, Stride stride) const;
+  /// What the dims of a result of this shape are at a point of some indices, into `at`.
+  void place(llvm::ArrayRef<mlir::Value> point, llvm::ArrayRef<ProductIndex> indices, llvm::ArrayRef<Dim> shape,
+             llvm::MutableArrayRef<LaneValue> at) const;
+
+private:
+  KernelScope &scope;
+  mlir::Location loc;
+};
+
+/// The number of points of some indices.
+Dim countOf(llvm::ArrayRef<ProductIndex> indices);
+
 /// Both operands are memory.
 KernelGrid lowerActivationProduct(KernelLowering &lowering, const ActivationProduct &product);
 

@@ -21,14 +21,7 @@ namespace tenon {
 namespace {
 
 using Indices = ActivationProduct::Indices;
-using Stride = Dim ProductIndex::*;
-
-Dim countOf(const Indices &indices) {
-  Dim count(1);
-  for (const ProductIndex &index : indices)
-    count *= index.size;
-  return count;
-}
+using Stride = ProductPlaces::Stride;
 
 class ActivationLowering {
 public:
@@ -86,28 +79,9 @@ private:
   // Where elements are
   //===--------------------------------------------------------------------===//
 
-  /// The value of each index at the point of number `number`.
-  SmallVector<Value> pointOf(Value number, ArrayRef<Dim> sizes) {
-    SmallVector<Value> point(sizes.size());
-    for (size_t i = sizes.size(); i-- > 1;) {
-      Value size = dim(sizes[i]);
-      point[i] = index.rem(number, size);
-      number = index.div(number, size);
-    }
-    if (!point.empty())
-      point.front() = number;
-    return point;
-  }
-
-  SmallVector<Value> pointOf(Value number, const Indices &indices) {
-    return pointOf(number, llvm::map_to_vector(indices, [](const ProductIndex &index) { return index.size; }));
-  }
-
-  Value offsetOf(ArrayRef<Value> point, const Indices &indices, Stride stride) {
-    Value offset = index.constant(0);
-    for (auto [value, each] : llvm::zip_equal(point, indices))
-      offset = index.add(offset, index.mul(value, dim(each.*stride)));
-    return offset;
+  SmallVector<Value> pointOf(Value number, ArrayRef<ProductIndex> indices) { return places.pointOf(number, indices); }
+  Value offsetOf(ArrayRef<Value> point, ArrayRef<ProductIndex> indices, Stride stride) {
+    return places.offsetOf(point, indices, stride);
   }
 
   void enter(Value matrix) {
@@ -282,16 +256,6 @@ private:
   // Finished sums
   //===--------------------------------------------------------------------===//
 
-  /// What the result's dims are at a point of some indices.
-  void place(ArrayRef<Value> point, const Indices &indices, MutableArrayRef<LaneValue> at) {
-    Shape shape = shapeOf(product.op.getResult());
-    for (auto [value, each] : llvm::zip_equal(point, indices)) {
-      auto sizes = llvm::map_to_vector(each.dims, [&](unsigned dim) { return shape[dim]; });
-      for (auto [dim, coordinate] : llvm::zip_equal(each.dims, pointOf(value, ArrayRef<Dim>(sizes))))
-        at[dim] = LaneValue::uniform(coordinate);
-    }
-  }
-
   void finishPiece(const PackedProduct::Piece &piece) {
     Value first = index.mul(piece.panel, RegisterTile::panelWidth);
     Value count = index.min(index.mul(piece.panelCount, RegisterTile::panelWidth),
@@ -300,9 +264,10 @@ private:
       SmallVector<Value> rowPoint = pointOf(index.add(piece.row, i), product.rows);
       Value start = index.add(index.add(resultBase, offsetOf(rowPoint, product.rows, &ProductIndex::result)), first);
       Value sums = index.add(piece.sumsOffset, index.mul(i, piece.sumsPitch));
-      SmallVector<LaneValue> at(shapeOf(product.op.getResult()).size(), LaneValue::uniform(index.constant(0)));
-      place(outerPoint, product.outer, at);
-      place(rowPoint, product.rows, at);
+      Shape shape = shapeOf(product.op.getResult());
+      SmallVector<LaneValue> at(shape.size(), LaneValue::uniform(index.constant(0)));
+      places.place(outerPoint, product.outer, shape, at);
+      places.place(rowPoint, product.rows, shape, at);
       lowering.forEachElement(count, [&](RegionEmitter &emitter, const LaneValue &j) {
         if (columns().dims.size() == 1)
           at[columns().dims[0]] = {j.kind, index.add(first, j.value), j.step, false};
@@ -329,6 +294,7 @@ private:
   KernelScope &scope = lowering.scope;
   OpBuilder &builder = lowering.builder;
   IndexMath index{builder, loc};
+  ProductPlaces places{scope, loc};
   Type f32 = Float32Type::get(builder.getContext());
   RegisterTile tile = productTile(lowering.target.getVectorBits() / 32, lowering.target.getVectorRegisters(),
                                   lowering.target.getRowTile());

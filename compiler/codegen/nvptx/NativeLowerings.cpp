@@ -17,10 +17,8 @@ std::optional<DeviceForm> nativeForm(KernelOp kernel, std::string &reason) {
       .Case([&](AttentionUpdateOp op) { return nativeUpdate(op, reason); })
       .Case([&](AttentionMergeOp op) { return nativeMerge(op, reason); })
       .Case([&](AttentionFinishOp op) { return nativeFinish(op, reason); })
-      .Default([&](Operation *root) {
-        reason = (root->getName().getStringRef() + " has no form of its own").str();
-        return Form();
-      });
+      .Case([&](ContractOp op) { return nativeContract(kernel, op, reason); })
+      .Default([&](Operation *root) { return nativeAttention(root, reason); });
 }
 
 } // namespace tenon

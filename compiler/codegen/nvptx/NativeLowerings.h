@@ -39,6 +39,10 @@ std::optional<DeviceForm> nativeScan(ScanOp scan, std::string &reason);
 std::optional<DeviceForm> nativeUpdate(AttentionUpdateOp update, std::string &reason);
 std::optional<DeviceForm> nativeMerge(AttentionMergeOp merge, std::string &reason);
 std::optional<DeviceForm> nativeFinish(AttentionFinishOp finish, std::string &reason);
+/// On tensor cores: against panels, or two activations in memory.
+std::optional<DeviceForm> nativeContract(KernelOp kernel, ContractOp contract, std::string &reason);
+/// Attention (FlashBlock.h); any other operation has none.
+std::optional<DeviceForm> nativeAttention(mlir::Operation *op, std::string &reason);
 
 /// A thread for each of `count` elements; the emitter is the caller's, with emitElements.
 DeviceForm elementForm(const std::string &name, const Dim &count);

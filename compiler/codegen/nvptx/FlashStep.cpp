@@ -1,0 +1,269 @@
+//===- FlashStep.cpp - a block of queries takes in a tile of keys --------------------===//
+//
+// The inner half of FlashBlock.h. Scores of a thread are numbered like the words of C's fragments, four for every eight
+// keys: score n is of row (n / 2) % 2 and of key 8 (n / 4) + 2 c + n % 2.
+//
+#include "compiler/codegen/nvptx/FlashBlock.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+static constexpr double log2OfE = 1.4426950408889634;
+
+//===----------------------------------------------------------------------------===//
+// Small words
+//===----------------------------------------------------------------------------===//
+
+Value FlashBlock::constant(double value) {
+  return arith::ConstantOp::create(builder, loc, FloatAttr::get(builder.getF32Type(), value));
+}
+
+Value FlashBlock::compare(arith::CmpFPredicate predicate, Value a, Value b) {
+  return arith::CmpFOp::create(builder, loc, predicate, a, b);
+}
+
+Value FlashBlock::overQuad(Value x, bool isMaximum) {
+  return math.reduce(x, 4, [&](Value a, Value b) -> Value {
+    return isMaximum ? Value(arith::MaxNumFOp::create(builder, loc, a, b))
+                     : Value(arith::AddFOp::create(builder, loc, a, b));
+  });
+}
+
+Value FlashBlock::queryOf(int64_t half) {
+  Value row = index.add(index.mul(warp, TensorCore::tileRows), index.add(index.div(lane, 4), 8 * half));
+  return index.min(index.add(firstQuery, row), index.sub(queryCount, index.constant(1)));
+}
+
+Value FlashBlock::keyInTile(int64_t number) {
+  return index.add(index.mul(index.rem(lane, 4), 2), number / 4 * TensorCore::tileColumns + number % 2);
+}
+
+Value FlashBlock::keyOf(Value first, int64_t number) {
+  return index.min(index.add(first, keyInTile(number)), index.sub(keyCount, index.constant(1)));
+}
+
+//===----------------------------------------------------------------------------===//
+// The state
+//===----------------------------------------------------------------------------===//
+
+FlashBlock::State FlashBlock::initial() {
+  State state;
+  state.output.assign(shape.columns() / TensorCore::tileColumns * 4, constant(0));
+  for (int64_t half : {0, 1}) {
+    state.maximum[half] = constant(-std::numeric_limits<double>::infinity());
+    state.sum[half] = state.live[half] = constant(0);
+  }
+  return state;
+}
+
+FlashBlock::Values FlashBlock::flat(const State &state) {
+  Values values(state.output);
+  for (int64_t half : {0, 1})
+    llvm::append_values(values, state.maximum[half], state.sum[half], state.live[half]);
+  return values;
+}
+
+FlashBlock::State FlashBlock::unflat(ValueRange values) {
+  State state;
+  state.output = Values(values.drop_back(6));
+  ValueRange rest = values.take_back(6);
+  for (int64_t half : {0, 1}) {
+    state.maximum[half] = rest[3 * half];
+    state.sum[half] = rest[3 * half + 1];
+    state.live[half] = rest[3 * half + 2];
+  }
+  return state;
+}
+
+//===----------------------------------------------------------------------------===//
+// Scores
+//===----------------------------------------------------------------------------===//
+
+/// Of all keys of the tile at `at`.
+FlashBlock::Values FlashBlock::scores(Value at) {
+  int64_t keyTiles = shape.keys / TensorCore::tileColumns;
+  Values products(4 * keyTiles, constant(0));
+  TensorCore::Masks masks;
+  if (shape.kind == WordKind::F32)
+    masks = {core.loadWord(shared, index.constant(shape.masksAt())),
+             core.loadWord(shared, index.constant(shape.masksAt() + 1))};
+  Value row = index.add(at, index.add(index.mul(index.div(lane, 4), shape.keyPitch()), index.rem(lane, 4)));
+  for (auto [step, words] : llvm::enumerate(queryWords)) {
+    TensorCore::Fragment left = core.fragment(words, masks);
+    for (int64_t tile = 0; tile < keyTiles; ++tile) {
+      Value first = index.add(row, tile * TensorCore::tileColumns * shape.keyPitch() + step * TensorCore::tileWords);
+      TensorCore::Fragment right =
+          core.fragment({core.loadWord(shared, first), core.loadWord(shared, index.add(first, 4))});
+      core.multiplyAdd(MutableArrayRef(products).slice(4 * tile, 4), left, right);
+    }
+  }
+  return products;
+}
+
+/// Scores after their regions. A dead key has no weight: -inf where the greatest have it, else 0.
+FlashBlock::Scores FlashBlock::evaluate(const Values &products, Value first, const State &state, Masking masking,
+                                        bool everyKey) {
+  Scores result;
+  bool isUniform = masking == Masking::EmptyRows && op.getEmpty() == EmptyRow::Uniform;
+  for (auto [number, product] : llvm::enumerate(products)) {
+    RegionEmitter emitter(scope, 1, loc);
+    auto captures = llvm::map_to_vector(op.getCaptures(), [&](Value tensor) { return device.kernel.reader(tensor, emitter); });
+    SmallVector<LaneValue> point{LaneValue::uniform(batch), LaneValue::uniform(head),
+                                 LaneValue::uniform(queryOf(halfOf(number))), LaneValue::uniform(keyOf(first, number))};
+    Value score = isUniform ? constant(shape.isSoftmax() ? 0 : 1) : product;
+    if (op.hasScore() && !isUniform) {
+      SmallVector<LaneValue> withScore{LaneValue::uniform(product, true)};
+      llvm::append_range(withScore, point);
+      score = emitter.evaluate(op.getScore(), withScore, captures).value;
+    }
+    if (everyKey) {
+      result.values.push_back(score);
+      result.live.push_back(arith::ConstantIntOp::create(builder, loc, 1, 1));
+      continue;
+    }
+    Value live = isBelow(index.add(first, keyInTile(number)), keyCount);
+    Value kept;
+    if (masking == Masking::EmptyRows)
+      kept = compare(arith::CmpFPredicate::OEQ, state.live[halfOf(number)], constant(0));
+    else if (op.hasKeep())
+      kept = emitter.evaluate(op.getKeep(), point, captures).value;
+    if (kept)
+      live = arith::AndIOp::create(builder, loc, live, kept);
+    Value dead = constant(shape.isSoftmax() ? -std::numeric_limits<double>::infinity() : 0.0);
+    result.values.push_back(select(live, score, dead));
+    result.live.push_back(live);
+  }
+  return result;
+}
+
+/// A whole tile whose keys are all live needs no masks.
+FlashBlock::Scores FlashBlock::masked(const Values &products, Value first, const State &state, Masking masking) {
+  Value end = index.add(first, shape.keys);
+  Value every = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ule, end, keyCount);
+  if (masking == Masking::EmptyRows || (op.hasKeep() && !intervals))
+    return evaluate(products, first, state, masking, /*everyKey=*/false);
+  if (intervals) {
+    Value lastQuery = index.sub(index.min(index.add(firstQuery, FlashShape::queries), queryCount), index.constant(1));
+    Value lastKey = index.sub(index.min(end, keyCount), index.constant(1));
+    Value all = intervals->evaluate({batch, head, firstQuery, lastQuery, first, lastKey}).every;
+    every = arith::AndIOp::create(builder, loc, every, all);
+  }
+  auto yield = [&](bool everyKey) {
+    Scores scores = evaluate(products, first, state, masking, everyKey);
+    Values values(scores.values);
+    llvm::append_range(values, scores.live);
+    scf::YieldOp::create(builder, loc, values);
+  };
+  auto either = scf::IfOp::create(builder, loc, every, [&](OpBuilder &, Location) { yield(true); },
+                                  [&](OpBuilder &, Location) { yield(false); });
+  Scores result;
+  result.values.assign(either.getResults().begin(), either.getResults().begin() + products.size());
+  result.live.assign(either.getResults().begin() + products.size(), either.getResults().end());
+  return result;
+}
+
+//===----------------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------------===//
+
+/// The weight region, of a weight before it is divided.
+Value FlashBlock::weightOf(Value weight, Value queryNumber, Value keyNumber) {
+  RegionEmitter emitter(scope, 1, loc);
+  auto captures = llvm::map_to_vector(op.getCaptures(), [&](Value tensor) { return device.kernel.reader(tensor, emitter); });
+  return emitter
+      .evaluate(op.getWeight(),
+                {LaneValue::uniform(weight, true), LaneValue::uniform(batch), LaneValue::uniform(head),
+                 LaneValue::uniform(queryNumber), LaneValue::uniform(keyNumber)},
+                captures)
+      .value;
+}
+
+/// The weights of a softmax; moves m, and the state with it.
+void FlashBlock::measure(State &state, const Scores &scores, Values &weights) {
+  Value shift[2];
+  for (int64_t half : {0, 1}) {
+    Value greatest = state.maximum[half];
+    for (auto [number, score] : llvm::enumerate(scores.values))
+      if (halfOf(number) == half)
+        greatest = arith::MaxNumFOp::create(builder, loc, greatest, score);
+    greatest = overQuad(greatest, /*isMaximum=*/true);
+    // Where nothing was live any finite number makes 2^-inf = 0.
+    Value nothing = compare(arith::CmpFPredicate::OEQ, greatest, constant(-std::numeric_limits<double>::infinity()));
+    shift[half] = select(nothing, constant(0), greatest);
+    Value distance = arith::SubFOp::create(builder, loc, state.maximum[half], shift[half]);
+    Value factor = math.exp2(arith::MulFOp::create(builder, loc, distance, constant(log2OfE)));
+    state.maximum[half] = greatest;
+    state.sum[half] = arith::MulFOp::create(builder, loc, state.sum[half], factor);
+    for (auto [number, output] : llvm::enumerate(state.output))
+      if (halfOf(number) == half)
+        output = arith::MulFOp::create(builder, loc, output, factor);
+  }
+  for (auto [number, score] : llvm::enumerate(scores.values)) {
+    Value distance = arith::SubFOp::create(builder, loc, score, shift[halfOf(number)]);
+    weights.push_back(math.exp2(arith::MulFOp::create(builder, loc, distance, constant(log2OfE))));
+  }
+}
+
+/// Sums them, and applies the weight region; a dead key's weight is zero whatever it says.
+void FlashBlock::addWeights(State &state, const Scores &scores, Value first, Values &weights) {
+  bool weighs = op.hasWeight() && (op.getNormaliser() == Normaliser::None || shape.isFactored);
+  for (auto [number, weight] : llvm::enumerate(weights)) {
+    int64_t half = halfOf(number);
+    state.sum[half] = arith::AddFOp::create(builder, loc, state.sum[half], weight);
+    if (op.hasKeep())
+      state.live[half] = select(scores.live[number], constant(1), state.live[half]);
+    if (!weighs)
+      continue;
+    Value weighed = weightOf(weight, queryOf(half), keyOf(first, number));
+    Value isDead = shape.isFactored ? compare(arith::CmpFPredicate::OEQ, weight, constant(0)) : Value();
+    weight = isDead ? select(isDead, constant(0), weighed) : select(scores.live[number], weighed, constant(0));
+  }
+}
+
+FlashBlock::State FlashBlock::step(const State &before, Value first, Value at, Masking masking) {
+  State state = before;
+  Scores scores = masked(this->scores(at), first, before, masking);
+  Values weights;
+  if (shape.isSoftmax())
+    measure(state, scores, weights);
+  else
+    weights = scores.values;
+  addWeights(state, scores, first, weights);
+  multiplyValues(state, weights, index.add(at, shape.keys * shape.keyPitch()));
+  if (masking == Masking::EmptyRows)
+    llvm::copy(before.live, state.live); // who was empty stays so until all keys have passed
+  return state;
+}
+
+/// O += P V, with V's tile at `at`.
+void FlashBlock::multiplyValues(State &state, ArrayRef<Value> weights, Value at) {
+  int64_t columnTiles = shape.columns() / TensorCore::tileColumns, pitch = shape.valuePitch();
+  auto sums = [&](int64_t tile) { return MutableArrayRef(state.output).slice(4 * tile, 4); };
+  if (shape.kind != WordKind::F32) {
+    for (int64_t key = 0; key < shape.keys; key += 16) {
+      TensorCore::Fragment left = core.fragmentOfFloats(weights.slice(key / 2, 8));
+      for (int64_t tile = 0; tile < columnTiles; tile += 2) {
+        Value from = index.add(at, key * pitch + tile * TensorCore::tileColumns / 2);
+        auto [one, other] = core.loadTransposed(shared, from, lane, pitch);
+        core.multiplyAdd(sums(tile), left, one);
+        core.multiplyAdd(sums(tile + 1), left, other);
+      }
+    }
+    return;
+  }
+  Value row = index.add(at, index.add(index.mul(index.rem(lane, 4), 2 * pitch), index.div(lane, 4)));
+  for (int64_t key = 0; key < shape.keys; key += TensorCore::tileWords) {
+    ArrayRef<Value> four = weights.slice(key / 2, 4);
+    TensorCore::Fragment left = core.fragmentOfFloats({four[0], four[2], four[1], four[3]});
+    for (int64_t tile = 0; tile < columnTiles; ++tile) {
+      Value from = index.add(row, key * pitch + tile * TensorCore::tileColumns);
+      TensorCore::Fragment right =
+          core.fragment({core.loadWord(shared, from), core.loadWord(shared, index.add(from, pitch))});
+      core.multiplyAdd(sums(tile), left, right);
+    }
+  }
+}
+
+} // namespace tenon
