@@ -81,6 +81,7 @@ struct RunCommand {
     if (!emulated)
       return llvm::toString(emulated.takeError());
     options.linked = &emulated->program();
+    options.alignInputs = true;
     options.check = [&] { return emulated->fault(); };
     std::string error = runArtifact(options);
     if (error.empty() && !options.json)

@@ -23,7 +23,10 @@ namespace tenon {
 
 namespace {
 
+constexpr size_t inputAlignment = 256;
+
 struct Release {
+  void operator()(void *memory) const { std::free(memory); }
   void operator()(tenon_model *model) const { tenon_model_release(model); }
   void operator()(tenon_session *session) const { tenon_session_release(session); }
 };
@@ -53,6 +56,7 @@ private:
   uint64_t rowsIndexedBy(const char *input) const;
   std::string checkNames() const;
   std::string bindInputs();
+  void *place(NpyArray &array);
   std::string makeUp(const tenon_tensor_info &info, NpyArray &array) const;
   std::string time();
   std::string recordTrace();
@@ -66,6 +70,7 @@ private:
   NpzArrays files;              ///< inputs read from files, by name
   std::map<std::string, int64_t> sizes; ///< of the model's dims, from inputs that have theirs
   std::vector<NpyArray> arrays; ///< one per input
+  std::vector<std::unique_ptr<void, Release>> placed; ///< their copies, with alignInputs
   std::vector<double> seconds;
 };
 
@@ -297,6 +302,18 @@ std::string Runner::readInputs() {
   return error;
 }
 
+/// Where an input is bound from.
+void *Runner::place(NpyArray &array) {
+  void *memory = nullptr;
+  if (options.alignInputs)
+    memory = std::aligned_alloc(inputAlignment, (array.bytes.size() / inputAlignment + 1) * inputAlignment);
+  if (!memory)
+    return array.bytes.data();
+  placed.emplace_back(memory);
+  std::copy(array.bytes.begin(), array.bytes.end(), static_cast<uint8_t *>(memory));
+  return memory;
+}
+
 std::string Runner::bindInputs() {
   for (size_t i = 0; i < arrays.size(); ++i) {
     tenon_tensor_info info;
@@ -304,7 +321,7 @@ std::string Runner::bindInputs() {
     if (!error.empty())
       return error;
     tenon_tensor tensor = {asBits(info.dtype, arrays[i].dtype), uint32_t(arrays[i].dims.size()), arrays[i].dims.data(),
-                           arrays[i].bytes.data()};
+                           place(arrays[i])};
     error = take(tenon_session_bind_input(session.get(), entry, i, &tensor));
     if (!error.empty())
       return error;

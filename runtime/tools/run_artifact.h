@@ -34,6 +34,7 @@ struct RunOptions {
   std::string trust;  ///< public key whose signature the artifact must have, or empty
   std::string trace;  ///< file for a trace of the last run, or empty
   const tenon_linked_program *linked = nullptr; ///< run instead of the artifact's file
+  bool alignInputs = false;                     ///< inputs begin at multiples of 256 bytes, as in a GPU's memory
   std::function<std::string()> check;           ///< what was wrong with a run besides its status; may be empty
   /// Called after each command of each run, if there is something to call.
   std::function<void(const tenon_trace_event &event)> onCommand;
