@@ -174,10 +174,14 @@ private:
     });
     Value none = arith::ConstantIntOp::create(builder, loc, i32, 0);
     Value live = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sgt, anyLive, none);
-    Value maximum = number(0);
+    Value maximum = number(0), least = number(-std::numeric_limits<float>::max());
     if (isSoftmax())
-      maximum = combine(builder, loc, ReduceKind::Max, number(-std::numeric_limits<float>::max()),
-                        warp.reduce(count, ReduceKind::Max, f32, [&](Value j) { return loadScore(r, j); }));
+      maximum = combine(builder, loc, ReduceKind::Max, least, warp.reduce(count, ReduceKind::Max, f32, [&](Value j) {
+                          // A score that is no number is not the greatest: m stays one, and the weights say NaN.
+                          Value score = loadScore(r, j);
+                          Value isGreater = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT, score, least);
+                          return choose(isGreater, score, least);
+                        }));
     Value sum = warp.reduce(count, ReduceKind::Sum, f32, [&](Value j) {
       Value weight = loadScore(r, j);
       if (isSoftmax()) {
