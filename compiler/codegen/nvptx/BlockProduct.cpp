@@ -54,11 +54,8 @@ void BlockProduct::emit(Value words, const Load &loadLeft, const Load &loadRight
   device.barrier();
 }
 
-/// A slab is summed by itself and then added: of n terms in pieces of c errors grow as sqrt(n c) instead of n, three
-/// times n for f32.
 void BlockProduct::multiplySlab(Value at, Sums &sums) {
   TensorCore core(builder, loc, kind);
-  Sums slab(sums.size(), arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0)));
   Value group = index.div(lane(), 4), within = index.rem(lane(), 4);
   Value left = index.add(at, index.mul(warpRow(), leftPitch));
   Value right = index.add(at, index.add(index.mul(within, rightPitch), index.add(warpColumn(), group)));
@@ -73,11 +70,9 @@ void BlockProduct::multiplySlab(Value at, Sums &sums) {
       Value tile = index.add(left, row * TensorCore::tileRows * leftPitch + word);
       TensorCore::Fragment leftTile = core.loadA(shared, tile, lane(), leftPitch);
       for (int64_t column = 0; column < columnTiles; ++column)
-        core.multiplyAdd(MutableArrayRef(slab).slice(4 * (row * columnTiles + column), 4), leftTile, rightTiles[column]);
+        core.multiplyAdd(MutableArrayRef(sums).slice(4 * (row * columnTiles + column), 4), leftTile, rightTiles[column]);
     }
   }
-  for (auto [sum, piece] : llvm::zip_equal(sums, slab))
-    sum = arith::AddFOp::create(builder, loc, sum, piece);
 }
 
 /// A thread has two neighbours of a row at a time.

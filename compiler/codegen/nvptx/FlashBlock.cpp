@@ -64,8 +64,7 @@ std::optional<FlashShape> FlashShape::of(AttentionOp op, std::string &reason) {
     shape.kind = WordKind::F32;
   shape.depth = *shape.sizes.depth.constant();
   shape.valueDepth = *shape.sizes.valueDepth.constant();
-  // Of f32 a thread holds a quarter of its warp's queries and outputs.
-  if (shape.kind == WordKind::F32 && shape.words() + shape.columns() > longestRows)
+  if (shape.hasLongRows())
     shape.keys = 16;
   shape.isGuarded = op.hasWeight() && isNaNGuard(op.getWeight());
   shape.isFactored = op.hasWeight() && op.getNormaliser() != Normaliser::None && isProportional(op.getWeight());
@@ -82,6 +81,8 @@ int64_t FlashShape::words() const {
 
 /// Of pairs, two tiles of columns are read at once.
 int64_t FlashShape::columns() const { return llvm::alignTo(valueDepth, TensorCore::tileColumns * elementsOf(kind)); }
+
+bool FlashShape::hasLongRows() const { return kind == WordKind::F32 && words() + columns() > longestRows; }
 
 int64_t FlashShape::stages() const { return 2 * stageWords() <= mostSharedWords - 8 ? 2 : 1; }
 

@@ -64,6 +64,9 @@ struct FlashShape {
   /// Words along k of the first product and columns of the second, in whole tiles.
   int64_t words() const;
   int64_t columns() const;
+  /// Of f32 a thread holds a quarter of its warp's queries and outputs: of long rows hardly any register is left.
+  bool hasLongRows() const;
+  TensorCore::Adding adding() const { return hasLongRows() ? TensorCore::Adding::Within : TensorCore::Adding::Apart; }
   /// Words between rows in shared memory: odd multiples of four.
   int64_t keyPitch() const { return words() + 4; }
   int64_t valuePitch() const { return columns() / elementsOf(kind) + 4; }

@@ -96,7 +96,7 @@ FlashBlock::Values FlashBlock::scores(Value at) {
       Value first = index.add(row, tile * TensorCore::tileColumns * shape.keyPitch() + step * TensorCore::tileWords);
       TensorCore::Fragment right =
           core.fragment({core.loadWord(shared, first), core.loadWord(shared, index.add(first, 4))});
-      core.multiplyAdd(MutableArrayRef(products).slice(4 * tile, 4), left, right);
+      core.multiplyAdd(MutableArrayRef(products).slice(4 * tile, 4), left, right, shape.adding());
     }
   }
   return products;
@@ -261,7 +261,7 @@ void FlashBlock::multiplyValues(State &state, ArrayRef<Value> weights, Value at)
       Value from = index.add(row, key * pitch + tile * TensorCore::tileColumns);
       TensorCore::Fragment right =
           core.fragment({core.loadWord(shared, from), core.loadWord(shared, index.add(from, pitch))});
-      core.multiplyAdd(sums(tile), left, right);
+      core.multiplyAdd(sums(tile), left, right, shape.adding());
     }
   }
 }

@@ -140,14 +140,16 @@ TensorCore::Values TensorCore::multiply(ArrayRef<Value> a, ArrayRef<Value> b, Ar
   return callForMany(builder, loc, builder.getF32Type(), 4, name, operands);
 }
 
-void TensorCore::multiplyAdd(MutableArrayRef<Value> sums, const Fragment &a, const Fragment &b) {
-  Values next(sums);
-  if (kind == WordKind::F32) {
-    next = multiply(a.rest, b.finite, next);
-    next = multiply(a.finite, b.rest, next);
-  }
-  next = multiply(a.words, b.words, next);
-  llvm::copy(next, sums.begin());
+void TensorCore::multiplyAdd(MutableArrayRef<Value> sums, const Fragment &a, const Fragment &b, Adding adding) {
+  if (kind != WordKind::F32)
+    return (void)llvm::copy(multiply(a.words, b.words, sums), sums.begin());
+  bool isApart = adding == Adding::Apart;
+  Value zero = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0));
+  Values products = multiply(a.rest, b.finite, isApart ? Values(4, zero) : Values(sums));
+  products = multiply(a.finite, b.rest, products);
+  products = multiply(a.words, b.words, products);
+  for (auto [sum, product] : llvm::zip(sums, products))
+    sum = isApart ? arith::AddFOp::create(builder, loc, sum, product) : product;
 }
 
 //===----------------------------------------------------------------------------===//

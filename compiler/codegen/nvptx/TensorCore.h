@@ -13,7 +13,9 @@
 // to be split, since the cores take 11 bits of it: x = hi + lo, hi the nearest of 11 bits and lo at most 2^-11 of it, and
 // x y = hi hi' + hi lo' + lo hi' with an error of 2^-21 of it at most, 2^-23 or less as a rule: what a sum of some terms
 // in f32 loses anyway. Infinities stay what they are: they have no lo, and meet none (infinity times a lo of 0 would be
-// NaN).
+// NaN). The three are added up from zero and then to the sum by an addition of its own: tensor cores cut what they add
+// off instead of rounding it (Ootomo, Yokota, "Recovering single precision accuracy from Tensor Cores", 2022), which
+// over a long sum would be lost from its last bits always to the same side.
 //
 // Worked example: 1 + 2^-12 is hi = 1 and lo = 2^-12, both exact; its square is 1 + 2^-11 + 2^-12 * 2^-12, and only
 // the last term, 2^-24, is lost.
@@ -73,8 +75,12 @@ public:
   /// One word, as i32.
   Value loadWord(Value shared, Value at);
 
+  /// How products of f32 come to a sum: by themselves first, or within it, which takes four registers fewer for every
+  /// product on its way.
+  enum class Adding { Apart, Within };
+
   /// sums += a * b; `sums` is C's four words, f32.
-  void multiplyAdd(llvm::MutableArrayRef<Value> sums, const Fragment &a, const Fragment &b);
+  void multiplyAdd(llvm::MutableArrayRef<Value> sums, const Fragment &a, const Fragment &b, Adding adding = Adding::Apart);
 
   /// Two neighbours along k as a word; both f32.
   Value pack(Value first, Value second);
