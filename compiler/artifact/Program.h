@@ -173,6 +173,7 @@ struct KernelCode {
   uint32_t scratch = format::none; ///< likewise: bytes per worker
   uint32_t blockThreads = 0;       ///< GPU only: threads of a block, 1 where each is a worker
   uint32_t sharedBytes = 0;        ///< GPU only: shared memory to launch with
+  uint32_t grain = 0;              ///< neighbouring tiles that share work; 0: none do
 };
 
 /// The machine code for one level.

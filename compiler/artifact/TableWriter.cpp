@@ -162,7 +162,7 @@ void TableWriter::addLevels() {
     record.bytes = level.image.size();
     record.kernelCode = {next(kernelCode), uint32_t(level.kernels.size())};
     for (const KernelCode &code : level.kernels)
-      kernelCode.push_back({code.address, code.grid, code.scratch, code.blockThreads, code.sharedBytes});
+      kernelCode.push_back({code.address, code.grid, code.scratch, code.blockThreads, code.sharedBytes, code.grain, 0});
     levelRecords.push_back(record);
   }
 }

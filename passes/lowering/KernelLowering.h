@@ -18,6 +18,7 @@ namespace tenon {
 struct KernelGrid {
   Dim tiles;
   Dim scratchBytes;
+  int64_t grain = 1; ///< neighbouring tiles that share work, which a call that begins among them does again
 };
 
 class KernelLowering {

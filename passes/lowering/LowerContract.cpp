@@ -208,7 +208,9 @@ struct PanelLowering {
     product.epilogue = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) { finishPiece(piece); };
     product.touched = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) { return touchedRows(piece); };
     emitPackedProduct(builder, loc, scope.function.function()->getParentOfType<ModuleOp>(), product);
-    return {lhs[0].ceilDiv(Dim(blocking.rowBlock)) * panels.ceilDiv(Dim(blocking.panelGroup)), Dim(4 * floats)};
+    Dim groups = panels.ceilDiv(Dim(blocking.panelGroup));
+    int64_t grain = isInPlace ? 1 : groups.constant().value_or(1); // a row block's copy is for all its groups
+    return {lhs[0].ceilDiv(Dim(blocking.rowBlock)) * groups, Dim(4 * floats), grain};
   }
 };
 

@@ -63,6 +63,8 @@ LogicalResult lowerKernel(KernelOp kernel, TargetAttr target) {
     return failure();
   function.function()->setAttr("tenon.tiles", DimAttr::get(kernel.getContext(), grid->tiles));
   function.function()->setAttr("tenon.scratch", DimAttr::get(kernel.getContext(), grid->scratchBytes));
+  if (grid->grain > 1)
+    function.function()->setAttr("tenon.grain", builder.getI32IntegerAttr(grid->grain));
   kernel.erase();
   return success();
 }

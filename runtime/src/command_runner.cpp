@@ -51,9 +51,14 @@ struct Work {
   const CommandRecord &command;
   const Step &step;
   uint32_t tiles;
-  uint32_t workers;
+  uint32_t grain; ///< neighbouring tiles that share work
   tenon_kernel_fn kernel; ///< null: a copy
   const char *name;
+  uint32_t shares = 1; ///< of about as many tiles each
+  uint32_t parts = 1;  ///< of each share
+
+  /// Where part `part` of share `index` begins.
+  uint32_t begin(uint32_t index, uint32_t part) const;
 };
 
 class CommandRunner : public CommandWalker {
@@ -80,7 +85,16 @@ private:
 
 //===- One worker's share -------------------------------------------------===//
 
-static void copyShare(const Work &work, uint32_t first, uint32_t last) {
+/// Shares are even, whatever the grain; within them parts begin where grains do.
+uint32_t Work::begin(uint32_t index, uint32_t part) const {
+  uint64_t first = uint64_t(tiles) * index / shares, end = uint64_t(tiles) * (index + 1) / shares;
+  if (part == 0 || part == parts)
+    return uint32_t(part ? end : first);
+  uint64_t even = first + (end - first) * part / parts;
+  return uint32_t(std::clamp((even + grain / 2) / grain * grain, first, end));
+}
+
+static void copyTiles(const Work &work, uint32_t first, uint32_t last) {
   uint64_t bytes = uint64_t(work.step.expression), start = first * copyTileBytes;
   uint64_t end = std::min(bytes, last * copyTileBytes);
   const uint8_t *from = static_cast<const uint8_t *>(work.context.operands[0]);
@@ -89,7 +103,7 @@ static void copyShare(const Work &work, uint32_t first, uint32_t last) {
     std::memmove(to + start, from + start, end - start);
 }
 
-static void kernelShare(const Work &work, uint32_t worker, uint32_t first, uint32_t last) {
+static void kernelTiles(const Work &work, uint32_t worker, uint32_t first, uint32_t last) {
   RunContext &context = work.context;
   tenon_kernel_args arguments;
   arguments.operands = context.operands;
@@ -99,38 +113,46 @@ static void kernelShare(const Work &work, uint32_t worker, uint32_t first, uint3
   work.kernel(&arguments, first, last);
 }
 
-/// Share `worker` of the tiles, on whatever thread.
-static void doShare(void *pointer, uint32_t worker, uint32_t thread) {
-  const Work &work = *static_cast<const Work *>(pointer);
-  uint32_t first = uint32_t(uint64_t(work.tiles) * worker / work.workers);
-  uint32_t last = uint32_t(uint64_t(work.tiles) * (worker + 1) / work.workers);
-  if (worker >= work.workers || first == last)
+/// Part `part` of share `index`, on thread `thread`, with scratch and faults of `worker`.
+static void doPart(const Work &work, uint32_t index, uint32_t part, uint32_t worker, uint32_t thread) {
+  uint32_t first = work.begin(index, part), last = work.begin(index, part + 1);
+  if (first == last)
     return;
   FloatingPointMode mode;
   Trace *trace = work.context.trace;
   uint64_t start = trace ? traceClock() : 0;
   if (work.kernel)
-    kernelShare(work, worker, first, last);
+    kernelTiles(work, worker, first, last);
   else
-    copyShare(work, first, last);
+    copyTiles(work, first, last);
   if (trace)
     trace->add(thread,
                {work.name, work.context.entry.model->string(work.command.source), last - first, start, traceClock()});
 }
 
-/// An executor's task: its threads have no numbers, so its tasks stand for them.
-static void doTask(void *pointer, uint32_t index) { doShare(pointer, index, index); }
+/// A thread of the pool does one part at a time, so it is the worker.
+static void doOnPool(void *pointer, uint32_t index, uint32_t part, uint32_t thread) {
+  doPart(*static_cast<const Work *>(pointer), index, part, thread, thread);
+}
+
+/// An executor's threads have no numbers, so its tasks stand for them.
+static void doTask(void *pointer, uint32_t index) {
+  const Work &work = *static_cast<const Work *>(pointer);
+  if (index < work.shares)
+    doPart(work, index, 0, index, index);
+}
 
 //===- Commands -----------------------------------------------------------===//
 
 void CommandRunner::share(Work &work) {
-  work.workers = std::min(context.workers, work.tiles);
-  if (work.workers <= 1)
-    doShare(&work, 0, 0);
-  else if (context.executor)
-    context.executor->parallel_for(context.executor->user, work.workers, doTask, &work);
-  else
-    context.pool->run(doShare, &work, work.workers);
+  work.shares = std::min(context.workers, work.tiles);
+  if (work.shares <= 1)
+    return doPart(work, 0, 0, 0, 0);
+  if (context.executor)
+    return context.executor->parallel_for(context.executor->user, work.shares, doTask, &work);
+  uint32_t grains = work.tiles / work.shares / work.grain;
+  work.parts = std::clamp(grains, 1u, Pool::mostParts);
+  context.pool->run(doOnPool, &work, work.shares, work.parts);
 }
 
 Status faultStatus(uint32_t bits, const char *source) {
@@ -166,7 +188,7 @@ Status CommandRunner::runWork(Work &work) {
 
 Status CommandRunner::dispatch(uint32_t, const CommandRecord &command, const Step &step) {
   tenon_kernel_fn kernel = entry.model->kernels[command.kernel];
-  Work work{context, command, step, step.grid, 1, kernel, t.string(t.kernels[command.kernel].name)};
+  Work work{context, command, step, step.grid, step.grain, kernel, t.string(t.kernels[command.kernel].name)};
   return runWork(work);
 }
 

@@ -5,8 +5,8 @@
 //===----------------------------------------------------------------------===//
 //
 // The thread that called run walks the table. A dispatch splits its tiles into
-// one contiguous share per worker; a single tile, or a small copy, is done on
-// the spot without telling anyone.
+// one contiguous share per worker, and a share into parts that others may take;
+// a single tile, or a small copy, is done on the spot without telling anyone.
 //
 //===----------------------------------------------------------------------===//
 

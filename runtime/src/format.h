@@ -53,7 +53,7 @@ namespace tenon::format {
 /// CR LF and 0x1A catch a transfer in text mode, as PNG's signature does.
 inline constexpr char magic[8] = {'T', 'E', 'N', 'O', 'N', '\r', '\n', 0x1a};
 inline constexpr uint16_t majorVersion = 1;
-inline constexpr uint16_t minorVersion = 2; ///< 1: kept symbols; 2: launches of a GPU
+inline constexpr uint16_t minorVersion = 3; ///< 1: kept symbols; 2: launches of a GPU; 3: grains
 
 /// "No such index", wherever an index is optional.
 inline constexpr uint32_t none = 0xffffffffu;
@@ -328,8 +328,10 @@ struct KernelCodeRecord {
   uint32_t scratch;      ///< dimensions over kernel dims: bytes per worker, or per block of threads
   uint32_t blockThreads; ///< GPU: threads of a block; 0 on a CPU
   uint32_t sharedBytes;  ///< GPU: shared memory to launch with beside what the kernel declares
+  uint32_t grain;        ///< neighbouring tiles that share work, done again by a call that begins among them; 0: none do
+  uint32_t reserved;
 };
-static_assert(sizeof(KernelCodeRecord) == 24);
+static_assert(sizeof(KernelCodeRecord) == 32);
 
 /// A GPU kernel takes its arguments in one parameter, no longer than this (DeviceFunction.h lays it out).
 inline constexpr uint32_t maxDeviceParameterBytes = 4000;

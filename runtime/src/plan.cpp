@@ -319,6 +319,7 @@ Status Resolver::kernel() {
   if (Status failed = kernelSize(code.scratch, "scratch", scratch))
     return failed;
   step.grid = uint32_t(grid);
+  step.grain = std::max(code.grain, 1u);
   step.scratchBytes = alignUp(uint64_t(scratch));
   plan.scratchBytes = std::max(plan.scratchBytes, step.scratchBytes);
   return nullptr;

@@ -38,6 +38,7 @@ struct BaseLayout {
 /// A command with its shapes known.
 struct Step {
   uint32_t grid = 0;         ///< dispatch: tiles
+  uint32_t grain = 1;        ///< dispatch: neighbouring tiles that share work
   uint64_t scratchBytes = 0; ///< dispatch: per worker, a multiple of 64
   uint32_t firstOperand = 0; ///< into Plan::places
   uint32_t firstDim = 0;     ///< into Plan::dims

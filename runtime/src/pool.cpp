@@ -99,20 +99,26 @@ uint32_t Pool::await(uint32_t seen) {
   return current;
 }
 
-/// Does shares of the current epoch until none is left, its own first.
-void Pool::takeShares(uint32_t current, uint32_t thread) {
-  for (uint32_t i = 0; i < claims.size(); ++i) {
-    uint32_t index = uint32_t((thread + i) % claims.size());
-    uint32_t before = current - 1;
-    std::atomic<uint32_t> &claim = claims[index].epoch;
-    if (claim.load(std::memory_order_relaxed) != before ||
-        !claim.compare_exchange_strong(before, current, std::memory_order_acq_rel))
-      continue;
-    const uint32_t all = count; // after the last share the leader may go on
-    share(context, index, thread);
-    if (finished.fetch_add(1) + 1 == all && leaderSleeps.load())
-      futexWake(finished);
-  }
+void Pool::takePart(uint32_t current, uint32_t index, uint32_t number, uint32_t thread) {
+  uint32_t before = current - 1;
+  std::atomic<uint32_t> &claim = claims[index].epochs[number];
+  if (claim.load(std::memory_order_relaxed) != before ||
+      !claim.compare_exchange_strong(before, current, std::memory_order_acq_rel))
+    return;
+  const uint32_t all = count; // after the last part the leader may go on
+  part(context, index, number, thread);
+  if (finished.fetch_add(1) + 1 == all && leaderSleeps.load())
+    futexWake(finished);
+}
+
+/// Does parts of the current epoch until none is left, its own first; others' from their ends, which their owners
+/// reach last.
+void Pool::takeParts(uint32_t current, uint32_t thread) {
+  for (uint32_t number = 0; number < mostParts; ++number)
+    takePart(current, thread, number, thread);
+  for (uint32_t i = 1; i < claims.size(); ++i)
+    for (uint32_t number = mostParts; number-- > 0;)
+      takePart(current, uint32_t((thread + i) % claims.size()), number, thread);
 }
 
 void Pool::work(uint32_t worker) {
@@ -120,7 +126,7 @@ void Pool::work(uint32_t worker) {
     seen = await(seen);
     if (stopping)
       return;
-    takeShares(seen, worker);
+    takeParts(seen, worker);
   }
 }
 
@@ -135,17 +141,18 @@ void Pool::awaitFinish() {
   }
 }
 
-void Pool::run(Share newShare, void *newContext, uint32_t newCount) {
-  share = newShare;
+void Pool::run(Part newPart, void *newContext, uint32_t shares, uint32_t parts) {
+  part = newPart;
   context = newContext;
-  count = newCount;
+  count = shares * parts;
   finished.store(0, std::memory_order_relaxed);
   const uint32_t next = epoch.load(std::memory_order_relaxed) + 1;
-  for (size_t unused = count; unused < claims.size(); ++unused)
-    claims[unused].epoch.store(next, std::memory_order_relaxed);
+  for (uint32_t index = 0; index < claims.size(); ++index)
+    for (uint32_t unused = index < shares ? parts : 0; unused < mostParts; ++unused)
+      claims[index].epochs[unused].store(next, std::memory_order_relaxed);
   epoch.store(next); // publishes all above
   wake();
-  takeShares(next, 0);
+  takeParts(next, 0);
   awaitFinish();
 }
 

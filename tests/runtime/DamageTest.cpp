@@ -92,9 +92,19 @@ TEST(Damage, newerVersion) {
     AlignedCopy copy(bytes);
     return code(tenon_model_load_memory(copy.data(), copy.size(), nullptr, &model));
   }());
-  EXPECT_THAT(loadMessage(bytes), HasSubstr("artifact format 1.3, this runtime (0.1.0) reads 1.0 to 1.2; use a newer"));
+  EXPECT_THAT(loadMessage(bytes), HasSubstr("artifact format 1.4, this runtime (0.1.0) reads 1.0 to 1.3; use a newer"));
   header->major = 0;
   EXPECT_THAT(loadMessage(bytes), HasSubstr("compile the model again"));
+}
+
+/// What a writer makes that stores numbers as a big-endian machine does.
+TEST(Damage, otherByteOrder) {
+  std::vector<uint8_t> bytes = addProgram().bytes();
+  auto *header = reinterpret_cast<Header *>(bytes.data());
+  header->major = __builtin_bswap16(majorVersion);
+  header->minor = __builtin_bswap16(minorVersion);
+  header->fileBytes = __builtin_bswap64(header->fileBytes);
+  EXPECT_THAT(loadMessage(bytes), HasSubstr("wanted numbers in little-endian order, found big-endian"));
 }
 
 /// Shorter records, as an older minor version would have written them, and

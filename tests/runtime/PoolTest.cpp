@@ -76,13 +76,14 @@ using namespace tenon;
 namespace {
 
 struct Sums {
-  std::atomic<long> shares{0}, indices{0};
+  std::atomic<long> parts{0}, numbers{0};
 };
 
-void addShare(void *context, uint32_t index, uint32_t) {
+/// Each part has a number of its own.
+void addPart(void *context, uint32_t index, uint32_t part, uint32_t) {
   auto &sums = *static_cast<Sums *>(context);
-  sums.shares += 1;
-  sums.indices += index + 1;
+  sums.parts += 1;
+  sums.numbers += 1 << (index * Pool::mostParts + part);
 }
 
 /// Pools that work now and then, as a session that is run with pauses, and end.
@@ -91,25 +92,53 @@ void useAndEnd(uint32_t threads) {
   ::alarm(100); // of a thread that nobody wakes
   for (int i = 0; i < pools; ++i) {
     Sums sums;
-    long shares = 0, indices = 0;
+    long parts = 0, numbers = 0;
     {
       Pool pool(threads);
       for (int run = 0; run < runs; ++run) {
-        uint32_t count = 1 + uint32_t(i + run) % pool.threads();
+        uint32_t shares = 1 + uint32_t(i + run) % pool.threads(), partsEach = 1 + uint32_t(i + run / 2) % Pool::mostParts;
         pool.wake();
-        pool.run(addShare, &sums, count);
-        shares += count;
-        indices += count * (count + 1) / 2;
-        ASSERT_EQ(shares, sums.shares) << "after run " << run << " of pool " << i;
+        pool.run(addPart, &sums, shares, partsEach);
+        parts += shares * partsEach;
+        for (uint32_t share = 0; share < shares; ++share)
+          numbers += ((1 << partsEach) - 1) << (share * Pool::mostParts);
+        ASSERT_EQ(parts, sums.parts) << "after run " << run << " of pool " << i;
         ::usleep(unsigned(50 + (i * 17 + run * 5) % 60)); // about as long as idle threads spin
       }
     }
-    EXPECT_EQ(indices, sums.indices);
+    EXPECT_EQ(numbers, sums.numbers);
   }
   ::alarm(0);
 }
 
 TEST(Pool, losesNoWakeUpWithOneWorker) { useAndEnd(2); }
 TEST(Pool, losesNoWakeUpWithManyWorkers) { useAndEnd(5); }
+
+/// A worker is kept from running for a while; what it has not begun of its share is done by the leader.
+TEST(Pool, leaderTakesPartsOfAWorkerThatIsHeldUp) {
+  struct Held {
+    std::atomic<uint32_t> byLeader{0}, begun{0};
+    uint32_t done() const { return byLeader + begun; }
+  } held;
+  auto part = [](void *context, uint32_t index, uint32_t, uint32_t thread) {
+    auto &held = *static_cast<Held *>(context);
+    if (index == 0)
+      return;
+    if (thread == 0) {
+      held.byLeader += 1;
+      return;
+    }
+    held.begun += 1;
+    while (held.done() < Pool::mostParts) // until the leader has done the others
+      ::usleep(10);
+  };
+  Pool pool(2);
+  ::alarm(100);
+  pool.wake();
+  pool.run(part, &held, 2, Pool::mostParts);
+  ::alarm(0);
+  EXPECT_EQ(held.done(), Pool::mostParts);
+  EXPECT_LE(held.begun, 1u);
+}
 
 } // namespace
