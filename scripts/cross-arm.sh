@@ -5,8 +5,8 @@
 #   scripts/cross-arm.sh [--all]
 #
 # A selection on every CPU, a minute, which scripts/test.sh runs as its group `arm`;
-# --all runs the whole attention family, FFTs, scans, MiniLM and the runtime's own tests
-# on each (tests/emulated.py). Needs scripts/setup.sh --tests and scripts/build.sh before. qemu shows that the numbers are
+# --all runs the whole attention family, FFTs, scans, factorized models, published
+# systems, MiniLM and the runtime's own tests on each (tests/emulated.py). Needs scripts/setup.sh --tests and scripts/build.sh before. qemu shows that the numbers are
 # right, not how fast ARM64 is.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -14,8 +14,8 @@ ran most is put before llvm-mca, as the code of the Neoverse cores and A64FX:
     times ideal  all instructions the artifact executed, against the ideal
 
 The ideal of a product of M x K x N with a register tile is its multiply-adds and one load of a whole vector for each
-vector of A and of B that the tile takes; attention's is that of both products and 16 instructions for each
-vector of scores. llvm-mca knows no caches and no mispredicted branches. **No ARM64 hardware was measured.**
+vector of A and of B that the tile takes, or for each value of A where the level broadcasts (A64FX takes twice as long for a
+multiply-add by lane); attention's is that of both products and 16 instructions for each vector of scores. llvm-mca knows no caches and no mispredicted branches. **No ARM64 hardware was measured.**
 --loops prints the loops, --check exits with 1 where a GEMM is below 85 % of the limit or a loop spills.
 """
 
@@ -49,17 +49,18 @@ class Target:
     level: str
     cpu: str  # of qemu
     lanes: int
-    rows: int  # of the register tile, which is `columns` wide
-    columns: int
+    gemm: tuple  # rows and columns of its register tile
+    attention: tuple
     cores: tuple
+    broadcasts: bool = False  # each factor of A by a load, because a multiply-add by lane takes twice as long
 
 
 V1, V2, N2 = Core("neoverse-v1", 4), Core("neoverse-v2", 4), Core("neoverse-n2", 2)
 TARGETS = (
-    Target("aarch64", "neoverse-n1", 4, 5, 16, (V1, V2, N2)),
-    Target("aarch64-v9", "max,sve128=on", 4, 5, 16, (V2, N2)),
-    Target("aarch64-sve256", "max,sve256=on", 8, 5, 32, (Core("neoverse-v1", 2),)),
-    Target("aarch64-sve512", "a64fx", 16, 9, 48, (Core("a64fx", 2),)),
+    Target("aarch64", "neoverse-n1", 4, (5, 16), (5, 16), (V1, V2, N2)),
+    Target("aarch64-v9", "max,sve128=on", 4, (5, 16), (5, 16), (V2, N2)),
+    Target("aarch64-sve256", "max,sve256=on", 8, (5, 32), (5, 32), (Core("neoverse-v1", 2),)),
+    Target("aarch64-sve512", "a64fx", 16, (9, 48), (13, 32), (Core("a64fx", 2),), True),
 )
 GEMM, ATTENTION = (128, 768, 768), (512, 64)
 
@@ -100,17 +101,19 @@ KERNELS = {"GEMM 128x768x768": gemm, "attention 512": attention, "FFT 256": fft,
            "LayerNorm 384": layer_norm}
 
 
-def product_ideal(target, m, k, n):
-    """A step of k of a tile of R x C takes R C / lanes multiply-adds, C / lanes vectors of B and R / lanes of A."""
-    return m * k * n / target.lanes * (1 + 1 / target.rows + 1 / target.columns)
+def product_ideal(target, tile, m, k, n):
+    """A step of k of a tile of R x C takes R C / lanes multiply-adds, C / lanes vectors of B and R / lanes of A, or R loads."""
+    rows, columns = tile
+    return m * k * n / target.lanes * (1 + 1 / rows + (target.lanes if target.broadcasts else 1) / columns)
 
 
 def ideal(target, name):
     if name.startswith("GEMM"):
-        return product_ideal(target, *GEMM)
+        return product_ideal(target, target.gemm, *GEMM)
     if name.startswith("attention"):
         n, depth = ATTENTION
-        return product_ideal(target, n, depth, n) + product_ideal(target, n, n, depth) + 16 * n * n / target.lanes
+        products = product_ideal(target, target.attention, n, depth, n) + product_ideal(target, target.attention, n, n, depth)
+        return products + 16 * n * n / target.lanes
     return None
 
 

@@ -6,6 +6,7 @@
 
 #include "compiler/codegen/ImageLinker.h"
 #include "compiler/codegen/LowerToLLVM.h"
+#include "compiler/codegen/ScalableSelects.h"
 #include "compiler/codegen/nvptx/PtxImage.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -209,6 +210,8 @@ LogicalResult Translation::run(ModuleOp source, const Level &level) {
   if (level.isDevice())
     prepareForDevice(*module);
   optimize(*module, *machine);
+  if (unsigned granules = level.vectorGranules())
+    chooseUnderPredicates(*module, granules);
   return success();
 }
 

@@ -23,7 +23,7 @@ DictionaryAttr bf16TilesOf(const Level &level, MLIRContext *context) {
                                     builder.getNamedAttr("type", TypeAttr::get(LLVM::LLVMX86AMXType::get(context)))});
 }
 
-DictionaryAttr laneProductsOf(const Level &level, MLIRContext *context) {
+static DictionaryAttr laneProductsOf(const Level &level, MLIRContext *context) {
   // A64FX takes twice as long for a multiply-add by lane.
   if (level.vectorGranules() != 2)
     return {};
@@ -31,8 +31,21 @@ DictionaryAttr laneProductsOf(const Level &level, MLIRContext *context) {
   auto named = [&](StringRef key, StringRef intrinsic) {
     return builder.getNamedAttr(key, builder.getStringAttr(intrinsic));
   };
-  return builder.getDictionaryAttr({named("load", "llvm.aarch64.sve.ld1rq.nxv4f32"),
+  return builder.getDictionaryAttr({named("lanes", "llvm.aarch64.sve.ptrue.nxv4i1"),
+                                    named("load", "llvm.aarch64.sve.ld1rq.nxv4f32"),
                                     named("multiply_add", "llvm.aarch64.sve.fmla.lane.nxv4f32")});
+}
+
+void setProductInstructions(ModuleOp module, const Level &level) {
+  MLIRContext *context = module.getContext();
+  if (llvm::StringRef intrinsic = bf16DotIntrinsic(level); !intrinsic.empty())
+    module->setAttr("tenon.bf16_dot", StringAttr::get(context, intrinsic));
+  if (DictionaryAttr tiles = bf16TilesOf(level, context))
+    module->setAttr("tenon.bf16_tile", tiles);
+  if (DictionaryAttr lanes = laneProductsOf(level, context))
+    module->setAttr("tenon.lane_products", lanes);
+  else if (level.vectorGranules())
+    module->setAttr("tenon.short_offsets", UnitAttr::get(context));
 }
 
 } // namespace tenon

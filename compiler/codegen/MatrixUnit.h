@@ -4,6 +4,7 @@
 
 #include "compiler/levels/Level.h"
 #include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinOps.h"
 
 namespace tenon {
 
@@ -11,9 +12,10 @@ namespace tenon {
 /// level's unit does with tiles of bf16 pairs, and the type of a tile. Null for a level without such a unit.
 mlir::DictionaryAttr bf16TilesOf(const Level &level, mlir::MLIRContext *context);
 
-/// The value of a module's attribute tenon.lane_products (passes/lowering/MicroKernel.cpp). Null for a level whose vectors are of 128 bits,
-/// or that has nothing to gain from lanes.
-mlir::DictionaryAttr laneProductsOf(const Level &level, mlir::MLIRContext *context);
+/// Says on a module of kernels what products of the level are made of, as attributes: `tenon.bf16_dot` and
+/// `tenon.bf16_tile` (bf16 pairs, passes/lowering/MicroKernel.h and MatrixTiles.h), `tenon.lane_products` (vectors longer than 128 bits
+/// times a lane) or `tenon.short_offsets` (how far loads that broadcast reach; passes/lowering/MicroKernel.cpp).
+void setProductInstructions(mlir::ModuleOp module, const Level &level);
 
 } // namespace tenon
 #endif

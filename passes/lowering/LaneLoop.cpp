@@ -16,6 +16,17 @@ void emitLoop(KernelScope &scope, Location loc, Value begin, Value end, function
   body(loop.getInductionVar());
 }
 
+void emitIf(KernelScope &scope, Location loc, Value condition, function_ref<void()> yes, function_ref<void()> no) {
+  auto choice = scf::IfOp::create(scope.builder, loc, condition, /*withElseRegion=*/bool(no));
+  OpBuilder::InsertionGuard guard(scope.builder);
+  scope.builder.setInsertionPointToStart(choice.thenBlock());
+  yes();
+  if (!no)
+    return;
+  scope.builder.setInsertionPointToStart(choice.elseBlock());
+  no();
+}
+
 SmallVector<Value> emitCarryingLoop(KernelScope &scope, Location loc, Value begin, Value end, int64_t step, ValueRange start,
                                     function_ref<SmallVector<Value>(Value, ValueRange)> body) {
   auto loop = scf::ForOp::create(scope.builder, loc, begin, end, scope.index(step, loc), start);

@@ -28,6 +28,10 @@ mlir::Value emitLaneReduction(KernelScope &scope, mlir::Location loc, mlir::Valu
 void emitLoop(KernelScope &scope, mlir::Location loc, mlir::Value begin, mlir::Value end,
               llvm::function_ref<void(mlir::Value i)> body);
 
+/// `yes` where the condition holds, else `no`, if any.
+void emitIf(KernelScope &scope, mlir::Location loc, mlir::Value condition, llvm::function_ref<void()> yes,
+            llvm::function_ref<void()> no = {});
+
 /// A loop from `begin` to `end` by `step` that carries values; what `body` gives are those of the next round.
 llvm::SmallVector<mlir::Value>
 emitCarryingLoop(KernelScope &scope, mlir::Location loc, mlir::Value begin, mlir::Value end, int64_t step,

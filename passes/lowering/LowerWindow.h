@@ -86,6 +86,10 @@ protected:
   mlir::Value batch, group;
 };
 
+/// The indices of an element of a convolution's result: of those given the ones it has.
+llvm::SmallVector<LaneValue> resultPoint(const WindowProduct &product, mlir::Value batch, mlir::Value group,
+                                         mlir::Value filter, const LaneValue &position);
+
 /// Filters [n][k] times something with positions as columns: the register tile of matrix products.
 class FilterProduct : protected WindowEmitter {
 protected:

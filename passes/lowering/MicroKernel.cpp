@@ -8,7 +8,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/lowering/IndexMath.h"
-#include "passes/lowering/MatrixTiles.h"
+#include "passes/lowering/OperandStream.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -37,9 +37,13 @@ unsigned RegisterTile::panelsAt(unsigned height, unsigned most) const {
 
 /// Of a module whose level has vectors longer than 128 bits and multiplies by a lane within each 128: LLVM's intrinsics, a
 /// dictionary of strings. Tiles are then of vectors of unknown length, which the level makes known.
-///   load          (all lanes, pointer): four words, repeated
+///   lanes         (how many): a mask of the first lanes
+///   load          (mask, pointer): four words, repeated; 0 where the mask has no lane
 ///   multiply_add  (sum, vector, repeated words, which of them)
 static constexpr StringLiteral laneProductsAttributeName = "tenon.lane_products";
+
+/// Of a module whose level broadcasts factors of A by loads that reach few elements from a pointer (OperandStream.h).
+static constexpr StringLiteral shortOffsetsAttributeName = "tenon.short_offsets";
 
 namespace {
 /// Emits one tile: `height` rows by `vectors` vector registers.
@@ -57,7 +61,9 @@ public:
     if (tile.step == TileStep::F32)
       laneProducts = module->getAttrOfType<DictionaryAttr>(laneProductsAttributeName);
     if (laneProducts)
-      vectorType = VectorType::get({laneSteps}, builder.getF32Type(), {true});
+      vectorType = VectorType::get({laneCount}, builder.getF32Type(), {true});
+    hasPointers = module->hasAttr(shortOffsetsAttributeName);
+    placeOperands(builder);
     finish(builder, sumAll(builder, k), accumulate);
   }
 
@@ -68,23 +74,46 @@ private:
   unsigned kUnroll() const {
     if (tile.step == TileStep::Bf16Split)
       return 1;
-    if (takesLanes())
-      return laneSteps;
+    if (laneProducts && factorLanes() != FactorLanes::None)
+      return fetches.next.base ? laneCount : 2 * laneCount;
+    if (factorLanes() == FactorLanes::Steps)
+      return laneCount;
+    if (factorLanes() == FactorLanes::Rows)
+      return 2;
+    if (hasPointers)
+      return isConstantIntValue(a.kStride, 1) ? 2 : 1; // of four steps LLVM spills
     if (2 * height * vectors <= tile.registers)
       return 4;
     return tile.registers > 16 ? 1 : 2;
   }
 
-  /// Steps of a row of A that one load brings, whose lanes are multiplied one by one.
-  static constexpr unsigned laneSteps = 4;
-  bool takesLanes() const {
-    bool hasInstruction = laneProducts || (tile.step == TileStep::F32 && tile.lanes == laneSteps);
-    return hasInstruction && isConstantIntValue(a.kStride, 1);
+  /// Factors of A that one load brings, whose lanes are multiplied one by one: steps of a row, or rows of a step, as they
+  /// are neighbours.
+  enum class FactorLanes { None, Steps, Rows };
+  static constexpr unsigned laneCount = 4;
+  FactorLanes factorLanes() const {
+    bool hasInstruction = laneProducts || (tile.step == TileStep::F32 && tile.lanes == laneCount);
+    if (hasInstruction && isConstantIntValue(a.kStride, 1))
+      return FactorLanes::Steps;
+    return hasInstruction && isConstantIntValue(a.rowStride, 1) ? FactorLanes::Rows : FactorLanes::None;
   }
 
-  Value callIntrinsic(OpBuilder &builder, StringRef name, ValueRange operands) const {
+  Value callIntrinsic(OpBuilder &builder, StringRef name, Type type, ValueRange operands) const {
     auto intrinsic = laneProducts.getAs<StringAttr>(name);
-    return LLVM::CallIntrinsicOp::create(builder, loc, Type(vectorType), intrinsic, operands).getResult(0);
+    return LLVM::CallIntrinsicOp::create(builder, loc, type, intrinsic, operands).getResult(0);
+  }
+
+  void placeOperands(OpBuilder &builder) {
+    IndexMath index{builder, loc};
+    auto apart = [&](unsigned number, OpFoldResult distance) {
+      return number == 0 ? Value() : index.mul(index.value(distance), number);
+    };
+    bool fromOneRow = isConstantIntValue(a.rowStride, 1); // rows that are neighbours are near one pointer
+    for (unsigned row = 0; row < (fromOneRow ? 1 : height); ++row)
+      rows.push_back({a.base, a.offset, apart(row, a.rowStride), a.kStride, hasPointers});
+    for (unsigned panel = 0; panel < vectors / tile.vectorsPerPanel(); ++panel)
+      panels.push_back({b.base, b.offset, apart(panel, b.panelStride), b.table ? builder.getIndexAttr(0) : b.kStride,
+                        hasPointers && !b.table});
   }
 
   Value columnOffset(OpBuilder &builder, Value base, unsigned vector) const {
@@ -98,8 +127,11 @@ private:
     Value zero = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType));
     SmallVector<Value> sums(height * vectors, zero);
     if (!fetches.after.empty()) {
-      Value rows = index.min(k, fetches.afterRows);
-      sums = sumOver(builder, from, rows, one, sums, 1, /*fetchesRows=*/true);
+      // Where several steps are one turn, the rows it asks for behind the last are the next tile's.
+      unsigned steps = factorLanes() == FactorLanes::Steps ? kUnroll() : 1;
+      Value turn = index.constant(steps);
+      Value rows = index.min(index.sub(k, index.rem(k, turn)), index.mul(index.ceilDiv(fetches.afterRows, steps), steps));
+      sums = sumOver(builder, from, rows, turn, sums, steps, /*fetchesRows=*/true);
       from = rows;
     }
     if (kUnroll() == 1)
@@ -145,53 +177,84 @@ private:
         });
   }
 
-  /// `laneSteps` steps of every row of A, from element offset `aAt`.
-  SmallVector<Value> loadRows(OpBuilder &builder, Value aAt) const {
-    IndexMath index{builder, loc};
-    return llvm::map_to_vector(llvm::seq(height), [&](unsigned row) -> Value {
-      Value at = index.step(aAt, row, a.rowStride);
-      if (laneProducts)
-        return loadRepeated(builder, at);
-      return vector::LoadOp::create(builder, loc, vectorType, a.base, at);
-    });
+  /// The operands as one turn of the loop over k sees them: its first step is step 0.
+  struct Turn {
+    OperandStreams rows, panels;
+    SmallVector<Value> steps; // what loadSteps() loaded last, if it did
+  };
+
+  /// Where step `u` of row `row` is.
+  StreamElement rowAt(OpBuilder &builder, const Turn &turn, unsigned row, unsigned u) const {
+    bool fromOneRow = turn.rows.size() == 1;
+    StreamElement at = elementAt(builder, loc, turn.rows[fromOneRow ? 0 : row], u);
+    if (fromOneRow)
+      at.offset = IndexMath{builder, loc}.step(at.offset, row, a.rowStride);
+    return at;
   }
 
-  Value loadRepeated(OpBuilder &builder, Value at) const {
-    IndexMath index{builder, loc};
-    Value base = memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, a.base);
-    Value address = index.add(base, index.mul(at, sizeof(float)));
-    Value word = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), address);
-    Value pointer = LLVM::IntToPtrOp::create(builder, loc, LLVM::LLVMPointerType::get(builder.getContext()), word);
-    auto mask = VectorType::get({laneSteps}, builder.getI1Type(), {true});
-    Value all = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(mask, true));
-    return callIntrinsic(builder, "load", {all, pointer});
+  /// `laneCount` steps of every row of A, from step `u` on.
+  SmallVector<Value> loadSteps(OpBuilder &builder, const Turn &turn, unsigned u) const {
+    return llvm::map_to_vector(llvm::seq(height),
+                               [&](unsigned row) { return loadLanes(builder, rowAt(builder, turn, row, u), laneCount); });
   }
 
-  /// Step u of row `row` in every lane: from what loadRows() loaded, or from element offset `aAt`.
-  Value rowFactor(OpBuilder &builder, ArrayRef<Value> rows, unsigned row, unsigned u, Value aAt) const {
-    IndexMath index{builder, loc};
-    Value at = index.step(index.step(aAt, u, a.kStride), row, a.rowStride);
-    Value scalar = rows.empty() ? Value(memref::LoadOp::create(builder, loc, a.base, at))
-                                : Value(vector::ExtractOp::create(builder, loc, rows[row], u));
+  /// All rows of step `u`, `laneCount` to a vector. Without a mask only whole vectors: what is behind the last row may not be
+  /// there.
+  SmallVector<Value> loadRows(OpBuilder &builder, const Turn &turn, unsigned u) const {
+    SmallVector<Value> rows;
+    for (unsigned row = 0; row + (laneProducts ? 1 : laneCount) <= height; row += laneCount)
+      rows.push_back(loadLanes(builder, rowAt(builder, turn, row, u), std::min(laneCount, height - row)));
+    return rows;
+  }
+
+  /// `count` neighbours of A in the lanes of a vector, as often as they fit.
+  Value loadLanes(OpBuilder &builder, const StreamElement &from, unsigned count) const {
+    if (!laneProducts)
+      return vector::LoadOp::create(builder, loc, vectorType, from.base, from.offset);
+    auto mask = VectorType::get({laneCount}, builder.getI1Type(), {true});
+    Value number = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(count));
+    Value lanes = count == laneCount
+                      ? Value(arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(mask, true)))
+                      : callIntrinsic(builder, "lanes", mask, number);
+    return callIntrinsic(builder, "load", vectorType, {lanes, elementPointer(builder, loc, from.base, from.offset)});
+  }
+
+  /// Step `u` of row `row` in every lane.
+  Value broadcastFactor(OpBuilder &builder, const Turn &turn, unsigned row, unsigned u) const {
+    StreamElement from = rowAt(builder, turn, row, u);
+    Value scalar = memref::LoadOp::create(builder, loc, from.base, from.offset);
     return vector::BroadcastOp::create(builder, loc, vectorType, scalar);
   }
 
-  /// Step u of k behind element offset `aAt`, with panel 0 at `bAt`.
-  void multiplyAdd(OpBuilder &builder, ArrayRef<Value> rows, Value aAt, unsigned u, Value bAt,
-                   MutableArrayRef<Value> sums) const {
+  /// Step k + u of every panel of B.
+  SmallVector<Value> loadColumns(OpBuilder &builder, const Turn &turn, Value k, unsigned u) const {
     IndexMath index{builder, loc};
+    Value entry;
+    if (b.table) {
+      entry = memref::LoadOp::create(builder, loc, b.table, index.add(index.add(b.tableOffset, k), u));
+      entry = arith::IndexCastOp::create(builder, loc, builder.getIndexType(), entry);
+    }
     SmallVector<Value> columns;
     for (unsigned vector = 0; vector < vectors; ++vector) {
-      Value panel = index.step(bAt, vector / tile.vectorsPerPanel(), b.panelStride);
-      columns.push_back(vector::LoadOp::create(builder, loc, vectorType, b.base,
-                                               columnOffset(builder, panel, vector % tile.vectorsPerPanel())));
+      StreamElement panel = elementAt(builder, loc, turn.panels[vector / tile.vectorsPerPanel()], u);
+      Value at = columnOffset(builder, entry ? index.add(panel.offset, entry) : panel.offset, vector % tile.vectorsPerPanel());
+      columns.push_back(vector::LoadOp::create(builder, loc, vectorType, panel.base, at));
     }
+    return columns;
+  }
+
+  void multiplyAdd(OpBuilder &builder, const Turn &turn, Value k, unsigned u, MutableArrayRef<Value> sums) const {
+    SmallVector<Value> columns = loadColumns(builder, turn, k, u), lanes;
+    if (factorLanes() == FactorLanes::Rows)
+      lanes = loadRows(builder, turn, u);
     for (unsigned row = 0; row < height; ++row) {
       MutableArrayRef<Value> rowSums = sums.slice(row * vectors, vectors);
-      if (laneProducts && !rows.empty())
-        addLanes(builder, rows[row], u, columns, rowSums);
+      if (!turn.steps.empty())
+        addLane(builder, turn.steps[row], u % laneCount, columns, rowSums);
+      else if (row / laneCount < lanes.size())
+        addLane(builder, lanes[row / laneCount], row % laneCount, columns, rowSums);
       else
-        addProducts(builder, rowFactor(builder, rows, row, u, aAt), columns, rowSums);
+        addProducts(builder, broadcastFactor(builder, turn, row, u), columns, rowSums);
     }
   }
 
@@ -209,10 +272,14 @@ private:
     }
   }
 
-  void addLanes(OpBuilder &builder, Value row, unsigned lane, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
+  void addLane(OpBuilder &builder, Value factors, unsigned lane, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
+    if (!laneProducts) {
+      Value factor = vector::ExtractOp::create(builder, loc, factors, lane);
+      return addFused(builder, vector::BroadcastOp::create(builder, loc, vectorType, factor), columns, sums);
+    }
     Value which = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(lane));
     for (auto [column, sum] : llvm::zip_equal(columns, sums))
-      sum = callIntrinsic(builder, "multiply_add", {sum, column, row, which});
+      sum = callIntrinsic(builder, "multiply_add", vectorType, {sum, column, factors, which});
   }
 
   void addFused(OpBuilder &builder, Value factor, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
@@ -264,34 +331,31 @@ private:
     }
   }
 
-  /// Where step k + u of panel 0 is.
-  Value bAt(OpBuilder &builder, Value k, unsigned u) const {
-    IndexMath index{builder, loc};
-    if (!b.table)
-      return index.step(index.add(b.offset, index.mul(k, index.value(b.kStride))), u, b.kStride);
-    Value entry = memref::LoadOp::create(builder, loc, b.table, index.add(index.add(b.tableOffset, k), u));
-    return index.add(b.offset, arith::IndexCastOp::create(builder, loc, builder.getIndexType(), entry));
-  }
-
   SmallVector<Value> sumOver(OpBuilder &builder, Value from, Value to, Value step, ArrayRef<Value> initial,
                              unsigned unroll, bool fetchesRows = false) const {
+    SmallVector<Value> carriedIn(initial);
+    for (const OperandStreams *streams : {&rows, &panels})
+      carriedIn.append(streamPointers(builder, loc, *streams, from));
     auto loop = scf::ForOp::create(
-        builder, loc, from, to, step, initial, [&](OpBuilder &inner, Location, Value k, ValueRange carried) {
-          IndexMath index{inner, loc};
-          SmallVector<Value> sums(carried);
-          Value aAt = index.add(a.offset, index.mul(k, index.value(a.kStride)));
-          if (fetchesRows)
-            fetchRows(inner, k);
-          SmallVector<Value> rows;
-          if (takesLanes() && unroll == laneSteps)
-            rows = loadRows(inner, aAt);
+        builder, loc, from, to, step, carriedIn, [&](OpBuilder &inner, Location, Value k, ValueRange carried) {
+          SmallVector<Value> next(carried);
+          MutableArrayRef<Value> sums = MutableArrayRef(next).take_front(initial.size());
+          MutableArrayRef<Value> pointers = MutableArrayRef(next).drop_front(initial.size());
+          Turn turn;
+          turn.rows = streamsAt(inner, loc, rows, k, unroll, pointers);
+          turn.panels = streamsAt(inner, loc, panels, k, unroll, pointers);
           for (unsigned u = 0; u < unroll; ++u) {
-            fetchAhead(inner, index.add(k, u));
-            multiplyAdd(inner, rows, aAt, u, bAt(inner, k, u), sums);
+            if (fetchesRows)
+              fetchRows(inner, IndexMath{inner, loc}.add(k, u));
+            if (u % fetches.next.every == 0)
+              fetchAhead(inner, IndexMath{inner, loc}.add(k, u));
+            if (factorLanes() == FactorLanes::Steps && unroll > 1 && u % laneCount == 0)
+              turn.steps = loadSteps(inner, turn, u);
+            multiplyAdd(inner, turn, k, u, sums);
           }
-          scf::YieldOp::create(inner, loc, sums);
+          scf::YieldOp::create(inner, loc, next);
         });
-    return SmallVector<Value>(loop.getResults());
+    return SmallVector<Value>(loop.getResults().take_front(initial.size()));
   }
 
   Location loc;
@@ -303,6 +367,8 @@ private:
   const TileFetches &fetches;
   VectorType vectorType;
   DictionaryAttr laneProducts; // null: lanes of any vector will do, or none
+  OperandStreams rows, panels;
+  bool hasPointers = false;   // rows and panels
 };
 } // namespace
 
@@ -351,196 +417,6 @@ Value RowSplit::firstRowOf(OpBuilder &builder, Location loc, Value tileIndex) co
   IndexMath index{builder, loc};
   Value tallerBefore = index.min(tileIndex, taller);
   return index.add(index.mul(tileIndex, height), tallerBefore);
-}
-
-//===----------------------------------------------------------------------===//
-// The shared family
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// Arguments of the shared function, in order; those from NextOffset on only where the
-/// family fetches ahead, and behind them all the distance of rows in place, the table and the offset in it.
-enum TileArgument {
-  ABase, AOffset, BBase, BOffset, PanelStride, CBase, COffset, Height, Panels, K, Accumulate,
-  NextOffset, NextStep, AfterRows, WrittenBase, WrittenOffset, WrittenStride, ReadBase, ReadOffset, ReadStride
-};
-
-/// The tiles of one height.
-class HeightEmitter {
-public:
-  HeightEmitter(Location loc, const RegisterTile &tile, unsigned height, const TileFunction::Strides &strides,
-                ValueRange arguments)
-      : loc(loc), tile(tile), height(height), strides(strides), arguments(arguments) {}
-
-  /// As many of the widest tiles as fit into the panels, then narrower ones.
-  void emit(OpBuilder &builder) const {
-    IndexMath index{builder, loc};
-    Value from = index.constant(0), panels = arguments[Panels];
-    // A caller that does not fetch ahead cuts its work for the tallest tile.
-    unsigned most = strides.fetchesAhead ? RegisterTile::widestTile : tile.panelsAt(tile.rows);
-    for (unsigned width = tile.panelsAt(height, most);; width = tile.panelsAt(height, width - 1)) {
-      Value to = width == 1 ? panels : index.sub(panels, index.rem(index.sub(panels, from), width));
-      emitLoop(builder, from, to, width);
-      if (width == 1)
-        return;
-      from = to;
-    }
-  }
-
-private:
-  void emitLoop(OpBuilder &builder, Value from, Value to, unsigned panels) const {
-    scf::ForOp::create(builder, loc, from, to, IndexMath{builder, loc}.constant(panels), ValueRange(),
-                       [&](OpBuilder &inner, Location, Value panel, ValueRange) {
-                         emitTile(inner, panel, panels);
-                         scf::YieldOp::create(inner, loc);
-                       });
-  }
-
-  void emitTile(OpBuilder &builder, Value panel, unsigned panels) const {
-    IndexMath at{builder, loc};
-    TileInput a{arguments[ABase], arguments[AOffset], builder.getIndexAttr(strides.aRow),
-                builder.getIndexAttr(strides.aK)};
-    TilePanels b{arguments[BBase], at.add(arguments[BOffset], at.mul(panel, arguments[PanelStride])),
-                 arguments[PanelStride], builder.getIndexAttr(strides.bK)};
-    ValueRange more = arguments;
-    if (strides.hasTable) {
-      b.table = more[more.size() - 2];
-      b.tableOffset = more.back();
-      more = more.drop_back(2);
-    }
-    if (strides.rowsInPlace)
-      a.rowStride = more.back();
-    TileOutput c{arguments[CBase], at.add(arguments[COffset], at.mul(panel, RegisterTile::panelWidth)),
-                 builder.getIndexAttr(strides.cRow)};
-    emitTileProduct(builder, loc, tile, height, panels, a, b, arguments[K], c, arguments[Accumulate],
-                    fetches(builder, panel, panels));
-  }
-
-  /// Tiles of low heights are the only ones of their rows, or one of two, and wait
-  /// for memory: what they fetch goes to L2, which has more requests under way
-  /// (10 rows: 0.65 of peak against 0.51). Tall ones come several to a group of
-  /// panels, and fetch into L1 (128 rows: 0.91 against 0.89).
-  TileFetches fetches(OpBuilder &builder, Value panel, unsigned panels) const {
-    TileFetches result;
-    if (!strides.fetchesAhead)
-      return result;
-    IndexMath at{builder, loc};
-    bool isLow = height <= TileFunction::lowHeight(tile);
-    if (strides.rowsInPlace)
-      result.next = {arguments[ABase], arguments[NextOffset], arguments[PanelStride], arguments[NextStep]};
-    else
-      result.next = {arguments[BBase], at.add(arguments[NextOffset], at.mul(panel, arguments[PanelStride])),
-                     arguments[PanelStride], arguments[NextStep], /*intoL1=*/!isLow, panels};
-    if (strides.hasTable)
-      result.next = {};
-    // The narrow tiles behind the wide ones are too few to be worth the code.
-    if (isLow || panels != tile.panelsAt(height))
-      return result;
-    Value column = at.mul(panel, RegisterTile::panelWidth);
-    result.after = {{arguments[WrittenBase], at.add(arguments[WrittenOffset], column), arguments[WrittenStride], true},
-                    {arguments[ReadBase], at.add(arguments[ReadOffset], column), arguments[ReadStride], false}};
-    result.afterRows = arguments[AfterRows];
-    return result;
-  }
-
-  Location loc;
-  const RegisterTile &tile;
-  unsigned height;
-  const TileFunction::Strides &strides;
-  ValueRange arguments;
-};
-} // namespace
-
-static StringRef stepName(TileStep step) {
-  switch (step) {
-  case TileStep::F32:
-    return "";
-  case TileStep::Bf16Dot:
-    return "_dot";
-  case TileStep::Bf16Split:
-    return "_split";
-  case TileStep::Bf16Tile:
-    return "_tile";
-  }
-  llvm_unreachable("every TileStep is above");
-}
-
-/// Rows behind the last are computed on up to a whole tile: they are the caller's scratch.
-static void emitWholeTiles(OpBuilder &builder, Location loc, const RegisterTile &tile,
-                           const TileFunction::Strides &strides, ValueRange x) {
-  IndexMath index{builder, loc};
-  Value rows = index.mul(index.ceilDiv(x[Height], matrixTileSide), matrixTileSide);
-  emitMatrixTiles(builder, loc,
-                  {tile.unit, x[ABase], x[AOffset], strides.aRow, x[BBase], x[BOffset], x[PanelStride], strides.bK, x[CBase],
-                   x[COffset], strides.cRow, rows, x[Panels], x[K], x[Accumulate]});
-}
-
-TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const Strides &strides) {
-  std::string name = ("tile_" + Twine(tile.rows) + "_a" + (strides.rowsInPlace ? Twine("n") : Twine(strides.aRow)) + "_b" +
-                      Twine(strides.bK) + "_c" + Twine(strides.cRow) + (strides.aK == 1 ? "" : "_k" + Twine(strides.aK).str()) +
-                      (strides.fetchesAhead ? "" : "_near") + (strides.hasTable ? "_table" : "") + stepName(tile.step))
-                         .str();
-  if (auto known = module.lookupSymbol<func::FuncOp>(name))
-    return TileFunction(known, strides);
-  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-  Location loc = module.getLoc();
-  Type index = builder.getIndexType();
-  Type view = MemRefType::get({ShapedType::kDynamic}, builder.getF32Type());
-  SmallVector<Type> types{view, index, view, index, index, view, index, index, index, index, builder.getI1Type()};
-  if (strides.fetchesAhead)
-    types.append({index, index, index, view, index, index, view, index, index});
-  if (strides.rowsInPlace)
-    types.push_back(index);
-  if (strides.hasTable)
-    types.append({MemRefType::get({ShapedType::kDynamic}, builder.getI64Type()), index});
-  auto type = builder.getFunctionType(types, {});
-  auto function = func::FuncOp::create(builder, loc, name, type);
-  function.setPrivate();
-  // Inlined, its registers would compete with the caller's and its code multiply.
-  function->setAttr("passthrough", builder.getStrArrayAttr({"noinline"}));
-  Block *body = function.addEntryBlock();
-  builder.setInsertionPointToStart(body);
-  if (tile.takesWholeTiles())
-    emitWholeTiles(builder, loc, tile, strides, body->getArguments());
-  else
-    emitHeightSwitch(builder, loc, body->getArgument(Height), tile.rows,
-                     [&](OpBuilder &inner, Location, unsigned height) {
-                       HeightEmitter(loc, tile, height, strides, body->getArguments()).emit(inner);
-                     });
-  func::ReturnOp::create(builder, loc);
-  return TileFunction(function, strides);
-}
-
-/// The kinds of rows touched afterwards: one written, one read. A kind that is
-/// missing asks for the other's lines once more.
-static void appendAfter(OpBuilder &builder, Location loc, const TileFunction::Arguments &x,
-                        SmallVector<Value> &operands) {
-  Value none = IndexMath{builder, loc}.constant(0);
-  operands.push_back(x.after.empty() ? none : x.height);
-  for (bool written : {true, false}) {
-    auto *rows = llvm::find_if(x.after, [&](const TileRows &rows) { return rows.written == written; });
-    if (rows == x.after.end())
-      rows = x.after.begin();
-    if (x.after.empty())
-      operands.append({x.c, none, none});
-    else
-      operands.append({rows->base, rows->offset, rows->rowStride});
-  }
-}
-
-void TileFunction::call(OpBuilder &builder, Location loc, const Arguments &arguments) const {
-  const Arguments &x = arguments;
-  SmallVector<Value> operands{x.a,      x.aOffset, x.b,      x.bOffset, x.panelStride, x.c,
-                              x.cOffset, x.height,  x.panels, x.k,       x.accumulate};
-  if (strides.fetchesAhead) {
-    operands.append({x.nextOffset ? x.nextOffset : x.bOffset, x.nextStep ? x.nextStep : x.k});
-    appendAfter(builder, loc, x, operands);
-  }
-  if (strides.rowsInPlace)
-    operands.push_back(x.aRow);
-  if (strides.hasTable)
-    operands.append({x.table, x.tableOffset});
-  func::CallOp::create(builder, loc, function, operands);
 }
 
 } // namespace tenon

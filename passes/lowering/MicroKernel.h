@@ -101,6 +101,7 @@ struct TilePrefetch {
   mlir::Value offset, panelStride, kStep; // index
   bool intoL1 = true;                     // else into L2
   unsigned streams = 1;
+  unsigned every = 1;                     // of so many steps that one turn of a loop takes, one asks
 };
 
 /// Memory that is touched once the tile is done, as wide as the tile: the first

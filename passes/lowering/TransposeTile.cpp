@@ -32,41 +32,51 @@ SmallVector<Value> transposeTile(OpBuilder &builder, Location loc, ArrayRef<Valu
   return tile;
 }
 
-/// In each block of the lanes the halves of `a` and of `b` added: the sum of a's below that of b's.
-static Value addHalves(OpBuilder &builder, Location loc, Value a, Value b, int64_t block) {
-  int64_t lanes = cast<VectorType>(a.getType()).getDimSize(0);
-  SmallVector<int64_t> standing, crossing;
-  for (int64_t lane = 0; lane < lanes; ++lane) {
-    bool upper = lane % block >= block / 2;
-    standing.push_back(upper ? lanes + lane : lane);
-    crossing.push_back(upper ? lanes + lane - block / 2 : lane + block / 2);
+/// Half of the lanes of a and b, by the number of the result's lane, plus the other half of them, `apart` lanes on.
+static Value addLanes(OpBuilder &builder, Location loc, Value a, Value b, int64_t apart, llvm::function_ref<int64_t(int64_t)> laneOf) {
+  SmallVector<int64_t> mask, others;
+  for (int64_t lane = 0; lane < cast<VectorType>(a.getType()).getDimSize(0); ++lane) {
+    mask.push_back(laneOf(lane));
+    others.push_back(laneOf(lane) + apart);
   }
-  Value x = vector::ShuffleOp::create(builder, loc, a, b, standing), y = vector::ShuffleOp::create(builder, loc, a, b, crossing);
+  Value x = vector::ShuffleOp::create(builder, loc, a, b, mask), y = vector::ShuffleOp::create(builder, loc, a, b, others);
   return arith::AddFOp::create(builder, loc, x, y);
 }
 
-/// Half as many lanes: the halves of each block added.
-static Value foldBlocks(OpBuilder &builder, Location loc, Value a, int64_t block) {
+/// Within each four lanes: those of a and of b in turns of `unit`, first halves plus second ones.
+static Value addInQuads(OpBuilder &builder, Location loc, Value a, Value b, int64_t unit) {
   int64_t lanes = cast<VectorType>(a.getType()).getDimSize(0);
-  SmallVector<int64_t> lower, upper;
-  for (int64_t lane = 0; lane < lanes; ++lane)
-    (lane % block < block / 2 ? lower : upper).push_back(lane);
-  Value x = vector::ShuffleOp::create(builder, loc, a, a, lower), y = vector::ShuffleOp::create(builder, loc, a, a, upper);
-  return arith::AddFOp::create(builder, loc, x, y);
+  return addLanes(builder, loc, a, b, quad / 2, [&](int64_t lane) {
+    int64_t turn = lane % quad / unit;
+    return lane / quad * quad + turn / 2 * unit + lane % unit + turn % 2 * lanes;
+  });
 }
 
-Value sumsOfLanes(OpBuilder &builder, Location loc, ArrayRef<Value> vectors) {
+/// Fours of lanes of a, then of b: the even ones plus the odd ones.
+static Value addQuads(OpBuilder &builder, Location loc, Value a, Value b) {
+  return addLanes(builder, loc, a, b, quad, [](int64_t lane) { return lane / quad * 2 * quad + lane % quad; });
+}
+
+/// Each two neighbours made one.
+static SmallVector<Value> halve(ArrayRef<Value> vectors, llvm::function_ref<Value(Value, Value)> add) {
+  SmallVector<Value> sums;
+  for (size_t i = 0; i < vectors.size(); i += 2)
+    sums.push_back(add(vectors[i], vectors[i + 1]));
+  return sums;
+}
+
+Value sumWithinQuads(OpBuilder &builder, Location loc, ArrayRef<Value> vectors) {
   SmallVector<Value> left(vectors);
-  int64_t block = cast<VectorType>(left[0].getType()).getDimSize(0);
-  for (; left.size() > 1; block /= 2) {
-    size_t half = left.size() / 2;
-    for (size_t i = 0; i < half; ++i)
-      left[i] = addHalves(builder, loc, left[i], left[i + half], block);
-    left.resize(half);
-  }
-  for (; block > 1; block /= 2)
-    left[0] = foldBlocks(builder, loc, left[0], block);
-  return left[0];
+  for (int64_t unit : {1, 2})
+    left = halve(left, [&](Value a, Value b) { return addInQuads(builder, loc, a, b, unit); });
+  return left.front();
+}
+
+Value sumQuads(OpBuilder &builder, Location loc, ArrayRef<Value> vectors) {
+  SmallVector<Value> left(vectors);
+  while (left.size() > 1)
+    left = halve(left, [&](Value a, Value b) { return addQuads(builder, loc, a, b); });
+  return left.front();
 }
 
 } // namespace tenon

@@ -12,10 +12,17 @@ namespace tenon {
 llvm::SmallVector<mlir::Value> transposeTile(mlir::OpBuilder &builder, mlir::Location loc,
                                              llvm::ArrayRef<mlir::Value> rows);
 
-/// The sums of the lanes of V vectors of L lanes, V a power of two and at most L: a vector of V. A round adds the halves of
-/// vector i and of vector i + V/2 into the halves of one: V - 1 additions and twice as many shuffles, half of what
-/// turning the vectors and adding them takes.
-mlir::Value sumsOfLanes(mlir::OpBuilder &builder, mlir::Location loc, llvm::ArrayRef<mlir::Value> vectors);
+// The sums of the lanes of L vectors of L lanes, L a power of two and at least 4: four at a time become one, and L / 4 of
+// those the sums. A round makes one vector of two, by two shuffles and an addition; the first two rounds, three quarters of all
+// shuffles, stay within four lanes, where they are cheapest.
+
+constexpr int64_t quad = 4;
+
+/// Of four vectors: lane 4 q + n is what lanes 4 q to 4 q + 3 of vector n add up to.
+mlir::Value sumWithinQuads(mlir::OpBuilder &builder, mlir::Location loc, llvm::ArrayRef<mlir::Value> vectors);
+
+/// Of L / 4 vectors: lane 4 v + n is what all lanes 4 q + n of vector v add up to.
+mlir::Value sumQuads(mlir::OpBuilder &builder, mlir::Location loc, llvm::ArrayRef<mlir::Value> vectors);
 
 } // namespace tenon
 #endif

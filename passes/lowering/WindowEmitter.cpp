@@ -144,18 +144,24 @@ void WindowEmitter::copyRow(Value plane, Value row, Value first, Value count, Va
   vector::StoreOp::create(builder, loc, reader.load(add(from, x), begin, last), to, add(toOffset, e));
 }
 
+SmallVector<LaneValue> resultPoint(const WindowProduct &product, Value batch, Value group, Value filter,
+                                   const LaneValue &position) {
+  SmallVector<LaneValue> at;
+  if (product.hasBatch)
+    at.push_back(LaneValue::uniform(batch));
+  if (product.kind != WindowProduct::Dense)
+    at.push_back(LaneValue::uniform(group));
+  if (product.kind != WindowProduct::Depthwise)
+    at.push_back(LaneValue::uniform(filter));
+  at.push_back(position);
+  return at;
+}
+
 void WindowEmitter::finishRun(Value channel, Value position, Value count, Value sums, Value sumsOffset) {
   Value outer = add(mul(add(mul(batch, index(read.groups)), group), index(filters)), channel);
   Value start = add(mul(outer, dim(read.positions())), position);
   lowering.forEachElement(count, [&](RegionEmitter &emitter, const LaneValue &j) {
-    SmallVector<LaneValue> at;
-    if (product.hasBatch)
-      at.push_back(LaneValue::uniform(batch));
-    if (product.kind != WindowProduct::Dense)
-      at.push_back(LaneValue::uniform(group));
-    if (product.kind != WindowProduct::Depthwise)
-      at.push_back(LaneValue::uniform(channel));
-    at.push_back({j.kind, add(position, j.value), j.step, false});
+    SmallVector<LaneValue> at = resultPoint(product, batch, group, channel, {j.kind, add(position, j.value), j.step, false});
     lowering.finish(emitter, at, add(start, j.value), emitter.loadConsecutive(sums, add(sumsOffset, j.value)));
   });
 }

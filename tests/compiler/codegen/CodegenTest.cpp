@@ -11,6 +11,7 @@
 #include "mlir/Parser/Parser.h"
 #include "passes/lowering/KernelFunction.h"
 #include "tenon/kernel_abi.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #include <thread>
 
@@ -151,6 +152,35 @@ TEST_F(CodegenTest, LeftoversAreErrors) {
       return
     })");
   EXPECT_FALSE(error.empty());
+}
+
+/// A choice by one comparison is made under its predicate. What is joined, and vectors that fill no register, are
+/// words as before, which a comparison with 0 turns into a predicate.
+TEST_F(CodegenTest, ChoicesAreMadeUnderPredicates) {
+  auto assembly = [&](StringRef level, unsigned lanes, StringRef condition) {
+    std::string source = llvm::formatv(R"(
+      !floats = vector<{0}xf32>
+      !bits = vector<{0}xi1>
+      func.func @k(%args: !llvm.ptr, %first: i32, %last: i32) {{
+        %x = llvm.load %args : !llvm.ptr -> !floats
+        %low = arith.constant dense<-1.0> : !floats
+        %high = arith.constant dense<0.5> : !floats
+        %a = arith.cmpf ogt, %x, %high : !floats
+        %b = arith.cmpf olt, %x, %low : !floats
+        %either = arith.ori %a, %b : !bits
+        %two = arith.constant dense<2.0> : !floats
+        %y = arith.select {1}, %x, %two : !bits, !floats
+        llvm.store %y, %args : !floats, !llvm.ptr
+        return
+      })", lanes, condition);
+    OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(source, &context);
+    return *printKernels(*module, *findLevel(level), CodeText::Assembly);
+  };
+  EXPECT_EQ(assembly("aarch64-sve256", 8, "%a").find("cmpne"), std::string::npos);
+  EXPECT_EQ(assembly("aarch64-sve512", 16, "%a").find("cmpne"), std::string::npos);
+  EXPECT_NE(assembly("aarch64-sve512", 8, "%a").find("cmpne"), std::string::npos);
+  EXPECT_NE(assembly("aarch64-sve256", 8, "%either").find("cmpne"), std::string::npos);
+  EXPECT_NE(assembly("aarch64", 4, "%a").find("fcmgt"), std::string::npos);
 }
 
 TEST_F(CodegenTest, DamagedImagesAreErrors) {

@@ -58,6 +58,25 @@ TEST_P(AttentionAssemblyTest, InnerLoops) {
   }
 }
 
+/// Steps of a key, and rows of a value, are lanes: a multiply-add takes one as it is. A64FX takes twice as long for that.
+TEST(AttentionAssembly, FactorsAreLanes) {
+  AttentionText text;
+  text.regions = variants[0].regions;
+  for (const char *name : {"aarch64", "aarch64-sve256", "aarch64-sve512"}) {
+    SCOPED_TRACE(name);
+    const Level *level = findLevel(name);
+    AssemblyText assembly(assemblyOf(text, *level), *level);
+    unsigned loops = 0;
+    for (llvm::ArrayRef<llvm::StringRef> loop : assembly.innermostLoops()) {
+      size_t byLane = assembly.matching(loop, "fmla.*\\.s\\[[0-3]\\]$").size();
+      loops += byLane >= 16 && byLane == assembly.matching(loop, assembly.multiplyAdd()).size();
+    }
+    // Both products, of every height; NEON has no load of less than four rows of a value.
+    EXPECT_GE(loops, level->vectorBits == 512 ? 0 : level->vectorBits == 256 ? 2 * level->tileRows : level->tileRows + 2);
+    EXPECT_EQ(loops == 0, level->vectorBits == 512);
+  }
+}
+
 /// What the patterns look for is there to be found: a table of the queries' rows is gathered.
 TEST(AttentionAssembly, AGeneralTableIsGathered) {
   const Level *level = findLevel("x86-64-v4");

@@ -2,6 +2,7 @@
 
 #include "AttentionKernel.h"
 
+#include "compiler/codegen/MatrixUnit.h"
 #include "dialects/tenon/Tenon.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -15,6 +16,7 @@
 #include "passes/Passes.h"
 #include "tenon/kernel_abi.h"
 
+#include <cctype>
 #include <cstring>
 
 using namespace mlir;
@@ -24,7 +26,7 @@ namespace tenon {
 static std::string tensorText(const std::vector<std::string> &dims) {
   std::string shape, names;
   for (const std::string &dim : dims) {
-    shape += (dim[0] == 'd' ? "?" : dim) + "x";
+    shape += (std::isdigit(dim[0]) ? dim : "?") + "x";
     names += (names.empty() ? "" : ", ") + dim;
   }
   return "tensor<" + shape + "f32, #tenon.dims<[" + names + "]>>";
@@ -55,9 +57,47 @@ static std::string textOf(const AttentionText &x) {
   }
   if (!captures.empty())
     captures = " captures (" + captures + ")";
+  if (x.partsOf) {
+    std::string parts = "(d2 + " + number(x.partsOf - 1) + ") floordiv " + number(x.partsOf);
+    std::string state = tensorText({parts, "d0", number(x.heads), queries, number(x.valueDepth + 2)});
+    return "tenon.kernel @attention(" + arguments + ") -> " + state + " {\n%o = tenon.attention_update %q, %k, %v" + captures +
+           " normalise " + x.normalise + R"( layout ["b n h d", "b n h d", "b n h d"] parts_of )" + number(x.partsOf) + " : (" +
+           types + ") -> " + state + "\n" + x.regions + "\ntenon.return %o : " + state + "\n}\n";
+  }
   return "tenon.kernel @attention(" + arguments + ") -> " + out + " {\n%o = tenon.attention " + operands + captures +
          " normalise " + x.normalise + " empty " + x.empty + " layout [" + layouts + "] algorithm flash : (" + types +
          ") -> " + out + "\n" + x.regions + "\ntenon.return %o : " + out + "\n}\n";
+}
+
+/// Adds `count` to the float behind the scratch.
+static void addTo(OpBuilder &builder, Location loc, Value scratch, int64_t scratchBytes, Value count) {
+  Value at = arith::ConstantIndexOp::create(builder, loc, scratchBytes / 4);
+  Value asInteger = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), count);
+  Value asFloat = arith::SIToFPOp::create(builder, loc, builder.getF32Type(), asInteger);
+  Value before = memref::LoadOp::create(builder, loc, scratch, at);
+  memref::StoreOp::create(builder, loc, arith::AddFOp::create(builder, loc, before, asFloat), scratch, at);
+}
+
+/// Adds the vector multiply-adds of every block, each time it is left.
+static void addVectorCounters(ModuleOp module, const Dim &scratchBytes) {
+  module.walk([&](func::FuncOp function) {
+    Value scratch;
+    function.walk([&](vector::StoreOp store) {
+      auto type = cast<MemRefType>(store.getBase().getType());
+      if (!scratch && type.getElementType().isF32() && store.getBase().getParentRegion() == &function.getBody())
+        scratch = store.getBase();
+    });
+    function.walk([&](Block *block) {
+      int64_t count = llvm::count_if(*block, [](Operation &op) {
+        return isa<math::FmaOp>(op) && isa<VectorType>(op.getResult(0).getType());
+      });
+      if (count == 0)
+        return;
+      OpBuilder builder(block->getTerminator());
+      Value number = arith::ConstantIndexOp::create(builder, function.getLoc(), count);
+      addTo(builder, function.getLoc(), scratch, *scratchBytes.constant(), number);
+    });
+  });
 }
 
 /// Adds what every call of a register tile multiplies to the float behind the scratch.
@@ -66,13 +106,8 @@ static void addCounters(ModuleOp module, const Dim &scratchBytes) {
     OpBuilder builder(call);
     Location loc = call.getLoc();
     Value c = call.getOperand(5), rows = call.getOperand(7), panels = call.getOperand(8), k = call.getOperand(9);
-    Value at = arith::ConstantIndexOp::create(builder, loc, *scratchBytes.constant() / 4);
     Value count = arith::MulIOp::create(builder, loc, arith::MulIOp::create(builder, loc, rows, panels), k);
-    Value asInteger = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), count);
-    Value asFloat = arith::SIToFPOp::create(builder, loc, builder.getF32Type(), asInteger);
-    Value before = memref::LoadOp::create(builder, loc, c, at);
-    Value after = arith::AddFOp::create(builder, loc, before, asFloat);
-    memref::StoreOp::create(builder, loc, after, c, at);
+    addTo(builder, loc, c, *scratchBytes.constant(), count);
   });
 }
 
@@ -96,6 +131,7 @@ static OwningOpRef<ModuleOp> lowered(const AttentionText &text, const Level &lev
   (*module)->setAttr("tenon.target",
                      TargetAttr::get(&context, level.name, level.vectorBits, level.vectorRegisters, level.tileRows, 2,
                                      level.l1Bytes, level.l2Bytes));
+  setProductInstructions(*module, level);
   PassManager passes(&context);
   passes.addPass(createLowerKernels());
   passes.addPass(createCanonicalizerPass());
@@ -126,7 +162,9 @@ std::string AttentionKernel::compile(const AttentionText &text, const Level &lev
   auto function = module->lookupSymbol<func::FuncOp>("attention");
   tileCount = function->getAttrOfType<DimAttr>("tenon.tiles").getValue();
   scratchBytes = function->getAttrOfType<DimAttr>("tenon.scratch").getValue();
-  if (counts)
+  if (counts && text.partsOf)
+    addVectorCounters(*module, scratchBytes);
+  else if (counts)
     addCounters(*module, scratchBytes);
   FailureOr<CodeImage> code = compileKernels(*module, level);
   if (failed(code)) {

@@ -2,7 +2,8 @@
 // lowering run.
 //
 //   operands  q [B][Nq][H][d], k [B][Nk][Hk][d], v [B][Nk][Hk][dv], tables…, result [B][Nq][H][dv]
-//             or, merged: one tensor [B][N][3][H][d] for all three
+//             or, merged: one tensor [B][N][3][H][d] for all three; of an attention_update the result is its state,
+//             [parts][B][H][Nq][dv + 2]
 //   dims      d0 = B, d1 = Nq, d2 = Nk
 
 #pragma once
@@ -24,6 +25,7 @@ struct AttentionText {
   std::vector<std::string> captures; // types of tables
   std::string regions;               // score, keep and weight
   unsigned queries = 0;              // a constant number of queries; 0: d1
+  unsigned partsOf = 0;              // attention_update over parts of so many keys; 0: flash attention
 };
 
 /// The kernel's assembly; empty if it does not compile.
@@ -31,7 +33,8 @@ std::string assemblyOf(const AttentionText &text, const Level &level);
 
 class AttentionKernel {
 public:
-  /// With `counts`, scratch gets one more float behind its end: multiply-adds of the two products, in units of 16.
+  /// With `counts`, scratch gets one more float behind its end: multiply-adds of the two
+  /// products, in units of 16; of an attention_update those of vectors, exponentials among them.
   AttentionKernel(const AttentionText &text, const Level &level, bool counts = false);
 
   /// Why there is no kernel; empty if there is one.

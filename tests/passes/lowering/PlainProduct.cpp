@@ -40,8 +40,7 @@ OwningOpRef<ModuleOp> plainProductModule(MLIRContext &context, const Level &leve
   OpBuilder builder(&context);
   Location loc = builder.getUnknownLoc();
   OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
-  if (DictionaryAttr lanes = laneProductsOf(level, &context))
-    (*module)->setAttr("tenon.lane_products", lanes);
+  setProductInstructions(*module, level);
   Type f32 = builder.getF32Type();
   KernelFunction kernel = KernelFunction::create(builder, loc, *module, "product", {f32, f32, f32}, 3);
   IndexMath index{builder, loc};
