@@ -26,6 +26,15 @@ bool needsNormalisedWeights(AttentionOp op) {
          !isProportional(op.getWeight());
 }
 
+/// What the keep region does to each `what` of keys, or nothing where there is none.
+std::string describeKeep(AttentionOp op, StringRef what) {
+  if (!op.hasKeep())
+    return "";
+  KeepAnalysis keep(op.getKeep());
+  return (keep.decides() ? llvm::formatv("; dead {0}s skipped, live ones unmasked", what) : llvm::formatv("; every {0} masked", what)).str() +
+         ", conditions: " + keep.summary();
+}
+
 std::string describeFlash(AttentionOp op) {
   std::string text = "flash: keys are taken in tile by tile, no N x N scores";
   if (needsNormalisedWeights(op))
@@ -38,11 +47,14 @@ std::string describeFlash(AttentionOp op) {
     text += "; two passes, the first for the greatest scores of each row: " + std::to_string(*op.getCount());
   if (size_t products = PositionProduct::streamed(op).size())
     text += "; products with positions computed with the tile: " + std::to_string(products);
-  if (!op.hasKeep())
-    return text;
-  KeepAnalysis keep(op);
-  return text + (keep.decides() ? "; dead tiles skipped, live ones unmasked, conditions: " : "; every tile masked, conditions: ") +
-         keep.summary();
+  return text + describeKeep(op, "tile");
+}
+
+std::string describeSplit(AttentionOp op) {
+  StringRef why = op.getKeys().size() > 1 ? "several sources of keys"
+                  : op.getMore().empty()  ? "few queries"
+                                          : "the logarithm of the sum is asked for";
+  return "split: " + why.str() + ", so states of parts of the keys are merged" + describeKeep(op, "piece");
 }
 
 /// Too few queries for lanes to run along them.
@@ -152,11 +164,7 @@ private:
     if (chosen == AttentionAlgorithm::Flash)
       remark::passed(op.getLoc(), options) << remark::add("{0}", describeFlash(op));
     else if (chosen == AttentionAlgorithm::Split)
-      remark::passed(op.getLoc(), options)
-          << remark::add("split: {0}, so states of parts of the keys are merged",
-                         op.getKeys().size() > 1  ? "several sources of keys"
-                         : op.getMore().empty() ? "few queries"
-                                                : "the logarithm of the sum is asked for");
+      remark::passed(op.getLoc(), options) << remark::add("{0}", describeSplit(op));
     else
       remark::missed(op.getLoc(), options)
           << remark::reason("materialised: {0}", wanted ? std::string("asked for") : notFlash.str());

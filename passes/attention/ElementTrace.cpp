@@ -1,5 +1,7 @@
 //===- ElementTrace.cpp - an element of a tensor as arithmetic in a region -------------===//
 #include "passes/attention/ElementTrace.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "passes/simplify/MapCost.h"
 
 using namespace mlir;
@@ -181,6 +183,38 @@ bool ElementTrace::build(Region &region, Type type, Value tensor, ArrayRef<Dim> 
     return false;
   YieldOp::create(regionBuilder, loc, converted(result, type));
   return true;
+}
+
+/// `value`, of a narrow type, before it was rounded to it; null where it is not a rounded value of `type` or a choice among such.
+static Value unrounded(Value value, Type type, OpBuilder &builder) {
+  Location loc = value.getLoc();
+  if (auto rounding = value.getDefiningOp<arith::TruncFOp>())
+    return rounding.getIn().getType() == type ? rounding.getIn() : Value();
+  if (matchPattern(value, m_Constant()))
+    return builder.createOrFold<arith::ExtFOp>(loc, type, value);
+  auto choice = value.getDefiningOp<arith::SelectOp>();
+  if (!choice)
+    return {};
+  Value yes = unrounded(choice.getTrueValue(), type, builder), no = unrounded(choice.getFalseValue(), type, builder);
+  return yes && no ? arith::SelectOp::create(builder, loc, choice.getCondition(), yes, no) : Value();
+}
+
+void ElementTrace::dropRoundings(Region &weight) {
+  Block &block = weight.front();
+  OpBuilder builder(block.getTerminator());
+  for (Operation &op : llvm::make_early_inc_range(block)) {
+    builder.setInsertionPoint(&op);
+    auto compare = dyn_cast<arith::CmpFOp>(op);
+    bool asksForNaN = compare && compare.getPredicate() == arith::CmpFPredicate::UNO && compare.getLhs() == compare.getRhs();
+    if (auto rounding = asksForNaN ? compare.getLhs().getDefiningOp<arith::TruncFOp>() : arith::TruncFOp())
+      op.setOperands({rounding.getIn(), rounding.getIn()});
+    else if (auto widening = dyn_cast<arith::ExtFOp>(op))
+      if (Value wide = unrounded(widening.getIn(), widening.getType(), builder))
+        widening.replaceAllUsesWith(wide);
+  }
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+    if (isOpTriviallyDead(&op))
+      op.erase();
 }
 
 void ElementTrace::addMissingCaptures(Region &region, unsigned scalars, ArrayRef<Value> captures) {

@@ -43,6 +43,9 @@ public:
   /// element, wherever it is read, is the scalar times `scale`. False if something between is not arithmetic.
   bool build(mlir::Region &region, mlir::Type type, mlir::Value tensor, llvm::ArrayRef<Dim> at, mlir::Value target,
              double scale);
+  /// Weights that a model rounds to the type of its tensors stay as wide as the region computes them: nearer to the mathematics, and
+  /// a guard against NaN or nothing at all is then seen as such, which takes one pass over the keys where two would be taken.
+  static void dropRoundings(mlir::Region &weight);
   /// Gives the region an argument for each capture that later regions added.
   static void addMissingCaptures(mlir::Region &region, unsigned scalars, llvm::ArrayRef<mlir::Value> captures);
   /// The region yields its first argument.

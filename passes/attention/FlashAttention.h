@@ -40,7 +40,7 @@
 
 #include "dialects/tenon/AttentionLayout.h"
 #include "passes/attention/KeepIntervals.h"
-#include "passes/attention/PositionProducts.h"
+#include "passes/attention/PositionRows.h"
 #include "passes/lowering/MicroKernel.h"
 
 namespace tenon {
@@ -61,21 +61,14 @@ struct FlashKeys {
   mlir::Value keys, keysAt, values, valuesAt; ///< memref and offset of row `first`.
 };
 
-/// Rows in memory: row r begins at start + r * stride.
-struct FlashRows {
-  mlir::Value memory, start, stride;
-  mlir::Value element; ///< Between elements of a row; null: they lie side by side.
-};
-
 /// A product with positions and its places in scratch.
-struct FlashPosition {
-  PositionProduct product;
-  llvm::SmallVector<std::unique_ptr<mlir::Region>, 4> indices; ///< Of the load, as regions of the score's scalars.
+struct FlashPosition : PositionRows {
+  explicit FlashPosition(PositionRows rows) : PositionRows(std::move(rows)) {}
+
   std::optional<TileFunction> tile;
   /// The table's rows of a tile, their product with a panel of queries, rows of keys, and the terms.
   int64_t tableAt = 0, bandAt = 0, keysAt = 0, productAt = 0;
   int64_t queriesAt = 0; ///< In the state of a group.
-  FlashRows rows, table; ///< Of (b, h), once set.
 
   /// Floats between the terms of neighbouring keys.
   int64_t rowLength(int64_t width) const { return width + (product.ofQuery ? 0 : RegisterTile::panelWidth); }
@@ -127,10 +120,7 @@ private:
   void multiplyQueryPositions(FlashPosition &x, const FlashKeys &keys);
   void multiplyKeyPositions(FlashPosition &x, const FlashKeys &keys);
   void alignBand(FlashPosition &x, const FlashKeys &keys, int64_t first, Value column);
-  Value indexAt(mlir::Region &region, Value i, Value j);
-  FlashRows locateRows(FlashPosition &position, const PositionProduct::Side &side, unsigned along);
   FlashPosition *positionOfCapture(unsigned capture);
-  Value tableRow(FlashPosition &x, Value distance);
   LaneValue positionTerm(FlashPosition &x, Value j, Value column, RegionEmitter &emitter,
                          llvm::ArrayRef<LaneValue> indices);
 
@@ -227,7 +217,9 @@ private:
   Value ofGroup(int64_t at, Value column) { return plus(plus(at, state), column); }
   Value outputOf(Value d, Value column) { return plus(plus(plus(outputAt, state), times(d, width)), column); }
   Value scoreOffset(Value j, Value column) { return plus(plus(scoresAt, times(j, width)), column); }
-  void emitIf(Value condition, llvm::function_ref<void()> yes, llvm::function_ref<void()> no = {});
+  void emitIf(Value condition, llvm::function_ref<void()> yes, llvm::function_ref<void()> no = {}) {
+    tenon::emitIf(scope, loc, condition, yes, no);
+  }
   void forEachVector(llvm::function_ref<void(Value column)> body);
   llvm::SmallVector<Value> overKeys(Value count, llvm::ArrayRef<Value> start,
                                     llvm::function_ref<llvm::SmallVector<Value>(Value j, mlir::ValueRange)> body,

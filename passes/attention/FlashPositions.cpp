@@ -19,7 +19,6 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/IRMapping.h"
 #include "passes/attention/FlashAttention.h"
 #include "passes/lowering/TransposeTile.h"
 
@@ -33,52 +32,11 @@ static constexpr int64_t panelWidth = RegisterTile::panelWidth;
 // Where rows lie
 //===----------------------------------------------------------------------------===//
 
-/// A region of the score's scalars that yields one of its integers.
-static std::unique_ptr<Region> regionOf(Region &score, Value wanted) {
-  auto region = std::make_unique<Region>();
-  OpBuilder builder(wanted.getContext());
-  Block *block = builder.createBlock(region.get());
-  IRMapping mapping;
-  for (BlockArgument argument : score.getArguments().take_front(5))
-    mapping.map(argument, block->addArgument(argument.getType(), argument.getLoc()));
-  for (Operation *op : sliceOf(wanted))
-    builder.clone(*op, mapping);
-  YieldOp::create(builder, wanted.getLoc(), mapping.lookup(wanted));
-  return region;
-}
-
-Value FlashLowering::indexAt(Region &region, Value i, Value j) {
-  RegionEmitter emitter(scope, 1, loc);
-  Value none = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(region.getArgument(0).getType()));
-  SmallVector<LaneValue> scalars;
-  for (Value scalar : {none, batch, head, i, j})
-    scalars.push_back(LaneValue::uniform(scalar));
-  return emitter.evaluate(region, scalars, {}).value;
-}
-
-/// Rows of one side of the product, of the (b, h) of the tile being emitted.
-FlashRows FlashLowering::locateRows(FlashPosition &position, const PositionProduct::Side &side, unsigned along) {
-  PositionProduct &x = position.product;
-  SmallVector<Value> strides = scope.strides(shapeOf(side.tensor), loc);
-  Value start = index(0);
-  for (auto [n, place] : llvm::enumerate(side.places))
-    if (place >= 0 && n != x.row && n != x.distance)
-      start = plus(start, scope.mul(indexAt(*position.indices[n], index(0), index(0)), strides[place], loc));
-  // Row-major strides of a constant shape fold; others are values.
-  Shape shape = shapeOf(side.tensor);
-  bool isUnit = side.summed + 1 == int(shape.size());
-  return {lowering.memoryOf(side.tensor), start, strides[side.places[along]], isUnit ? Value() : strides[side.summed]};
-}
-
 LogicalResult FlashLowering::readPositions() {
   for (PositionProduct &x : PositionProduct::streamed(op)) {
     if (!lowering.memoryOf(x.rows.tensor) || !lowering.memoryOf(x.table.tensor))
       return op.emitOpError("flash wants the operands of a product with positions in memory");
-    FlashPosition position;
-    position.product = x;
-    for (Value index : x.load.getIndices())
-      position.indices.push_back(regionOf(op.getScore(), index));
-    positions.push_back(std::move(position));
+    positions.emplace_back(PositionRows(lowering, x));
   }
   for (auto [number, capture] : llvm::enumerate(op.getCaptures()))
     if (capture.getDefiningOp() && !positionOfCapture(number))
@@ -114,10 +72,8 @@ void FlashLowering::makePositionTiles(ModuleOp module) {
 }
 
 void FlashLowering::locatePositions() {
-  for (FlashPosition &x : positions) {
-    x.rows = locateRows(x, x.product.rows, x.product.row);
-    x.table = locateRows(x, x.product.table, x.product.distance);
-  }
+  for (FlashPosition &x : positions)
+    x.locate(batch, head);
 }
 
 /// Q' of a group, in panels as Q.
@@ -131,18 +87,6 @@ void FlashLowering::packPositionQueries() {
 // A tile of keys
 //===----------------------------------------------------------------------------===//
 
-/// The row of the table for j - i = `distance`. Of the last tile of queries, some lanes stand behind the last one, and their
-/// distances may have no row.
-Value FlashLowering::tableRow(FlashPosition &x, Value distance) {
-  Value none = index(0);
-  Value i = arith::MaxSIOp::create(builder, loc, minus(none, distance), none);
-  Value j = arith::MaxSIOp::create(builder, loc, distance, none);
-  Value row = indexAt(*x.indices[x.product.distance], i, j);
-  Value last = minus(scope.dim(shapeOf(x.product.product.getResult())[x.product.distance], loc), index(1));
-  row = arith::MaxSIOp::create(builder, loc, scope.minimum(row, last, loc), none);
-  return plus(x.table.start, scope.mul(row, x.table.stride, loc));
-}
-
 void FlashLowering::multiplyPositions(const FlashKeys &keys) {
   for (FlashPosition &x : positions)
     if (x.product.ofQuery)
@@ -155,7 +99,7 @@ void FlashLowering::multiplyQueryPositions(FlashPosition &x, const FlashKeys &ke
   int64_t depth = x.product.depth;
   Value least = minus(minus(keys.first, firstQuery), minus(columns, index(1)));
   emitLoop(scope, loc, index(0), plus(keys.count, minus(columns, index(1))), [&](Value u) {
-    copyRow(x.table, tableRow(x, plus(least, u)), depth, plus(x.tableAt, times(u, depth)));
+    copyRow(x.table, x.tableRow(plus(least, u)), depth, plus(x.tableAt, times(u, depth)));
   });
   emitLoop(scope, loc, index(0), panels, [&](Value panel) {
     Value below = minus(columns, times(plus(1, panel), panelWidth));
@@ -211,7 +155,7 @@ void FlashLowering::multiplyKeyPositions(FlashPosition &x, const FlashKeys &keys
     for (int64_t first = 0; first < panelWidth; first += lanes) {
       SmallVector<Value> rows;
       for (int64_t lane = 0; lane < int64_t(lanes); ++lane)
-        rows.push_back(tableRow(x, minus(greatest, plus(first + lane, times(panel, panelWidth)))));
+        rows.push_back(x.tableRow(minus(greatest, plus(first + lane, times(panel, panelWidth)))));
       packPanel(x.table, rows, depth, plus(x.tableAt + first, times(panel, depth * panelWidth)));
     }
   });

@@ -47,17 +47,6 @@ Value FlashLowering::anyOf(Value condition) {
   return vector::ReductionOp::create(builder, loc, vector::CombiningKind::OR, condition);
 }
 
-void FlashLowering::emitIf(Value condition, llvm::function_ref<void()> yes, llvm::function_ref<void()> no) {
-  auto choice = scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/bool(no));
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToStart(choice.thenBlock());
-  yes();
-  if (!no)
-    return;
-  builder.setInsertionPointToStart(choice.elseBlock());
-  no();
-}
-
 /// `body(column)` for each vector of queries that has any.
 void FlashLowering::forEachVector(llvm::function_ref<void(Value column)> body) {
   auto loop = scf::ForOp::create(builder, loc, index(0), columns, index(lanes));

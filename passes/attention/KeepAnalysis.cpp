@@ -7,8 +7,7 @@ using namespace mlir;
 
 namespace tenon {
 
-KeepAnalysis::KeepAnalysis(AttentionOp op)
-    : region(op.getKeep()), yielded(region.front().getTerminator()->getOperand(0)) {}
+KeepAnalysis::KeepAnalysis(Region &keep) : region(keep), yielded(region.front().getTerminator()->getOperand(0)) {}
 
 const KeepAnalysis::Fact &KeepAnalysis::factOf(Value value) {
   if (auto it = facts.find(value); it != facts.end())

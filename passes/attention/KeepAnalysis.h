@@ -35,8 +35,8 @@ class KeepAnalysis {
 public:
   enum class Kind { Point, Range, Scan, Unknown };
 
-  /// The keep region of `op`, which must be there and outlive this.
-  explicit KeepAnalysis(AttentionOp op);
+  /// A keep region, of an attention or an attention_update; it must have a body and outlive this.
+  explicit KeepAnalysis(mlir::Region &keep);
 
   Kind kindOf(mlir::Value value) { return factOf(value).kind; }
   bool dependsOnData(mlir::Value value) { return factOf(value).data; }

@@ -53,7 +53,7 @@ Value KeepIntervals::clone(Operation *op, ValueRange operands) {
 Value KeepIntervals::read(LoadOp load, ArrayRef<Value> indices) {
   RegionEmitter emitter(lowering.scope, 1, lowering.loc);
   unsigned number = cast<BlockArgument>(load.getTensor()).getArgNumber() - 4;
-  TensorReader reader = lowering.reader(op.getCaptures()[number], emitter);
+  TensorReader reader = lowering.reader(captures[number], emitter);
   SmallVector<LaneValue> at;
   for (auto [index, value] : llvm::zip(load.getIndices(), indices))
     at.push_back(LaneValue::uniform(value, analysis.dependsOnData(index)));
@@ -222,7 +222,7 @@ KeepIntervals::Interval KeepIntervals::visit(Value value) {
 
 KeepTruth KeepIntervals::evaluate(const AttentionBox &box) {
   intervals.clear();
-  Block &block = op.getKeep().front();
+  Block &block = keep.front();
   intervals[block.getArgument(0)] = {box.batch, box.batch};
   intervals[block.getArgument(1)] = {box.head, box.head};
   intervals[block.getArgument(2)] = {box.firstQuery, box.lastQuery};

@@ -24,7 +24,9 @@ struct KeepTruth {
 
 class KeepIntervals {
 public:
-  KeepIntervals(KernelLowering &lowering, AttentionOp op) : lowering(lowering), op(op), analysis(op) {}
+  /// The keep region of an attention or an attention_update, and what it captures.
+  KeepIntervals(KernelLowering &lowering, mlir::Region &keep, mlir::ValueRange captures)
+      : lowering(lowering), keep(keep), captures(captures), analysis(keep) {}
 
   /// False if no box could be decided: then every element is masked.
   bool decides() { return analysis.decides(); }
@@ -59,7 +61,8 @@ private:
   Interval booleanOr(Interval interval);
 
   KernelLowering &lowering;
-  AttentionOp op;
+  mlir::Region &keep;
+  llvm::SmallVector<mlir::Value> captures;
   KeepAnalysis analysis;
   llvm::DenseMap<mlir::Value, Interval> intervals; ///< Of the box being evaluated.
 };

@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/attention/FlashAttention.h"
 #include "passes/lowering/MicroKernel.h"
+#include "passes/lowering/TransposeTile.h"
 #include "passes/lowering/VectorMath.h"
 
 using namespace mlir;
@@ -17,6 +18,8 @@ namespace tenon {
 
 /// Rows of a tile, at most.
 static constexpr int64_t mostRows = 32;
+/// Keys that are live or dead together, at most.
+static constexpr int64_t mostPieceKeys = 64;
 static constexpr float leastFloat = -std::numeric_limits<float>::max();
 
 //===----------------------------------------------------------------------------===//
@@ -77,11 +80,20 @@ FailureOr<KernelGrid> UpdateLowering::lower() {
   sumAt = maximumAt + llvm::alignTo(rows, 16);
   scratch = scope.function.scratch(builder, loc, builder.getF32Type(), index(0));
   partialAt = sumAt + llvm::alignTo(rows, 16);
-  int64_t floats = partialAt + rows * lanes * lanes;
+  int64_t floats = partialAt + rows * lanes * lanes / quad;
   if (usesDots()) {
     narrowScratch = scope.function.scratch(builder, loc, builder.getBF16Type(), index(4 * floats));
     weightPairs = scope.function.scratch(builder, loc, builder.getI32Type(), index(4 * floats));
     floats += llvm::divideCeil(rows * pitch, 2);
+  }
+  if (op.hasKeep())
+    intervals.emplace(lowering, op.getKeep(), op.getCaptures());
+  if (intervals && !intervals->decides())
+    intervals.reset();
+  if (intervals) {
+    pieceKeys = std::min(mostPieceKeys, int64_t(llvm::alignTo(partKeys, lanes)));
+    pieces = scope.function.scratch(builder, loc, builder.getI32Type(), index(4 * floats));
+    floats += llvm::divideCeil(partKeys, pieceKeys);
   }
   emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value tile) { emitTile(tile); });
   return KernelGrid{parts * sizes.batch * sizes.keyHeads * blocks, Dim(4 * floats)};
@@ -132,24 +144,79 @@ void UpdateLowering::locate(Value tile) {
 
 void UpdateLowering::emitTile(Value tile) {
   locate(tile);
+  findPieces();
   Value whole = scope.mul(quotient(plus(lanes - 1, count), index(lanes)), index(lanes), loc);
-  multiply(whole);
+  forPieces([&](const Piece &piece) { multiply(piece); });
   emitLoop(scope, loc, index(0), rowCount, [&](Value r) {
     Value live = applyRegions(r);
     // What lies beyond the last key weighs nothing.
     step(count, whole, 1, [&](Value j) { storeScalar(number(deadScore()), scoreOf(r, j)); });
     weigh(r, whole, live);
     if (pairedValues() > 0)
-      narrowWeights(r, whole);
+      narrowWeights(r);
     step(index(0), index(outputPitch()), lanes, [&](Value d) { store(constant(0), outputOf(r, d)); });
   });
-  takeValues();
+  forPieces([&](const Piece &piece) { takeValues(piece); });
   emitLoop(scope, loc, index(0), rowCount, [&](Value r) {
     if (pairedValues() > 0)
       orderOutput(r);
     writeState(r);
   });
 }
+
+//===----------------------------------------------------------------------------===//
+// Pieces with live keys
+//===----------------------------------------------------------------------------===//
+
+/// The rows of the tile and keys [begin, end); all queries where the rows are of several heads.
+AttentionBox UpdateLowering::boxOf(Value begin, Value end) {
+  Value last = plus(-1, rowCount);
+  Value oneHead = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, headOf(index(0)), headOf(last));
+  auto choose = [&](Value yes, Value no) -> Value { return arith::SelectOp::create(builder, loc, oneHead, yes, no); };
+  return {batch, headOf(index(0)), choose(queryOf(index(0)), index(0)), choose(queryOf(last), plus(-1, queryCount)),
+          plus(firstKey, begin), plus(firstKey, plus(-1, end))};
+}
+
+KeepTruth UpdateLowering::truthOf(Value begin, Value end) {
+  KeepTruth truth = intervals->evaluate(boxOf(begin, end));
+  if (op.getKeep().getArgument(1).use_empty())
+    return truth;
+  Value severalHeads = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, headOf(index(0)), headOf(plus(-1, rowCount)));
+  Value no = arith::ConstantIntOp::create(builder, loc, 0, 1);
+  return {arith::OrIOp::create(builder, loc, truth.some, severalHeads),
+          arith::SelectOp::create(builder, loc, severalHeads, no, truth.every)};
+}
+
+/// Lists the pieces of the part in which some key is live for some row.
+void UpdateLowering::findPieces() {
+  if (!intervals)
+    return;
+  Type word = builder.getI32Type();
+  pieceCount = carry(index(0), count, pieceKeys, index(0), [&](Value begin, ValueRange found) {
+    KeepTruth truth = truthOf(begin, least(plus(pieceKeys, begin), count));
+    Value every = arith::ExtUIOp::create(builder, loc, word, truth.every);
+    Value twice = arith::IndexCastOp::create(builder, loc, word, times(begin, 2));
+    memref::StoreOp::create(builder, loc, arith::OrIOp::create(builder, loc, twice, every), pieces, found[0]);
+    Value some = arith::IndexCastUIOp::create(builder, loc, builder.getIndexType(), truth.some);
+    return Values{plus(found[0], some)};
+  })[0];
+}
+
+/// `body(piece, carried)` for each of them; for all keys at once where none can be known to be dead.
+SmallVector<Value> UpdateLowering::overPieces(ValueRange start, llvm::function_ref<Values(const Piece &, ValueRange)> body) {
+  if (!intervals)
+    return body({index(0), count, {}}, start);
+  return carry(index(0), pieceCount, 1, llvm::to_vector(start), [&](Value number, ValueRange carried) {
+    Value packed = memref::LoadOp::create(builder, loc, pieces, number);
+    Value every = arith::TruncIOp::create(builder, loc, builder.getI1Type(), packed);
+    Value begin = quotient(arith::IndexCastOp::create(builder, loc, builder.getIndexType(), packed), index(2));
+    return body({begin, least(plus(pieceKeys, begin), count), every}, carried);
+  });
+}
+
+//===----------------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------------===//
 
 Value UpdateLowering::headOf(Value r) {
   return plus(scope.mul(keyHead, groupSize, loc), quotient(plus(firstRow, r), queryCount));
@@ -161,15 +228,33 @@ Value UpdateLowering::applyRegions(Value r) {
   Value any = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sgt, count, index(0));
   if (!op.hasScore() && !op.hasKeep())
     return any;
+  Value liveAt = plus(sumAt, r);
   if (op.hasKeep())
-    storeScalar(number(0), plus(sumAt, r));
-  emitLaneLoop(scope, loc, count, lanes, [&](RegionEmitter &emitter, const LaneValue &j) { applyAt(emitter, r, j); });
+    storeScalar(number(0), liveAt);
+  forPieces([&](const Piece &piece) {
+    if (!piece.every)
+      return applyTo(r, piece, op.hasKeep());
+    auto unmasked = [&] {
+      applyTo(r, piece, /*masks=*/false);
+      storeScalar(number(1), liveAt);
+    };
+    emitIf(scope, loc, piece.every, unmasked, [&] { applyTo(r, piece, /*masks=*/true); });
+  });
   if (!op.hasKeep())
     return any;
-  return arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT, loadScalar(plus(sumAt, r)), number(0));
+  return arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT, loadScalar(liveAt), number(0));
 }
 
-void UpdateLowering::applyAt(RegionEmitter &emitter, Value r, LaneValue j) {
+void UpdateLowering::applyTo(Value r, const Piece &piece, bool masks) {
+  if (!op.hasScore() && !masks)
+    return;
+  emitLaneLoop(scope, loc, scope.sub(piece.end, piece.begin, loc), lanes, [&](RegionEmitter &emitter, LaneValue j) {
+    j.value = plus(piece.begin, j.value);
+    applyAt(emitter, r, j, masks);
+  });
+}
+
+void UpdateLowering::applyAt(RegionEmitter &emitter, Value r, LaneValue j, bool masks) {
   SmallVector<TensorReader> captures;
   for (Value capture : op.getCaptures())
     captures.push_back(lowering.reader(capture, emitter));
@@ -182,7 +267,7 @@ void UpdateLowering::applyAt(RegionEmitter &emitter, Value r, LaneValue j) {
     llvm::append_range(withScore, point);
     score = emitter.evaluate(op.getScore(), withScore, captures);
   }
-  if (op.hasKeep()) {
+  if (masks) {
     Value live = emitter.materialise(emitter.evaluate(op.getKeep(), point, captures));
     bool isVector = isa<VectorType>(live.getType());
     Value dead = isVector ? constant(deadScore()) : number(deadScore());
@@ -195,27 +280,48 @@ void UpdateLowering::applyAt(RegionEmitter &emitter, Value r, LaneValue j) {
   emitter.store(score, scratch, at);
 }
 
-/// Scores to weights, and the row's m and l.
-void UpdateLowering::weigh(Value r, Value whole, Value live) {
-  Value maximum = number(0);
-  if (isSoftmax()) {
-    Value greatest = carry(index(0), whole, lanes, constant(leastFloat), [&](Value j, ValueRange carried) {
+/// The row of values with this number, from memory: scores are turned to weights meanwhile, which reads none.
+void UpdateLowering::fetchValues(Value number) {
+  int64_t line = 512 / value.element.getIntOrFloatBitWidth();
+  for (int64_t d = 0; d < valueDepth; d += line)
+    memref::PrefetchOp::create(builder, loc, value.memory, plus(d, valueAt(number)), /*isWrite=*/false, /*localityHint=*/2,
+                               /*isDataCache=*/true);
+}
+
+Value UpdateLowering::greatestScore(Value r) {
+  Value greatest = overPieces(constant(leastFloat), [&](const Piece &piece, ValueRange start) {
+    return carry(piece.begin, piece.end, lanes, llvm::to_vector(start), [&](Value j, ValueRange carried) {
       Value score = load(scoreOf(r, j));
       Value isGreater = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT, score, carried[0]);
-      return SmallVector<Value>{arith::SelectOp::create(builder, loc, isGreater, score, carried[0])};
-    })[0];
-    maximum = vector::ReductionOp::create(builder, loc, vector::CombiningKind::MAXNUMF, greatest);
-  }
-  Value shift = splat(maximum);
-  Value sums = carry(index(0), whole, lanes, constant(0), [&](Value j, ValueRange carried) {
-    Value weight = load(scoreOf(r, j));
-    if (isSoftmax()) {
-      Value distance = arith::SubFOp::create(builder, loc, weight, shift);
-      weight = emitMath(builder, loc, MathFunction::ExpNonPositive, distance);
-      store(weight, scoreOf(r, j));
-    }
-    return SmallVector<Value>{arith::AddFOp::create(builder, loc, carried[0], weight)};
+      return Values{arith::SelectOp::create(builder, loc, isGreater, score, carried[0])};
+    });
   })[0];
+  // No lane is NaN: said so, the reduction is a tree and not a chain.
+  return vector::ReductionOp::create(builder, loc, vector::CombiningKind::MAXNUMF, greatest, arith::FastMathFlags::nnan);
+}
+
+/// Scores to weights; gives their sums, lane by lane.
+Value UpdateLowering::weighScores(Value r, Value maximum, Value whole) {
+  Value shift = splat(maximum);
+  return overPieces(constant(0), [&](const Piece &piece, ValueRange start) {
+    return carry(piece.begin, piece.end, lanes, llvm::to_vector(start), [&](Value j, ValueRange carried) {
+      Value weight = load(scoreOf(r, j));
+      if (isSoftmax()) {
+        Value distance = arith::SubFOp::create(builder, loc, weight, shift);
+        weight = emitMath(builder, loc, MathFunction::ExpNonPositive, distance);
+        if (!intervals)
+          fetchValues(quotient(plus(scope.mul(r, whole, loc), j), index(lanes)));
+        store(weight, scoreOf(r, j));
+      }
+      return Values{arith::AddFOp::create(builder, loc, carried[0], weight)};
+    });
+  })[0];
+}
+
+/// Scores to weights, and the row's m and l.
+void UpdateLowering::weigh(Value r, Value whole, Value live) {
+  Value maximum = isSoftmax() ? greatestScore(r) : number(0);
+  Value sums = weighScores(r, maximum, whole);
   Value sum = op.getNormaliser() == Normaliser::None
                   ? number(0)
                   : Value(vector::ReductionOp::create(builder, loc, vector::CombiningKind::ADD, sums,

@@ -104,7 +104,7 @@ FailureOr<KernelGrid> FlashLowering::lower() {
     return failure();
   carveScratch();
   if (op.hasKeep())
-    intervals.emplace(lowering, op);
+    intervals.emplace(lowering, op.getKeep(), op.getCaptures());
   if (intervals && !intervals->decides())
     intervals.reset();
   ModuleOp module = scope.function.function()->getParentOfType<ModuleOp>();

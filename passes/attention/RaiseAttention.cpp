@@ -110,6 +110,7 @@ public:
       fail("what stands between the contractions is not arithmetic");
       return {};
     }
+    ElementTrace::dropRoundings(weight);
     return create();
   }
 

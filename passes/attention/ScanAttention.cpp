@@ -81,7 +81,7 @@ public:
 private:
   Value scan(Type result, const Worded &query, const Worded &key, const Worded &value, Value decay,
              ArrayRef<StringRef> layouts) {
-    return ScanOp::create(builder, loc, result, Type(), query.tensor, key.tensor, value.tensor, decay, Value(), Value(),
+    return ScanOp::create(builder, loc, result, Type(), query.tensor, key.tensor, value.tensor, decay, Value(), Value(), Value(),
                           builder.getStrArrayAttr(layouts))
         .getResult();
   }

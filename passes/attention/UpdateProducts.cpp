@@ -13,10 +13,11 @@ using namespace mlir;
 
 namespace tenon {
 
-/// Rows that a key or value meets before the next is read.
-static constexpr int64_t mostTogether = 4;
-/// Keys whose values stay in the first-level cache while every row takes them in.
-static constexpr int64_t valueTile = 16;
+/// Rows that a key or value meets before the next is read: few, so that many lines are on their way from memory at once (see
+/// AttentionUpdate.h).
+static constexpr int64_t mostTogether = 2;
+/// Bytes of keys, of values, that stay in the first-level cache until every row has met them.
+static constexpr int64_t keyTileBytes = 4096, valueTileBytes = 8192;
 
 //===----------------------------------------------------------------------------===//
 // Places
@@ -44,8 +45,9 @@ Value UpdateLowering::queryAt(Value r) {
   return plus(startOf(query, batch, headOf(r)), times(queryOf(r), query.row));
 }
 
+/// Of the four keys from lane `lane` on.
 Value UpdateLowering::partialOf(Value r, Value lane) {
-  return plus(partialAt, plus(times(r, lanes * lanes), times(lane, lanes)));
+  return plus(partialAt, plus(times(r, lanes * lanes / quad), times(lane, lanes / quad)));
 }
 
 /// Some rows from `first` on, those behind the last one being copies of it.
@@ -60,67 +62,103 @@ SmallVector<Value> UpdateLowering::rowsFrom(Value first, int64_t together) {
 // Scores
 //===----------------------------------------------------------------------------===//
 
-/// A power of two of rows.
-int64_t UpdateLowering::rowsTogether() const { return std::min<int64_t>(llvm::PowerOf2Ceil(rows), mostTogether); }
+/// Rows of so many elements that lie in `bytes`: a power of two, 2 at least.
+static int64_t rowsOfTile(int64_t bytes, int64_t elements, Type type) {
+  int64_t ofRow = std::max<int64_t>(elements * type.getIntOrFloatBitWidth() / 8, 1);
+  return llvm::bit_floor(uint64_t(std::max<int64_t>(bytes / ofRow, 2)));
+}
 
-/// Scores of all keys of the part; past the last key they are copies of its. The loop over keys is one for the processor too:
-/// unrolled, LLVM would read the keys side by side.
-void UpdateLowering::multiply(Value whole) {
+int64_t UpdateLowering::rowsTogether() const { return std::min(rows, mostTogether); }
+int64_t UpdateLowering::pairedDepth() const { return usesDots() ? depth / (2 * lanes) * (2 * lanes) : 0; }
+
+/// Scores of a piece's keys; past the part's last key they are copies of its.
+void UpdateLowering::multiply(const Piece &piece) {
   Value last = plus(-1, count);
-  step(index(0), whole, lanes, [&](Value j) {
-    emitLoop(scope, loc, index(0), index(lanes), [&](Value lane) {
-      Value at = keyAt(least(plus(j, lane), last));
+  int64_t tile = std::clamp(rowsOfTile(keyTileBytes, depth, key.element), quad, lanes);
+  step(piece.begin, piece.end, lanes, [&](Value j) {
+    step(index(0), index(lanes), tile, [&](Value begin) {
       step(index(0), rowCount, rowsTogether(), [&](Value first) {
         Values rows = rowsFrom(first, rowsTogether());
-        for (auto [r, sum] : llvm::zip(rows, productsOf(rows, at)))
-          store(sum, partialOf(r, lane));
+        QueryRows queries = readQueries(rows);
+        step(begin, plus(tile, begin), quad, [&](Value lane) { multiplyFour(rows, queries, j, lane, last); });
       });
     });
     emitLoop(scope, loc, index(0), rowCount, [&](Value r) { addAcross(r, j, last); });
   });
 }
 
+/// Four keys, one after the other: then their sums lie within four lanes each.
+void UpdateLowering::multiplyFour(ArrayRef<Value> rows, const QueryRows &queries, Value j, Value lane, Value last) {
+  SmallVector<Values> sums(rows.size());
+  for (int64_t number = 0; number < quad; ++number) {
+    Value at = keyAt(least(plus(j, plus(number, lane)), last));
+    for (auto [ofRow, sum] : llvm::zip(sums, productsOf(queries, at)))
+      ofRow.push_back(sum);
+  }
+  for (auto [r, ofRow] : llvm::zip(rows, sums))
+    store(sumWithinQuads(builder, loc, ofRow), partialOf(r, lane));
+}
+
+UpdateLowering::QueryRows UpdateLowering::readQueries(ArrayRef<Value> rows) {
+  QueryRows queries;
+  queries.at = llvm::map_to_vector(rows, [&](Value r) { return queryAt(r); });
+  if (int64_t(rows.size()) * (depth / lanes) > sumRegisters())
+    return queries;
+  for (int64_t d = 0; d < depth / lanes * lanes; d += widthAt(d))
+    for (Value at : queries.at)
+      queries.held.push_back(vectorAt(query, at, index(d), d < pairedDepth()));
+  return queries;
+}
+
+/// Elements of a vector that begins at d of the depth.
+int64_t UpdateLowering::widthAt(int64_t d) const { return d < pairedDepth() ? 2 * lanes : lanes; }
+
+Value UpdateLowering::vectorAt(const Operand &operand, Value row, Value d, bool inPairs) {
+  return inPairs ? pairs(operand, plus(row, d)) : elements(operand, plus(row, d));
+}
+
 /// The products with one key as vectors that are yet to be added across their lanes.
-SmallVector<Value> UpdateLowering::productsOf(ArrayRef<Value> rows, Value keyAt) {
-  Values queriesAt = llvm::map_to_vector(rows, [&](Value r) { return queryAt(r); }), sums(rows.size(), constant(0));
-  int64_t paired = usesDots() ? depth / (2 * lanes) * (2 * lanes) : 0;
-  addProducts(0, paired, /*inPairs=*/true, queriesAt, keyAt, sums);
-  addProducts(paired, depth / lanes * lanes, /*inPairs=*/false, queriesAt, keyAt, sums);
+SmallVector<Value> UpdateLowering::productsOf(const QueryRows &queries, Value keyAt) {
+  Values sums(queries.at.size(), constant(0));
+  addProducts(0, pairedDepth(), queries, keyAt, sums);
+  addProducts(pairedDepth(), depth / lanes * lanes, queries, keyAt, sums);
   return sums;
 }
 
-/// Those of elements [from, to) of the depth.
-void UpdateLowering::addProducts(int64_t from, int64_t to, bool inPairs, ArrayRef<Value> queriesAt, Value keyAt, Values &sums) {
-  int64_t width = inPairs ? 2 * lanes : lanes;
-  auto vectorAt = [&](const Operand &operand, Value at) { return inPairs ? pairs(operand, at) : elements(operand, at); };
+/// Those of elements [from, to) of the depth, which are all in pairs or none is.
+void UpdateLowering::addProducts(int64_t from, int64_t to, const QueryRows &queries, Value keyAt, Values &sums) {
+  bool inPairs = from < pairedDepth();
+  int64_t width = widthAt(from), held = from / (2 * lanes) * sums.size();
   auto add = [&](Value d, ValueRange carried) {
-    Value x = vectorAt(key, plus(keyAt, d));
+    Value x = vectorAt(key, keyAt, d, inPairs);
     Values next;
-    for (auto [at, sum] : llvm::zip(queriesAt, carried)) {
-      Value q = vectorAt(query, plus(at, d));
+    for (auto [at, sum] : llvm::zip(queries.at, carried)) {
+      Value q = queries.held.empty() ? vectorAt(query, at, d, inPairs) : queries.held[held++];
       next.push_back(inPairs ? dot(sum, x, q) : fma(x, q, sum));
     }
     return next;
   };
   constexpr int64_t unrolled = 8;
-  int64_t rounds = (to - from) / (unrolled * width), inLoops = rounds > 1 ? from + rounds * unrolled * width : from;
-  if (rounds > 1)
-    sums = carry(index(from), index(inLoops), unrolled * width, sums, [&](Value d, ValueRange carried) {
+  int64_t rounds = (to - from) / (unrolled * width);
+  bool isLoop = rounds > 1 && queries.held.empty();
+  int64_t inLoop = isLoop ? from + rounds * unrolled * width : from;
+  if (isLoop)
+    sums = carry(index(from), index(inLoop), unrolled * width, sums, [&](Value d, ValueRange carried) {
       Values next(carried);
       for (int64_t v = 0; v < unrolled; ++v)
         next = add(plus(v * width, d), next);
       return next;
     });
-  for (int64_t d = inLoops; d < to; d += width)
+  for (int64_t d = inLoop; d < to; d += width)
     sums = add(index(d), sums);
 }
 
 /// The scores of `lanes` keys with one row, with what does not fill a vector of the depth.
 void UpdateLowering::addAcross(Value r, Value j, Value last) {
   Values sums;
-  for (int64_t lane = 0; lane < lanes; ++lane)
+  for (int64_t lane = 0; lane < lanes; lane += quad)
     sums.push_back(load(partialOf(r, index(lane))));
-  store(sumsOfLanes(builder, loc, sums), scoreOf(r, j));
+  store(sumQuads(builder, loc, sums), scoreOf(r, j));
   if (depth % lanes == 0)
     return;
   emitLoop(scope, loc, index(0), index(lanes), [&](Value lane) {
@@ -135,38 +173,33 @@ void UpdateLowering::addAcross(Value r, Value j, Value last) {
 // Values
 //===----------------------------------------------------------------------------===//
 
-/// Registers for sums. Few rows take all, though some of the weights are then read again and again: each value comes from
-/// memory once.
-int64_t UpdateLowering::valueRegisters() const { return rows <= mostTogether ? 2 * sumRegisters() : sumRegisters(); }
-
 /// As many rows as leave registers for their whole depth: a value's row is then read from end to end.
 int64_t UpdateLowering::valueRowsTogether() const {
-  return std::clamp<int64_t>(valueRegisters() / std::max<int64_t>(valueDepth / lanes, 1), 1, std::min(rows, mostTogether));
+  return std::clamp<int64_t>(sumRegisters() / std::max<int64_t>(valueDepth / lanes, 1), 1, std::min(rows, mostTogether));
 }
 
 /// The depth of values that is taken in by pairs of keys.
 int64_t UpdateLowering::pairedValues() const { return usesDots() ? valueDepth / (2 * lanes) * (2 * lanes) : 0; }
 
-/// All rows together take each value in as it comes from memory, which is read without a pause; where registers do not hold that
-/// many sums, some rows take a tile in, then others: it stays in the first-level cache.
-void UpdateLowering::takeValues() {
-  int64_t together = valueRowsTogether();
-  if (rows == together)
-    return takeTile(rowsFrom(index(0), rows), index(0), count);
-  step(index(0), count, valueTile, [&](Value j) {
-    Value end = least(plus(valueTile, j), count);
+/// Some rows take a tile in, then others, from the first-level cache; all are one tile where registers hold every sum.
+void UpdateLowering::takeValues(const Piece &piece) {
+  int64_t together = valueRowsTogether(), tile = rowsOfTile(valueTileBytes, valueDepth, value.element);
+  if (rows == together && valueDepth / lanes <= sumRegisters() / rows)
+    return takeTile(rowsFrom(index(0), rows), piece.begin, piece.end);
+  step(piece.begin, piece.end, tile, [&](Value j) {
+    Value end = least(plus(tile, j), piece.end);
     step(index(0), rowCount, together, [&](Value first) { takeTile(rowsFrom(first, together), j, end); });
   });
 }
 
 /// A of these rows takes in keys [begin, end): some vectors of the depth at a time stay in registers.
 void UpdateLowering::takeTile(ArrayRef<Value> rows, Value begin, Value end) {
-  int64_t most = std::max<int64_t>(valueRegisters() / int64_t(rows.size()), 2) / 2 * 2;
+  int64_t most = std::max<int64_t>(sumRegisters() / int64_t(rows.size()), 2) / 2 * 2;
   int64_t paired = pairedValues(), whole = valueDepth / lanes * lanes;
   for (int64_t d = 0; d < whole;) {
     bool inPairs = d < paired;
     int64_t vectors = std::min(most, ((inPairs ? paired : whole) - d) / lanes);
-    takePiece(rows, begin, end, {d, vectors, inPairs});
+    takeColumns(rows, begin, end, {d, vectors, inPairs});
     d += vectors * lanes;
   }
   for (int64_t d = whole; d < valueDepth; ++d)
@@ -184,19 +217,19 @@ SmallVector<Value> UpdateLowering::forKeys(Value begin, Value end, bool inPairs,
   return carry(whole, end, 2, next, one);
 }
 
-void UpdateLowering::takePiece(ArrayRef<Value> rows, Value begin, Value end, const Piece &piece) {
+void UpdateLowering::takeColumns(ArrayRef<Value> rows, Value begin, Value end, const Columns &columns) {
   Values places, sums;
   for (Value r : rows)
-    for (int64_t v = 0; v < piece.vectors; ++v)
-      places.push_back(outputOf(r, index(piece.from + v * lanes)));
+    for (int64_t v = 0; v < columns.vectors; ++v)
+      places.push_back(outputOf(r, index(columns.from + v * lanes)));
   for (Value place : places)
     sums.push_back(load(place));
-  sums = forKeys(begin, end, piece.inPairs, sums, [&](Value j, bool isLast, ValueRange carried) {
-    Values values = valuesOf(j, piece, isLast), next;
+  sums = forKeys(begin, end, columns.inPairs, sums, [&](Value j, bool isLast, ValueRange carried) {
+    Values values = valuesOf(j, columns, isLast), next;
     for (Value r : rows) {
-      Value weight = weightOf(r, j, piece.inPairs);
+      Value weight = weightOf(r, j, columns.inPairs);
       for (Value x : values)
-        next.push_back(piece.inPairs ? dot(carried[next.size()], x, weight) : fma(x, weight, carried[next.size()]));
+        next.push_back(columns.inPairs ? dot(carried[next.size()], x, weight) : fma(x, weight, carried[next.size()]));
     }
     return next;
   });
@@ -212,18 +245,18 @@ Value UpdateLowering::weightOf(Value r, Value j, bool inPairs) {
   return vector::BroadcastOp::create(builder, loc, VectorType::get({lanes}, word.getType()), word);
 }
 
-/// A piece of the row of key j; in pairs with that of j + 1, or with zeros.
-SmallVector<Value> UpdateLowering::valuesOf(Value j, const Piece &piece, bool isLast) {
+/// Some columns of the row of key j; in pairs with that of j + 1, or with zeros.
+SmallVector<Value> UpdateLowering::valuesOf(Value j, const Columns &columns, bool isLast) {
   Values values, others;
-  for (int64_t v = 0; v < piece.vectors; v += piece.inPairs ? 2 : 1) {
-    Value at = plus(piece.from + v * lanes, valueAt(j));
-    values.push_back(piece.inPairs ? pairs(value, at) : elements(value, at));
+  for (int64_t v = 0; v < columns.vectors; v += columns.inPairs ? 2 : 1) {
+    Value at = plus(columns.from + v * lanes, valueAt(j));
+    values.push_back(columns.inPairs ? pairs(value, at) : elements(value, at));
   }
-  if (!piece.inPairs)
+  if (!columns.inPairs)
     return values;
   Value zeros = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(values[0].getType()));
-  for (int64_t v = 0; v < piece.vectors; v += 2)
-    others.push_back(isLast ? zeros : pairs(value, plus(piece.from + v * lanes, valueAt(plus(1, j)))));
+  for (int64_t v = 0; v < columns.vectors; v += 2)
+    others.push_back(isLast ? zeros : pairs(value, plus(columns.from + v * lanes, valueAt(plus(1, j)))));
   Values interleaved;
   for (auto [a, b] : llvm::zip(values, others))
     interleave(a, b, interleaved);
@@ -249,10 +282,12 @@ void UpdateLowering::interleave(Value a, Value b, Values &into) {
 }
 
 /// The weights of a row once more, as bf16.
-void UpdateLowering::narrowWeights(Value r, Value whole) {
-  step(index(0), whole, lanes, [&](Value j) {
-    Value narrow = convertFloat(builder, loc, load(scoreOf(r, j)), builder.getBF16Type());
-    vector::StoreOp::create(builder, loc, narrow, narrowScratch, scoreOf(r, j));
+void UpdateLowering::narrowWeights(Value r) {
+  forPieces([&](const Piece &piece) {
+    step(piece.begin, piece.end, lanes, [&](Value j) {
+      Value narrow = convertFloat(builder, loc, load(scoreOf(r, j)), builder.getBF16Type());
+      vector::StoreOp::create(builder, loc, narrow, narrowScratch, scoreOf(r, j));
+    });
   });
 }
 

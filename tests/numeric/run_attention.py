@@ -77,6 +77,8 @@ VARIANTS = {
     "mask_grouped_heads_first": masked(heads=(6, 3), layout="b h n d"),
     "one_query": Variant(queries=1),
     "one_query_grouped": Variant(queries=1, heads=(8, 2), depth=(64, 64), layout="b h n d"),
+    "one_query_deep": Variant(queries=1, heads=(3, 1), depth=(328, 272)),  # more than registers hold
+    "one_query_deep_bf16": Variant(queries=1, heads=(5, 1), depth=(360, 328), of=("bf16", "bf16")),
     "few_queries_odd_depths": Variant(queries=3, heads=(6, 3), depth=(21, 5), regions="", score=lambda x, i, j, t: x),
     "few_queries_capped": Variant(queries=2, regions=SCORE + "tanh(%x * 0.02) * 50",
                                   score=lambda x, i, j, t: np.tanh(x * x.dtype.type(0.02)) * x.dtype.type(50)),

@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 from accuracy import compare  # noqa: E402
 from mlir_text import entry, tensor  # noqa: E402
-from native import Program, tenon  # noqa: E402
+from native import Program, is_emulated, tenon  # noqa: E402
 from run_attention import dot_left_to_right  # noqa: E402
 
 HEADS, DEPTH = 3, 20
@@ -124,7 +124,7 @@ class PositionsTest(unittest.TestCase):
     def check(self, name, case):
         compiled = Program(program(case))
         rng = np.random.default_rng(int.from_bytes(name.encode()[:8], "little"))
-        for b, n, m in SIZES:
+        for b, n, m in [size for size in SIZES if not is_emulated() or np.prod(size) < 5000]:
             draw = lambda *shape: rng.standard_normal(shape).astype(np.float32)
             shape = [case.rows(n, m) if d == "P" else d for d in case.table]
             inputs = {"q": draw(b, n, HEADS, DEPTH), "k": draw(b, m, HEADS, DEPTH), "v": draw(b, m, HEADS, DEPTH),
@@ -132,6 +132,8 @@ class PositionsTest(unittest.TestCase):
             wanted, plain = (expected(case, *inputs.values(), dtype) for dtype in (np.float64, np.float32))
             for level, threads, outputs in compiled.run(inputs):
                 compare(outputs["y"], wanted, plain, f"{name} B={b} N={n} M={m} {level} {threads} thread(s)")
+        if is_emulated():
+            return  # of a model, not of an artifact
         arena = [buffer["bytes"] for part in json.loads(tenon("inspect", compiled.artifact, "--json"))["entries"]
                  for buffer in part["buffers"]]
         self.assertEqual(not arena, case.streams, f"buffers: {arena}")

@@ -7,7 +7,7 @@
 // RUN: not tenon-opt %s --tenon-choose-attention-algorithm=force=fft 2>&1 | FileCheck %s --check-prefix=TRANSFORM
 // UNKNOWN: unknown attention algorithm 'fast', wanted flash, split or materialised
 // TRANSFORM: unknown attention algorithm 'fft', wanted flash, split or materialised
-// FORCED-COUNT-14: algorithm materialised
+// FORCED-COUNT-16: algorithm materialised
 // FORCED-NOT: algorithm flash
 
 tenon.symbol @B in [1, 8]
@@ -172,4 +172,26 @@ func.func @greatest_and_shifted(%q: tensor<5x4xf32>) -> tensor<5x4xf32> {
       : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>) -> tensor<5x4xf32>
     weight (%p, %b, %h, %i, %j) = %p + 1
   return %o : tensor<5x4xf32>
+}
+
+// One query at a position that is data: what the window leaves dead is skipped, as where tiles are flash attention's.
+// REMARK: split: few queries, so states of parts of the keys are merged; dead pieces skipped, live ones unmasked, conditions: 1 by least and greatest of data
+// CHECK-LABEL: func.func @window_of_one_query
+// CHECK: algorithm split
+func.func @window_of_one_query(%q: tensor<1x4xf32>, %k: tensor<900x4xf32>, %at: tensor<1xi64>) -> tensor<1x4xf32> {
+  %o = tenon.attention %q, (%k), (%k) captures (%at) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"]
+      : (tensor<1x4xf32>, tensor<900x4xf32>, tensor<900x4xf32>, tensor<1xi64>) -> tensor<1x4xf32>
+    keep (%b, %h, %i, %j, %t) = %t[0] - %j < 100
+  return %o : tensor<1x4xf32>
+}
+
+// Near miss: a table over keys in any order decides nothing for a piece.
+// REMARK: split: few queries, so states of parts of the keys are merged; every piece masked, conditions: 1 undecided
+// CHECK-LABEL: func.func @scattered_keys_of_one_query
+// CHECK: algorithm split
+func.func @scattered_keys_of_one_query(%q: tensor<1x4xf32>, %k: tensor<900x4xf32>, %order: tensor<900xi64>) -> tensor<1x4xf32> {
+  %o = tenon.attention %q, (%k), (%k) captures (%order) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"]
+      : (tensor<1x4xf32>, tensor<900x4xf32>, tensor<900x4xf32>, tensor<900xi64>) -> tensor<1x4xf32>
+    keep (%b, %h, %i, %j, %t) = %t[899 - %j] < 100
+  return %o : tensor<1x4xf32>
 }

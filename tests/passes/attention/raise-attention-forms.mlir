@@ -287,3 +287,55 @@ func.func @sink_read(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tenso
   %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x5x8xf32>, tensor<2x3x8x8xf32>) -> tensor<2x3x5x8xf32>
   return %o : tensor<2x3x5x8xf32>
 }
+
+// Weights rounded to f16 before the second product: they stay f32, and no weight region is left.
+// CHECK-LABEL: func.func @rounded_weights(
+// CHECK: tenon.attention %
+// CHECK-NOT: weight (
+// CHECK: return
+func.func @rounded_weights(%q: tensor<1x2x5x8xf16>, %k: tensor<1x2x7x8xf16>, %v: tensor<1x2x7x8xf16>) -> tensor<1x2x5x8xf16> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<1x2x5x8xf16>, tensor<1x2x7x8xf16>) -> tensor<1x2x5x7xf16>
+  %p = tenon.softmax %s over 3 : tensor<1x2x5x7xf16>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<1x2x5x7xf16>, tensor<1x2x7x8xf16>) -> tensor<1x2x5x8xf16>
+  return %o : tensor<1x2x5x8xf16>
+}
+
+// The same with a guard, which asks for NaN and chooses in f16: both in f32.
+// CHECK-LABEL: func.func @rounded_and_guarded(
+// CHECK: weight (%[[P:[^,]*]],
+// CHECK-NOT: truncf
+// CHECK: %[[NAN:.*]] = arith.cmpf uno, %[[P]], %[[P]] : f32
+// CHECK: arith.select %[[NAN]], %{{.*}}, %[[P]] : f32
+// CHECK: return
+func.func @rounded_and_guarded(%q: tensor<1x2x5x8xf16>, %k: tensor<1x2x7x8xf16>, %v: tensor<1x2x7x8xf16>) -> tensor<1x2x5x8xf16> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<1x2x5x8xf16>, tensor<1x2x7x8xf16>) -> tensor<1x2x5x7xf16>
+  %p = tenon.softmax %s over 3 : tensor<1x2x5x7xf16>
+  %g = tenon.map %x = %p at %b, %h, %i, %j : (tensor<1x2x5x7xf16>) -> tensor<1x2x5x7xf16> {
+    %zero = arith.constant 0.0 : f16
+    %y = tenon.load %x[%b, %h, %i, %j] : tensor<1x2x5x7xf16>
+    %nan = arith.cmpf uno, %y, %y : f16
+    %z = arith.select %nan, %zero, %y : f16
+    tenon.yield %z : f16
+  }
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %g, %v : (tensor<1x2x5x7xf16>, tensor<1x2x7x8xf16>) -> tensor<1x2x5x8xf16>
+  return %o : tensor<1x2x5x8xf16>
+}
+
+// Near miss: arithmetic in f16 between, which f32 would not repeat.
+// CHECK-LABEL: func.func @factor_in_f16(
+// CHECK: weight (
+// CHECK: truncf
+// CHECK: arith.mulf %{{.*}} : f16
+// CHECK: return
+func.func @factor_in_f16(%q: tensor<1x2x5x8xf16>, %k: tensor<1x2x7x8xf16>, %v: tensor<1x2x7x8xf16>) -> tensor<1x2x5x8xf16> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<1x2x5x8xf16>, tensor<1x2x7x8xf16>) -> tensor<1x2x5x7xf16>
+  %p = tenon.softmax %s over 3 : tensor<1x2x5x7xf16>
+  %g = tenon.map %x = %p at %b, %h, %i, %j : (tensor<1x2x5x7xf16>) -> tensor<1x2x5x7xf16> {
+    %factor = arith.constant 0.7 : f16
+    %y = tenon.load %x[%b, %h, %i, %j] : tensor<1x2x5x7xf16>
+    %z = arith.mulf %y, %factor : f16
+    tenon.yield %z : f16
+  }
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %g, %v : (tensor<1x2x5x7xf16>, tensor<1x2x7x8xf16>) -> tensor<1x2x5x8xf16>
+  return %o : tensor<1x2x5x8xf16>
+}
