@@ -4,6 +4,7 @@
     pip install torch onnx
     benchmarks/scans.py [--threads 1 2] [--json FILE]
     benchmarks/scans.py --forms                 # both forms of tenon.scan beside each other
+    benchmarks/scans.py --transitions           # the three of a recurrence with a dense matrix (LMU), and PyTorch's
 
 PyTorch runs products of chunks (the WY form for the delta rule), eager and by torch.compile, with the best of three
 sizes of chunk; Mamba is transformers' loop over the steps, and that loop compiled in pieces of 32 steps, what its
@@ -213,6 +214,54 @@ def compare_forms(options):
     return found
 
 
+def transition_program(steps, depth, form):
+    """LMU's memory of one number a step. Of random matrices so large that one has a spectral radius of about 1."""
+    u, y, a, k = tensor(1, steps), tensor(1, steps, depth), tensor(depth, depth), tensor(depth)
+    weights = (f"tenon.weight @a : {a} = #tenon.random<1, {(3 / depth) ** 0.5 * 0.99:.6f}>\n"
+               f"tenon.weight @k : {k} = #tenon.random<2, 1.0>\n")
+    asked = f' {{tenon.form = "{form}"}}' if form else ""
+    body = (f"  %a = tenon.get @a : {a}\n  %k = tenon.get @k : {k}\n"
+            f"  %i = tenon.map at %n, %d : () -> {a} = select(%n < %d, 0.0, select(%d < %n, 0.0, 1.0))\n"
+            f'  %y = tenon.scan %i, %k, %u transition (%a : {a}) layout ["h d", "d", "b n", "b n h"]{asked} : {a}, {k}, {u} -> {y}')
+    return weights + entry({"u": u}, {"y": y}, body, {})
+
+
+def transition_peers(u, depth):
+    """The loop, and LMU's parallel form, of responses whose spectrum is known; any matrix takes the same time."""
+    steps = u.shape[1]
+    a, b = torch.linalg.qr(torch.randn(depth, depth))[0], torch.randn(depth)
+    spectrum = torch.fft.rfft(torch.randn(depth, steps), 2 * steps)
+
+    def loop():
+        state, rows = torch.zeros(1, depth), []
+        for t in range(steps):
+            state = torch.addmm(b * u[:, t, None], state, a)
+            rows.append(state)
+        return torch.stack(rows, 1)
+
+    def parallel():
+        return torch.fft.irfft(torch.fft.rfft(u, 2 * steps)[:, None] * spectrum, 2 * steps)[..., :steps].mT
+
+    return {"PyTorch, loop": loop, "PyTorch, FFT": parallel}
+
+
+def compare_transitions(options):
+    found = []
+    for steps, depth in SIZES_OF_TRANSITIONS:
+        inputs = {"u": np.random.default_rng(0).standard_normal((1, steps)).astype(np.float32)}
+        torch.set_num_threads(1)
+        with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+            engines = {form: session(transition_program(steps, depth, form), inputs, 1, folder, options).run
+                       for form in ("steps", "toeplitz", "fft")}
+            engines |= transition_peers(torch.from_numpy(inputs["u"]), depth)
+            times = turns(engines, 15)
+        best = {name: min(each) for name, each in times.items()}
+        print(f"{steps} steps of {depth} x {depth}: " + ", ".join(f"{name} {ms:.3f} ms" for name, ms in best.items()), flush=True)
+        found.append({"steps": steps, "depth": depth, "milliseconds": times})
+    return found
+
+
+SIZES_OF_TRANSITIONS = ((16, 256), (64, 64), (128, 256), (512, 64), (784, 256), (2048, 64))
 STATES_OF_FORMS = ((32, 32), (64, 64), (128, 64), (128, 128), (256, 256))
 FORMS = {"linear attention": (False, False), "decay": (True, False), "delta rule": (False, True), "gated delta rule": (True, True)}
 
@@ -221,7 +270,10 @@ def main():
     parser = operators.parser(__doc__)
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
     parser.add_argument("--forms", action="store_true", help="steps and chunks beside each other")
+    parser.add_argument("--transitions", action="store_true", help="the forms of a recurrence with a dense matrix")
     options = parser.parse_args()
+    if options.transitions:
+        return operators.save(compare_transitions(options), options)
     if options.forms:
         return operators.save(compare_forms(options), options)
     found = []

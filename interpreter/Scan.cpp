@@ -77,8 +77,22 @@ private:
         results[1].floats[first + i] = evaluation.round(results[1].dtype, state[i]);
   }
 
+  /// S ← A S of a matrix A.
+  void move(std::vector<double> &state, int64_t s) {
+    const Array &matrices = *operands[op.getInputs().size()];
+    const double *matrix = matrices.floats.data() + (matrices.shape.size() == 3 ? s * depth * depth : 0);
+    std::vector<double> moved(state.size(), 0.0);
+    for (int64_t i = 0; i < depth; ++i)
+      for (int64_t j = 0; j < depth; ++j)
+        for (int64_t e = 0; e < width; ++e)
+          moved[i * width + e] = round(moved[i * width + e] + matrix[i * depth + j] * state[j * width + e]);
+    state = std::move(moved);
+  }
+
   /// S ← A S + k wᵀ.
   void write(std::vector<double> &state, int64_t b, int64_t s, int64_t n) {
+    if (op.getTransition())
+      move(state, s);
     if (op.getDecay())
       for (int64_t d = 0; d < depth; ++d)
         for (int64_t e = 0; e < width; ++e)

@@ -384,7 +384,8 @@ def RaiseScan : Pass<"tenon-raise-scan", "::mlir::ModuleOp"> {
     Found by meaning. A step is what y_t needs beyond what y_{t-1} needed; the one tensor it takes over is the state. An element of
     a step, traced through maps, reshapes, contractions and sums, is a tree of scalar arithmetic, and the trees of all
     steps must be one whose indices are linear in t. The state must be linear in its predecessor, S' = a S + b; where the predecessor
-    is also summed over a dim, S' = a S + k β (v - Σ k a S), the delta rule. b is a product: factors that know
+    is also summed over a dim, S' = a S + k β (v - Σ k a S), the delta rule; where it is summed alone, S' = A S + b with a matrix A
+    that no step changes, a transition, and of a state that is itself collected the rows are heads. b is a product: factors that know
     the dim which reads sum over are the key, the others the value. y_t reads the state by a contraction or sum over one of its
     dims, or is the state; what else y_t does goes into a map behind the scan. A state given before the first step and the
     last one, where it is read, are the operand and result of the scan.
@@ -437,7 +438,33 @@ def ScanAttention : Pass<"tenon-scan-attention", "::mlir::ModuleOp"> {
 
     On every recurrence, whoever made it, `tenon.form` then says whether it goes by "steps" or in "chunks" of 16: what `ScanForm.h` counts to
     be cheaper, or what stood there, which is an order. Steps it is where rows of the state have factors of their own, where depths are not
-    constant, and where there never are 16 steps. Both forms are exact in real arithmetic.
+    constant, and where there never are 16 steps. Both forms are exact in real arithmetic. One with a transition goes by steps or
+    as a convolution, in the form "toeplitz" or "fft", which `TransitionForm.h` counts to be cheapest; ExpandScan makes it so.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def ExpandScan : Pass<"tenon-expand-scan", "::mlir::ModuleOp"> {
+  let summary = "Recurrences with a constant transition as convolutions";
+  let description = [{
+    ```mlir
+    %o = tenon.scan %q, %k, %v transition (%A : tensor<64x64xf32>) layout ["h d", "d", "b n", "b n h"] {tenon.form = "fft"}
+    ```
+    becomes, with the impulse responses g[n, h] = q_hᵀ Aⁿ k,
+    ```mlir
+    %e = tenon.map at %n, %s { 1 where %n is 0, else 0 }
+    %g = tenon.scan %q, %k, %e transition (%A) layout ["h d", "d", "n h", "n h"] {tenon.form = "steps"}
+    %t = tenon.map %a = %g at … { %a[N - 1 - %p, %h] }
+    %y = tenon.toeplitz %x diagonals %t causal form fft
+    ```
+    and with the form "toeplitz" of one number a step for all heads a product of the shifts of %v, `[N, N]`, with %g, else the same
+    `tenon.toeplitz` in its direct form. Where A, q and k are weights, the compiler computes %g, and its spectrum, once.
+
+    Exact in real arithmetic, because q, k and A are the same at every step. A transform's error is measured by the largest
+    response. What is no number in %v reaches all steps of its column by transforms, later ones alone by steps.
+
+    Precondition: ScanAttention has written the forms. Must not touch a recurrence in another form. Before ChooseToeplitzForm and
+    LowerToeplitz, which lower what it makes.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
@@ -851,7 +878,9 @@ def LowerKernels : Pass<"tenon-lower-kernels", "::mlir::ModuleOp"> {
 
     The function computes tiles first…last-1 of `tenon.tiles`, any split of which
     gives the same bits. `tenon.scratch` is the memory in bytes that each caller
-    brings. Both are expressions over the kernel's dims.
+    brings. Both are expressions over the kernel's dims. `tenon.grain`, where it is
+    there, is how many neighbouring tiles share work that a call which begins among
+    them does again: a product's copy of a block of rows.
   }];
   let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect",
                            "::mlir::vector::VectorDialect", "::mlir::LLVM::LLVMDialect"];

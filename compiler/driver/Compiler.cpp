@@ -4,6 +4,7 @@
 #include "compiler/codegen/MatrixUnit.h"
 #include "compiler/codegen/nvptx/LowerKernelsForDevice.h"
 #include "compiler/codegen/nvptx/emulator/EmulatedProgram.h"
+#include "compiler/constants/ComputeConstants.h"
 #include "compiler/driver/Diagnostics.h"
 #include "compiler/driver/ModelImpl.h"
 #include "compiler/explain/Explain.h"
@@ -116,6 +117,9 @@ llvm::Error Compiler::Impl::runProgramPhases(Model &model, StringRef last) {
     if (phase.name == "simplify")
       if (llvm::Error error = applyRecipe(model))
         return error;
+    if (phase.name == "choose")
+      if (llvm::Error error = step("constants", [&] { return computeConstants(model.module(), model.impl->weights); }))
+        return error;
     if (phase.name == last)
       break;
   }
@@ -163,12 +167,7 @@ static llvm::Expected<LoweredKernels> lowerFor(const Level &level, StringRef ker
   if (!lowered.module)
     return diagnostics.takeError("the kernels cannot be read back");
   (*lowered.module)->setAttr("tenon.target", targetOf(level, context));
-  if (llvm::StringRef intrinsic = bf16DotIntrinsic(level); !intrinsic.empty())
-    (*lowered.module)->setAttr("tenon.bf16_dot", StringAttr::get(context, intrinsic));
-  if (DictionaryAttr tiles = bf16TilesOf(level, context))
-    (*lowered.module)->setAttr("tenon.bf16_tile", tiles);
-  if (DictionaryAttr lanes = laneProductsOf(level, context))
-    (*lowered.module)->setAttr("tenon.lane_products", lanes);
+  setProductInstructions(*lowered.module, level);
   PassManager passes(context);
   addLoweringPasses(passes, level.isDevice() ? createLowerKernelsForDevice() : createLowerKernels());
   if (failed(passes.run(*lowered.module)))
@@ -192,7 +191,6 @@ namespace {
 struct LevelResult {
   LevelCode code;
   std::vector<std::pair<Dim, Dim>> grids; // per kernel: tiles and scratch bytes, over its dims
-  std::vector<std::pair<unsigned, unsigned>> launches; // per kernel of a GPU: threads of a block, shared bytes
   std::string error;
 };
 } // namespace
@@ -208,6 +206,7 @@ static LevelResult compileLevel(const Level &level, StringRef kernels, const std
   if (!lowered)
     return failedLevel(lowered.takeError());
   LevelResult result;
+  LevelCode &code = result.code;
   for (const KernelDesc &kernel : order) {
     auto function = lowered->module->lookupSymbol<func::FuncOp>(kernel.name);
     result.grids.emplace_back(function->getAttrOfType<DimAttr>("tenon.tiles").getValue(),
@@ -216,7 +215,10 @@ static LevelResult compileLevel(const Level &level, StringRef kernels, const std
       auto value = function->getAttrOfType<IntegerAttr>(name);
       return value ? unsigned(value.getInt()) : 0;
     };
-    result.launches.emplace_back(number("tenon.block_threads"), number("tenon.shared_bytes"));
+    KernelCode &launch = code.kernels.emplace_back();
+    launch.blockThreads = number("tenon.block_threads");
+    launch.sharedBytes = number("tenon.shared_bytes");
+    launch.grain = number("tenon.grain");
   }
   DiagnosticCollector diagnostics(lowered->context.get());
   FailureOr<CodeImage> image = compileKernels(*lowered->module, level);
@@ -225,14 +227,13 @@ static LevelResult compileLevel(const Level &level, StringRef kernels, const std
   llvm::StringMap<uint64_t> addresses;
   for (const KernelSymbol &symbol : image->kernels)
     addresses[symbol.name] = symbol.address;
-  LevelCode &code = result.code;
   code.name = level.name.str();
   code.features = requiredFeatures(level);
   code.machine = level.elfMachine();
   code.rank = rankOf(level);
   code.image.assign(image->bytes.begin(), image->bytes.end());
-  for (auto [kernel, launch] : llvm::zip(order, result.launches))
-    code.kernels.push_back({addresses.lookup(kernel.name), format::none, format::none, launch.first, launch.second});
+  for (auto [kernel, launch] : llvm::zip(order, code.kernels))
+    launch.address = addresses.lookup(kernel.name);
   return result;
 }
 

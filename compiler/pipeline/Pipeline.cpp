@@ -51,6 +51,7 @@ static void addFuse(OpPassManager &passes) {
 static void addChoose(OpPassManager &passes) {
   passes.addPass(createReassociateAttention());    // linear scores: no algorithm to choose
   passes.addPass(createScanAttention());           // before distances, which are decays to it, become tables
+  passes.addPass(createExpandScan());              // before Toeplitz forms: convolutions are such products
   passes.addPass(createChooseToeplitzForm());
   passes.addPass(createLowerToeplitz());           // before algorithms: a direct product is an attention
   passes.addPass(createExpandFFT());

@@ -79,6 +79,21 @@ static LogicalResult verifyState(ScanOp op, StringRef what, Value state, const S
   return success();
 }
 
+/// A matrix of all states, or of each; nothing else decays them.
+static LogicalResult verifyTransition(ScanOp op, const ScanOp::Sizes &sizes) {
+  Value transition = op.getTransition();
+  if (!transition)
+    return success();
+  if (op.getDecay() || op.getRate())
+    return op.emitOpError("wants a transition alone, found a ") << (op.getDecay() ? "decay" : "rate") << " beside it";
+  Shape one{sizes.depth, sizes.depth}, each{sizes.states, sizes.depth, sizes.depth};
+  Shape found = shapeOf(transition);
+  if ((found != one && found != each) || !isa<FloatType>(elementOf(transition)))
+    return op.emitOpError("wants a transition [depth, depth] = ")
+           << toString(one) << " or [states, depth, depth] = " << toString(each) << ", found " << transition.getType();
+  return success();
+}
+
 LogicalResult ScanOp::verify() {
   ValueRange inputs = getInputs();
   if (getLayouts().size() != inputs.size() + 1)
@@ -97,7 +112,7 @@ LogicalResult ScanOp::verify() {
   for (unsigned number = 0; number < inputs.size(); ++number)
     if (failed(verifyInput(*this, number, sizes)))
       return failure();
-  if (failed(verifyShare(*this, "state", sizes.heads, sizes.states)) ||
+  if (failed(verifyTransition(*this, sizes)) || failed(verifyShare(*this, "state", sizes.heads, sizes.states)) ||
       failed(verifyState(*this, "initial", getInitial(), sizes)))
     return failure();
   return verifyState(*this, "final", getFinal(), sizes);
@@ -107,11 +122,15 @@ LogicalResult ScanOp::verify() {
 // As the root of a kernel
 //===----------------------------------------------------------------------------===//
 
-/// Two for each element of a state that is written, read, and looked up by the delta rule; one where it decays.
+/// Two for each element of a state that is written, read, and looked up by the delta rule; one where it decays, two for each row
+/// of a transition.
 Dim ScanOp::countOperations() {
   Sizes sizes = getSizes();
+  Dim elements = sizes.batch * sizes.steps * sizes.depth * sizes.valueDepth;
+  if (getTransition())
+    return elements * (sizes.states * (sizes.depth * Dim(2) + Dim(2)) + sizes.heads * Dim(2));
   int64_t perElement = 4 + (getDecay() ? 1 : 0) + (getRate() ? 2 : 0);
-  return sizes.batch * sizes.heads * sizes.steps * sizes.depth * sizes.valueDepth * Dim(perElement);
+  return elements * sizes.heads * Dim(perElement);
 }
 
 llvm::SmallVector<std::pair<Value, Dim>> ScanOp::countReads() {
@@ -123,6 +142,8 @@ llvm::SmallVector<std::pair<Value, Dim>> ScanOp::countReads() {
 
 std::string ScanOp::describe() {
   std::string text = getRate() ? "scan, delta rule" : "scan";
+  if (getTransition())
+    text += ", dense transition";
   if (getDecay())
     text += hasDiagonalDecay() ? ", decay of rows" : ", decay";
   if (auto form = (*this)->getAttrOfType<StringAttr>("tenon.form"))

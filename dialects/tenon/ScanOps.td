@@ -24,6 +24,7 @@ def Tenon_ScanOp : Tenon_Op<"scan", [Pure, AttrSizedOperandSegments,
 
         S ← A S              A = a                     `decay` without d in its layout: one factor
                              A = diag(a[0], a[1], …)   with d: a factor for each row of S
+                             A                         `transition`: a matrix, the same at every step
         w = v                                          without `rate`
         w = β (v - kᵀ S)                               with `rate` β: the delta rule
         S ← S + k wᵀ
@@ -40,9 +41,15 @@ def Tenon_ScanOp : Tenon_Op<"scan", [Pure, AttrSizedOperandSegments,
     | diag(a_t) S | `decay` "b n h d" | GLA, HGRN2 (k = 1 - a); Mamba and HGRN, whose heads are channels of value depth 1 |
     | (1 - β k kᵀ) S | `rate` "b n h" | DeltaNet: v was stored under k before, and is replaced |
     | a_t (1 - β k kᵀ) S | `decay` and `rate` | Gated DeltaNet |
+    | A S | `transition` | LMU's memory, state spaces of a dense A (k = B, q = C, v = u) |
 
     Why the delta rule is a transition: S + β k (v - kᵀ S)ᵀ = (1 - β k kᵀ) S + β k vᵀ, identity minus a matrix of rank one.
     With |k| = 1 and 0 ≤ β ≤ 1 nothing grows.
+
+    A `transition` is `[depth, depth]`, or `[states, depth, depth]` with one for each state; it stands alone, for a decay
+    could be in it, and the delta rule's matrix changes. Where neither keys nor queries change in time either, the
+    whole is a convolution: o_i = Σ_{j ≤ i} g[i - j] v_j with the impulse response g[n] = qᵀ Aⁿ k, a Toeplitz product. The state
+    itself is the result of `depth` heads whose queries are the rows of the identity.
 
     Why this is attention: unrolled, without `rate`, o_i = Σ_{j ≤ i} (q_iᵀ Π_{j < t ≤ i} A_t k_j) v_j, a score for each pair
     that is linear in q and k. What grows as N² there takes N steps of 4 · depth · value depth operations here.
@@ -59,11 +66,11 @@ def Tenon_ScanOp : Tenon_Op<"scan", [Pure, AttrSizedOperandSegments,
   }];
   let arguments = (ins AnyRankedTensor:$query, AnyRankedTensor:$key, AnyRankedTensor:$value,
                        Optional<AnyRankedTensor>:$decay, Optional<AnyRankedTensor>:$rate,
-                       Optional<AnyRankedTensor>:$initial, StrArrayAttr:$layouts);
+                       Optional<AnyRankedTensor>:$transition, Optional<AnyRankedTensor>:$initial, StrArrayAttr:$layouts);
   let results = (outs AnyRankedTensor:$result, Optional<AnyRankedTensor>:$final);
   let assemblyFormat = [{
     $query `,` $key `,` $value (`decay` `(` $decay^ `:` type($decay) `)`)? (`rate` `(` $rate^ `:` type($rate) `)`)?
-    (`from` `(` $initial^ `:` type($initial) `)`)? `layout` $layouts attr-dict
+    (`transition` `(` $transition^ `:` type($transition) `)`)? (`from` `(` $initial^ `:` type($initial) `)`)? `layout` $layouts attr-dict
     `:` type($query) `,` type($key) `,` type($value) `->` type($result) (`,` type($final)^)?
   }];
   let hasVerifier = 1;
@@ -75,7 +82,7 @@ def Tenon_ScanOp : Tenon_Op<"scan", [Pure, AttrSizedOperandSegments,
     ::llvm::StringRef getLayoutOfResult() { return ::mlir::cast<::mlir::StringAttr>(getLayouts().getValue().back()).getValue(); }
     ::llvm::StringRef getLayout(unsigned operand) { return ::mlir::cast<::mlir::StringAttr>(getLayouts()[operand]).getValue(); }
     /// Query, key, value, decay, rate: those that are there, in the order of their layouts.
-    ::mlir::ValueRange getInputs() { return getOperands().drop_back(getInitial() ? 1 : 0); }
+    ::mlir::ValueRange getInputs() { return getOperands().drop_back((getInitial() ? 1 : 0) + (getTransition() ? 1 : 0)); }
     /// Whether the rows of a state have factors of their own.
     bool hasDiagonalDecay() { return getDecay() && getLayout(3).contains('d'); }
     /// What is computed in.

@@ -300,7 +300,7 @@ std::pair<Value, Value> GraphBuilder::scan(Value query, Value key, Value value, 
   if (what.rate)
     layouts.push_back(what.rates);
   layouts.push_back(what.rows);
-  auto op = ScanOp::create(builder, loc, *type, *final, query, key, value, what.decay, what.rate, what.initial,
-                           builder.getStrArrayAttr(layouts));
+  auto op = ScanOp::create(builder, loc, *type, *final, query, key, value, what.decay, what.rate, /*transition=*/Value(),
+                           what.initial, builder.getStrArrayAttr(layouts));
   return {op.getResult(), op.getFinal()};
 }

@@ -61,6 +61,9 @@ bool onlyConverts(MapOp map) {
 /// A scan walks an operand once for each head, and one that is not as wide as the value once for each block of columns.
 bool readsOnce(ScanOp scan, Value operand) {
   ScanOp::Sizes sizes = scan.getSizes();
+  // A transition's tile is some columns of a state for all its heads.
+  if (scan.getTransition() && operand != scan.getValue())
+    return false;
   if (operand == scan.getInitial())
     return sizes.states == sizes.heads;
   if (operand != scan.getValue() && sizes.valueDepth.constant().value_or(0) > columnsOfOneScan)
@@ -68,7 +71,7 @@ bool readsOnce(ScanOp scan, Value operand) {
   std::string error;
   unsigned number = llvm::find(scan.getInputs(), operand) - scan.getInputs().begin();
   std::optional<AttentionLayout> layout = AttentionLayout::parse(scan.getLayout(number), error, "");
-  return layout->sizeOf('h', shapeOf(operand)) == sizes.heads;
+  return layout->sizeOf('h', shapeOf(operand)) == (scan.getTransition() ? sizes.states : sizes.heads);
 }
 
 /// A root that reads each element of `operand` once takes in the map that computes it. A

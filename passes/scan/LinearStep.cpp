@@ -155,6 +155,63 @@ std::optional<LinearStep> deltaRule(StepTracer &tracer, const Parts &parts, Arra
   return step;
 }
 
+//===----------------------------------------------------------------------------===//
+// What is added, and what a matrix does
+//===----------------------------------------------------------------------------===//
+
+/// What is added to the state: a product, of which the key has the factors that know the dim `depth`.
+LinearStep written(StepTracer &tracer, StepTree rest, ArrayRef<Dim> state, std::optional<unsigned> depth) {
+  StepProduct value = StepProduct::of(tracer, rest), key;
+  if (depth && state[*depth].asSymbol())
+    for (StepTree factor : SmallVector<StepTree>(value.factors))
+      if (dependsOn(factor, state[*depth])) {
+        key.factors.push_back(factor);
+        value.factors.erase(llvm::find(value.factors, factor));
+      }
+  return {key.tree(tracer, rest->type), value.tree(tracer, rest->type), nullptr, nullptr, rest};
+}
+
+/// The dim of the state at which the one carried element below `tree` stands at `column`, and elsewhere at the state's indices.
+std::optional<unsigned> mixedDim(StepTree tree, ArrayRef<Dim> state, const Dim &column) {
+  if (tree->kind == StepNode::Carried) {
+    std::optional<unsigned> mixed;
+    for (auto [k, place] : llvm::enumerate(tree->at))
+      if (place != state[k]) {
+        if (mixed || place != column)
+          return std::nullopt;
+        mixed = k;
+      }
+    return mixed;
+  }
+  for (StepTree operand : tree->operands)
+    if (hasCarried(operand))
+      return mixedDim(operand, state, column);
+  return std::nullopt;
+}
+
+/// S' = Σ_e A[d, e] S[e] + k v.
+std::optional<LinearStep> transitionStep(StepTracer &tracer, const Parts &parts, ArrayRef<Dim> state, std::optional<unsigned> depth) {
+  StepTree sum = parts.found;
+  if (sum->at.size() != 1)
+    return std::nullopt;
+  Dim column = sum->at[0];
+  std::optional<unsigned> rows = mixedDim(sum->operands[0], state, column);
+  if (!rows || !state[*rows].asSymbol() || (depth && depth != rows))
+    return std::nullopt;
+  // With the two names exchanged the summand is a factor of the state's own element.
+  std::map<std::string, Dim, std::less<>> exchanged{{std::string(*column.asSymbol()), state[*rows]},
+                                                    {std::string(*state[*rows].asSymbol()), column}};
+  std::optional<Parts> inner = LinearStep::split(tracer, tracer.substituted(sum->operands[0], exchanged), state);
+  if (!inner || !inner->factor || inner->rest || inner->found)
+    return std::nullopt;
+  StepTree matrix = tracer.product(sum->type, {parts.foundBy, tracer.substituted(inner->factor, exchanged)});
+  LinearStep step = written(tracer, parts.rest, state, rows);
+  step.transition = matrix;
+  step.column = column;
+  step.rows = *rows;
+  return step;
+}
+
 } // namespace
 
 std::optional<Parts> LinearStep::split(StepTracer &tracer, StepTree tree, ArrayRef<Dim> state) {
@@ -163,19 +220,14 @@ std::optional<Parts> LinearStep::split(StepTracer &tracer, StepTree tree, ArrayR
 
 std::optional<LinearStep> LinearStep::of(StepTracer &tracer, StepTree tree, ArrayRef<Dim> state, std::optional<unsigned> depth) {
   std::optional<Parts> parts = split(tracer, tree, state);
-  if (!parts || !parts->factor || !parts->rest)
+  if (!parts || !parts->rest || (!parts->factor && !parts->found))
     return std::nullopt;
+  if (!parts->factor)
+    return transitionStep(tracer, *parts, state, depth);
   if (parts->found)
     return depth ? deltaRule(tracer, *parts, state, *depth) : std::nullopt;
-  StepProduct value = StepProduct::of(tracer, parts->rest), key;
-  if (depth && state[*depth].asSymbol())
-    for (StepTree factor : SmallVector<StepTree>(value.factors))
-      if (dependsOn(factor, state[*depth])) {
-        key.factors.push_back(factor);
-        value.factors.erase(llvm::find(value.factors, factor));
-      }
-  Type type = parts->factor->type;
-  LinearStep step{key.tree(tracer, type), value.tree(tracer, type), isOne(parts->factor) ? nullptr : parts->factor, nullptr, parts->rest};
+  LinearStep step = written(tracer, parts->rest, state, depth);
+  step.decay = isOne(parts->factor) ? nullptr : parts->factor;
   return step;
 }
 

@@ -2,6 +2,7 @@
 //
 //     S' = a S + k v                        a: decay, k: key, v: value
 //     S' = a S + k β (v - Σ_d k a S)        with a rate β
+//     S' = Σ_e A[d, e] S[e] + k v            with a transition A
 //
 // A term that is a product is split by what its factors depend on: those that know the dim a read sums over are the key.
 //
@@ -28,6 +29,9 @@ struct StepProduct {
 struct LinearStep {
   StepTree key, value, decay, rate; ///< Null: no decay, no rate.
   StepTree added;                   ///< key * value as it was written; null where it is none.
+  StepTree transition = nullptr;    ///< A[d, e], d the index of the state, e `column`; null where there is none.
+  Dim column = Dim(0);
+  unsigned rows = 0;                ///< The dim a transition mixes.
 
   /// tree = factor * carried + rest + foundBy * found. Null for zero.
   struct Parts {

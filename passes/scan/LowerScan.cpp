@@ -360,6 +360,8 @@ StepScan::Values StepScan::walkColumns(Value step, Value common, ArrayRef<Value>
 }
 
 FailureOr<KernelGrid> lowerScan(KernelLowering &lowering, ScanOp scan) {
+  if (scan.getTransition())
+    return lowerTransitionScan(lowering, scan);
   if (isInChunks(scan))
     return lowerChunkScan(lowering, scan);
   if (std::optional<KernelGrid> grid = lowerChannelScan(lowering, scan))

@@ -31,6 +31,7 @@ struct StepTrees {
   Value initial;    ///< Null for zeros.
   StepTree query;   ///< What a read multiplies the state by.
   StepTree output;  ///< y over the indices of the collected tensor, what was read being carried.
+  bool isStateRead = false; ///< Each element of a state whose rows a matrix mixes: its rows are heads of the result.
   SmallVector<unsigned> readDims; ///< The dim of the state each index of what was read runs over; behind the last where it is one of none.
 };
 
@@ -110,19 +111,23 @@ private:
     if (!step || !startsFrom(general, trace, *step))
       return false;
     trees.step = *step;
+    if (step->transition && !depth) {
+      depth = step->rows;
+      trees.isStateRead = true;
+    }
     return true;
   }
 
-  /// Before the first step stands a tensor, or zeros, of which a step may have made what it adds alone.
+  /// Before the first step stand zeros, of which a step may have made what it adds alone, or a tensor.
   bool startsFrom(StepTree general, Trace trace, const LinearStep &step) {
-    if (loop.initial && startsAlike(general, trace, loop.initial)) {
-      trees.initial = loop.initial;
-      return true;
-    }
     StepTree first = firstOf(general, trace, Value());
     auto isZero = [&](StepTree, StepTree tree) { return tree->number() == 0.0; };
-    return first && (tracer.isInstance(general, first, n, 0, isZero) ||
-                     (step.added && tracer.isInstance(step.added, first, n, 0, isZero)));
+    if (first && (tracer.isInstance(general, first, n, 0, isZero) || (step.added && tracer.isInstance(step.added, first, n, 0, isZero))))
+      return true;
+    if (!loop.initial || !startsAlike(general, trace, loop.initial))
+      return false;
+    trees.initial = loop.initial;
+    return true;
   }
 
   //===--------------------------------------------------------------------------===//
@@ -220,15 +225,15 @@ public:
     if (!giveRoles())
       return false;
     const LinearStep &step = trees.step;
-    Operand query = operand(trees.query, "d", false), key = operand(step.key, "d", false),
+    Operand query = trees.isStateRead ? identity() : operand(trees.query, "d", false), key = operand(step.key, "d", false),
             value = operand(step.value, "bnhd", true);
     SmallVector<std::string> layouts{query.layout, key.layout, value.layout};
-    Value decay = add(step.decay, layouts), rate = add(step.rate, layouts);
-    layouts.push_back(value.layout);
+    Value decay = add(step.decay, layouts), rate = add(step.rate, layouts), matrix = transition();
+    RankedTensorType result = resultOf(value, layouts.emplace_back());
     Value initial = trees.initial ? stateAsFour(trees.initial) : Value(), last = loop.finalState();
     SmallVector<StringRef> texts(layouts.begin(), layouts.end());
-    auto scan = ScanOp::create(builder, loc, value.tensor.getType(), last ? Type(tensorOf(type, fourDims())) : Type(), query.tensor,
-                               key.tensor, value.tensor, decay, rate, initial, builder.getStrArrayAttr(texts));
+    auto scan = ScanOp::create(builder, loc, result, last ? Type(tensorOf(type, fourDims())) : Type(), query.tensor,
+                               key.tensor, value.tensor, decay, rate, matrix, initial, builder.getStrArrayAttr(texts));
     collect(scan);
     if (last)
       last.replaceUsesWithIf(fourAsState(scan.getFinal()), [&](OpOperand &use) { return !loop.isOfSteps(use.getOwner()); });
@@ -270,8 +275,18 @@ private:
     }
     bool isPossible = !reader.depth || (shape[*reader.depth].isConstant() && !dependsOnDim(step.value, *reader.depth) &&
                                         !dependsOnDim(step.rate, *reader.depth));
-    StepTree all[] = {trees.query, step.key, step.value, step.decay, step.rate};
+    isPossible &= !trees.isStateRead || heads.empty();
+    isPossible &= !step.transition || isConstantMatrix(step);
+    StepTree all[] = {trees.query, step.key, step.value, step.decay, step.rate, step.transition};
     return isPossible && llvm::all_of(all, [](StepTree tree) { return !tree || StepReader::isScalar(tree); });
+  }
+
+  /// A matrix that is the same at every step, for all but the rows it mixes.
+  bool isConstantMatrix(const LinearStep &step) const {
+    bool knowsMore = dependsOn(step.transition, reader.n);
+    for (unsigned k = 0; k < shape.size(); ++k)
+      knowsMore |= k != step.rows && dependsOnDim(step.transition, k);
+    return !knowsMore;
   }
 
   Dim sizeOf(const Group &group) const {
@@ -319,6 +334,45 @@ private:
     });
     std::string layout = llvm::join(llvm::map_range(roles, [](char role) { return std::string(1, role); }), " ");
     return {made, layout};
+  }
+
+  /// Queries that read every row.
+  Operand identity() {
+    Dim size = shape[trees.step.rows];
+    Value made = map(tensorOf(type, {size, size}), {}, [&](OpBuilder &b, ValueRange, ValueRange at) -> Value {
+      Value isSame = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, at[0], at[1]);
+      auto number = [&](double value) -> Value { return arith::ConstantOp::create(b, loc, FloatAttr::get(cast<FloatType>(type), value)); };
+      return arith::SelectOp::create(b, loc, isSame, number(1), number(0));
+    });
+    return {made, "h d"};
+  }
+
+  /// The matrix over rows and the column that is summed; null where there is none.
+  Value transition() {
+    StepTree tree = trees.step.transition;
+    if (!tree)
+      return {};
+    llvm::SetVector<Value> tensors;
+    collectTensors(tree, tensors);
+    Dim row = reader.state[trees.step.rows], size = shape[trees.step.rows];
+    return map(tensorOf(type, {size, size}), tensors.getArrayRef(), [&](OpBuilder &b, ValueRange inputs, ValueRange at) {
+      llvm::StringMap<Value> symbols;
+      symbols[*row.asSymbol()] = at[0];
+      symbols[*trees.step.column.asSymbol()] = at[1];
+      return write(b, tree, tensors, inputs, symbols, {});
+    });
+  }
+
+  /// As the values; rows that are heads stand before the columns. Writes the layout.
+  RankedTensorType resultOf(const Operand &value, std::string &layout) {
+    layout = value.layout;
+    Shape dims = shapeOf(value.tensor);
+    if (trees.isStateRead) {
+      bool hasColumns = !columns.empty();
+      layout.insert(hasColumns ? layout.find('d') : layout.size(), hasColumns ? "h " : " h");
+      dims.insert(dims.end() - hasColumns, shape[trees.step.rows]);
+    }
+    return tensorOf(type, dims);
   }
 
   Value add(StepTree tree, SmallVectorImpl<std::string> &layouts) {
@@ -410,7 +464,7 @@ private:
           indices[k] = index;
         for (char role : scan.getLayoutOfResult())
           if (role != ' ')
-            place.push_back(role == 'n' ? at[loop.axis] : gathered(b, groupOf(role, true), indices));
+            place.push_back(role == 'n' ? at[loop.axis] : gathered(b, role == 'h' && trees.isStateRead ? rows : groupOf(role, true), indices));
         return LoadOp::create(b, loc, inputs.back(), place);
       });
     });

@@ -1,11 +1,15 @@
 //===- ScanForm.cpp - whether a recurrence goes by steps or by chunks -----------------===//
 #include "passes/scan/ScanForm.h"
+#include "passes/scan/TransitionForm.h"
 #include "mlir/IR/Remarks.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 
 namespace tenon {
+
+static constexpr llvm::StringLiteral stepsForm = "steps", chunksForm = "chunks";
 
 static constexpr struct {
   int64_t rows;
@@ -39,6 +43,8 @@ ScanCost costOf(ScanOp op) {
 /// Why it cannot be computed in chunks.
 static StringRef whyNotChunks(ScanOp op) {
   ScanOp::Sizes sizes = op.getSizes();
+  if (op.getTransition())
+    return "a matrix multiplies the state";
   if (op.hasDiagonalDecay())
     return "rows of the state have factors of their own";
   if (!sizes.depth.isConstant() || !sizes.valueDepth.isConstant())
@@ -46,41 +52,87 @@ static StringRef whyNotChunks(ScanOp op) {
   return {};
 }
 
-/// The form asked for, or else the cheaper one; says why.
-static void choose(ScanOp op, StringRef pass, StringRef impossible) {
+/// A form, and why it is that one.
+struct Decision {
+  StringRef form;
+  std::string why;
+};
+
+/// Steps or chunks of one without a transition.
+static Decision decide(ScanOp op, StringRef impossible) {
   ScanOp::Sizes sizes = op.getSizes();
-  auto asked = op->getAttrOfType<StringAttr>(scanFormName);
-  std::string why = impossible.str();
-  bool inChunks = false;
+  if (!impossible.empty())
+    return {stepsForm, impossible.str()};
   if (sizes.steps.constant().value_or(chunkSteps) < chunkSteps)
-    why = "fewer steps than a chunk";
-  if (why.empty()) {
-    ScanCost cost = costOf(op);
-    inChunks = cost.chunks < cost.steps;
-    why = llvm::formatv("a state of {0} x {1}: {2:F0} multiply-adds' time a step in chunks, {3:F0} by steps",
-                        sizes.depth.str(), sizes.valueDepth.str(), cost.chunks, cost.steps);
-  }
+    return {stepsForm, "fewer steps than a chunk"};
+  ScanCost cost = costOf(op);
+  std::string why = llvm::formatv("a state of {0} x {1}: {2:F0} multiply-adds' time a step in chunks, {3:F0} by steps",
+                                  sizes.depth.str(), sizes.valueDepth.str(), cost.chunks, cost.steps);
+  return {cost.chunks < cost.steps ? chunksForm : stepsForm, why};
+}
+
+/// Of one with a transition: by steps or as a convolution.
+static Decision decideTransition(ScanOp op) {
+  if (StringRef reason = whyNoConvolution(op); !reason.empty())
+    return {stepsForm, ("no convolution: " + reason).str()};
+  ScanOp::Sizes sizes = op.getSizes();
+  TransitionCost cost = costOfTransition(op);
+  std::string why = llvm::formatv("{0} steps of a matrix of {1} x {1}, {2} heads of {3} columns: {4:F1} us by transforms, {5:F1} us as a "
+                                  "Toeplitz product, {6:F1} us by steps",
+                                  sizes.steps.str(), sizes.depth.str(), sizes.heads.str(), sizes.valueDepth.str(), cost.fft,
+                                  cost.toeplitz, cost.steps);
+  if (cost.steps <= std::min(cost.fft, cost.toeplitz))
+    return {stepsForm, why};
+  return {cost.fft < cost.toeplitz ? transformedScanForm : toeplitzScanForm, why};
+}
+
+/// What a form is called in a sentence.
+static StringRef nameOf(StringRef form) {
+  return llvm::StringSwitch<StringRef>(form)
+      .Case(stepsForm, "by steps")
+      .Case(chunksForm, "in chunks")
+      .Case(toeplitzScanForm, "as a Toeplitz product")
+      .Default("by transforms");
+}
+
+/// Writes the form asked for, or else the cheaper one; says why.
+static void choose(ScanOp op, StringRef pass, StringRef impossible) {
+  auto asked = op->getAttrOfType<StringAttr>(scanFormName);
+  Decision decision = op.getTransition() ? decideTransition(op) : decide(op, impossible);
   if (asked) {
-    inChunks = asked.getValue() == "chunks";
-    why += ", asked for";
+    decision.form = asked.getValue();
+    decision.why += ", asked for";
   }
-  op->setAttr(scanFormName, StringAttr::get(op.getContext(), inChunks ? "chunks" : "steps"));
+  op->setAttr(scanFormName, StringAttr::get(op.getContext(), decision.form));
   auto options = remark::RemarkOpts::name("scan-form").category(pass);
-  if (inChunks)
-    remark::passed(op->getLoc(), options) << remark::add("in chunks: {0}", why);
+  if (decision.form == stepsForm)
+    remark::missed(op->getLoc(), options) << remark::reason("by steps: {0}", decision.why);
   else
-    remark::missed(op->getLoc(), options) << remark::reason("by steps: {0}", why);
+    remark::passed(op->getLoc(), options) << remark::add("{0}: {1}", nameOf(decision.form), decision.why);
+}
+
+/// Fails where the form that stands there does not exist for such a recurrence.
+static LogicalResult checkAsked(ScanOp op, StringRef impossible) {
+  Attribute asked = op->getAttr(scanFormName);
+  if (!asked)
+    return success();
+  auto text = dyn_cast<StringAttr>(asked);
+  StringRef forms[] = {stepsForm, chunksForm, toeplitzScanForm, transformedScanForm};
+  if (!text || !llvm::is_contained(forms, text.getValue()))
+    return op.emitOpError("wants \"steps\", \"chunks\", \"toeplitz\" or \"fft\" as ") << scanFormName << ", found " << asked;
+  if (text.getValue() == stepsForm)
+    return success();
+  if (text.getValue() == chunksForm)
+    return impossible.empty() ? success() : op.emitOpError("cannot be computed in chunks: ") << impossible;
+  StringRef reason = op.getTransition() ? whyNoConvolution(op) : "there is no transition";
+  return reason.empty() ? success() : op.emitOpError("is no convolution: ") << reason;
 }
 
 LogicalResult chooseScanForms(ModuleOp module, StringRef pass) {
   WalkResult walked = module.walk([&](ScanOp op) -> WalkResult {
     StringRef impossible = whyNotChunks(op);
-    Attribute asked = op->getAttr(scanFormName);
-    auto text = dyn_cast_or_null<StringAttr>(asked);
-    if (asked && !(text && (text.getValue() == "steps" || text.getValue() == "chunks")))
-      return op.emitOpError("wants \"steps\" or \"chunks\" as ") << scanFormName << ", found " << asked;
-    if (isInChunks(op) && !impossible.empty())
-      return op.emitOpError("cannot be computed in chunks: ") << impossible;
+    if (failed(checkAsked(op, impossible)))
+      return failure();
     choose(op, pass, impossible);
     return success();
   });

@@ -18,7 +18,7 @@ namespace tenon {
 
 /// Steps that are taken at once.
 inline constexpr int64_t chunkSteps = 16;
-/// On a recurrence: "steps" or "chunks", chosen by chooseScanForms or, where it stands there before, asked for.
+/// On a recurrence: "steps" or "chunks", or, with a transition, "toeplitz" or "fft" (TransitionForm.h), chosen by chooseScanForms or, where it stands there before, asked for.
 inline constexpr llvm::StringLiteral scanFormName = "tenon.form";
 
 inline bool isInChunks(ScanOp op) {

@@ -176,6 +176,8 @@ protected:
 
 /// Recurrences of many heads with one column each, lanes along the heads; nothing where it is no such.
 std::optional<KernelGrid> lowerChannelScan(KernelLowering &lowering, ScanOp op);
+/// Recurrences with a transition, lanes along the rows.
+mlir::FailureOr<KernelGrid> lowerTransitionScan(KernelLowering &lowering, ScanOp op);
 
 } // namespace tenon
 #endif

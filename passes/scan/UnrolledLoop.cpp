@@ -148,7 +148,8 @@ bool UnrolledLoop::followStates() {
   }
   if (!pathTo(states[2], state, isOfStep(2), back, seenBack))
     return false;
-  initial = along(states[0], back, nullptr);
+  Operation *mixed = nullptr; // by a matrix of the rows, or what the delta rule finds
+  initial = along(states[0], back, &mixed);
   if (initial && initial.getType() != state.getType())
     initial = {};
   return true;

@@ -16,6 +16,10 @@
 // RUN: tenon-interpret %s --entry shared --input 0=1,2,3,4 --input 1=1,1 --input 2=5,6 | FileCheck %s --check-prefix=CHECK-SHARED
 // CHECK-SHARED: {{\[\[}}[5], [22]], {{\[\[}}15], [44]]]
 
+// A matrix that turns its two rows, 1 put into the first: (1, 0), then (1, 1), then (0, 1).
+// RUN: tenon-interpret %s --entry turned --input 0=1,0,0,1 --input 1=1,0 --input 2=1,1,1 --input 3=0,-1,1,0 | FileCheck %s --check-prefix=CHECK-TURNED
+// CHECK-TURNED: {{\[\[}}1, 0], [1, 1], [0, 1]]
+
 func.func @decay(%q: tensor<3x1xf32>, %k: tensor<3x1xf32>, %v: tensor<3x1xf32>, %a: tensor<3xf32>) -> (tensor<3x1xf32>, tensor<1x1x1x1xf32>) {
   %o, %s = tenon.scan %q, %k, %v decay (%a : tensor<3xf32>) layout ["n d", "n d", "n d", "n", "n d"]
     : tensor<3x1xf32>, tensor<3x1xf32>, tensor<3x1xf32> -> tensor<3x1xf32>, tensor<1x1x1x1xf32>
@@ -38,4 +42,9 @@ func.func @shared(%q: tensor<2x2x1xf32>, %k: tensor<2x1xf32>, %v: tensor<2x1xf32
   %o = tenon.scan %q, %k, %v layout ["h n d", "n d", "n d", "h n d"]
     : tensor<2x2x1xf32>, tensor<2x1xf32>, tensor<2x1xf32> -> tensor<2x2x1xf32>
   return %o : tensor<2x2x1xf32>
+}
+
+func.func @turned(%q: tensor<2x2xf32>, %b: tensor<2xf32>, %u: tensor<3xf32>, %a: tensor<2x2xf32>) -> tensor<3x2xf32> {
+  %o = tenon.scan %q, %b, %u transition (%a : tensor<2x2xf32>) layout ["h d", "d", "n", "n h"] : tensor<2x2xf32>, tensor<2xf32>, tensor<3xf32> -> tensor<3x2xf32>
+  return %o : tensor<3x2xf32>
 }

@@ -8,6 +8,7 @@ import transformers as hf
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 import exporters
+import recurrences
 from exporters import Exportable
 
 VOCABULARY = 40
@@ -155,6 +156,13 @@ def t5_config():
 
 def t5_encoder():
     return text(randomised(hf.T5EncoderModel(t5_config()), 5), hidden)
+
+
+def t5_wide():
+    """Heads more than half as wide as the model: what `--factorize` merges queries and keys of."""
+    config = t5_config()
+    config.d_kv, config.num_heads = 32, 2
+    return text(randomised(hf.T5EncoderModel(config), 16), hidden)
 
 
 #===----------------------------------------------------------------------------===#
@@ -378,6 +386,26 @@ def mamba():
     return Architecture(exportable, make(2, 9), {f"{b}x12": make(b, b) for b in (1, 2, 5)})
 
 
-ARCHITECTURES = [bert, minilm, distilbert, modernbert, t5_encoder, t5_step, vit, swin, whisper_encoder, whisper_step,
-                 gpt2_prefill, gpt2_step, llama_prefill, llama_step, mistral, bloom, mamba, gpt_oss, xlnet, deberta, deberta_v2,
-                 xmod]
+def unrolled(model, steps, width, outputs=("y",)):
+    """One layer of `recurrences`: the batch is dynamic, the steps are not."""
+    run = lambda m, inputs: m(inputs["x"])
+    exportable = Exportable(model, run, ["x"], outputs, {"x": {0: "batch"}})
+    cases = {f"{b}x{steps}": {"x": normal((b, steps, width), b)} for b in (1, 2, 5)}
+    return Architecture(exportable, cases[f"2x{steps}"], cases)
+
+
+def lmu():
+    return unrolled(randomised(recurrences.LMU(16, 12, 24), 40), 24, 16)
+
+
+def rwkv4():
+    return unrolled(randomised(recurrences.RWKV4(16), 41), 9, 16)
+
+
+def rwkv6():
+    return unrolled(randomised(recurrences.RWKV6(16, 2), 42), 9, 16, ("y", "state"))
+
+
+ARCHITECTURES = [bert, minilm, distilbert, modernbert, t5_encoder, t5_wide, t5_step, vit, swin, whisper_encoder, whisper_step,
+                 gpt2_prefill, gpt2_step, llama_prefill, llama_step, mistral, bloom, mamba, lmu, rwkv4, rwkv6, gpt_oss, xlnet, deberta,
+                 deberta_v2, xmod]

@@ -23,8 +23,9 @@ EXPORTERS = ["dynamo18", "dynamo20", "dynamo23", "trace17"]
 
 def exporters_of(name):
     """Opset 20 once: it differs from 18 in Gelu alone. torch.export cannot decompose XLNet; a trace of DeBERTa is of
-    sequences no longer than its distances alone."""
-    kept = [e for e in EXPORTERS if (e != "dynamo20" or name == "vit") and (e != "trace17" or name != "deberta")]
+    sequences no longer than its distances alone. Wide heads are for `--factorize`: one opset of each exporter."""
+    kept = [e for e in EXPORTERS if (e != "dynamo20" or name == "vit") and (e != "trace17" or name != "deberta")
+            and (e != "dynamo23" or name != "t5_wide")]
     return ["trace17"] if name == "xlnet" else kept
 
 

@@ -61,3 +61,19 @@ func.func @f(%x: tensor<4x8xf32>) -> tensor<8x4xf32> {
   %o = tenon.scan %x, %x, %x layout ["n d", "n d", "n d", "h d"] : tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32> -> tensor<8x4xf32>
   return %o : tensor<8x4xf32>
 }
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %m: tensor<8x6xf32>) -> tensor<4x8xf32> {
+  // expected-error @+1 {{wants a transition [depth, depth] = [8, 8] or [states, depth, depth] = [1, 8, 8], found 'tensor<8x6xf32>'}}
+  %o = tenon.scan %x, %x, %x transition (%m : tensor<8x6xf32>) layout ["n d", "n d", "n d", "n d"] : tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32> -> tensor<4x8xf32>
+  return %o : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<4x8xf32>, %m: tensor<8x8xf32>, %r: tensor<4xf32>) -> tensor<4x8xf32> {
+  // expected-error @+1 {{wants a transition alone, found a rate beside it}}
+  %o = tenon.scan %x, %x, %x rate (%r : tensor<4xf32>) transition (%m : tensor<8x8xf32>) layout ["n d", "n d", "n d", "n", "n d"] : tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32> -> tensor<4x8xf32>
+  return %o : tensor<4x8xf32>
+}

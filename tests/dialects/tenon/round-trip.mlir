@@ -139,6 +139,14 @@ func.func @scan(%x: tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>, %g: tensor<?
   return %p : tensor<?x2x4x8xf32, #tenon.dims<[B, 2, 4, 8]>>
 }
 
+// CHECK-LABEL: func.func @transition
+func.func @transition(%u: tensor<5x2xf32>, %a: tensor<3x3xf32>, %b: tensor<3xf32>, %s: tensor<1x1x3x2xf32>) -> tensor<5x3x2xf32> {
+  // CHECK: tenon.scan %{{.*}}, %{{.*}}, %{{.*}} transition(%{{.*}} : tensor<3x3xf32>) from(%{{.*}} : {{.*}}) layout ["h d", "d", "n d", "n h d"] :
+  %o = tenon.scan %a, %b, %u transition (%a : tensor<3x3xf32>) from (%s : tensor<1x1x3x2xf32>) layout ["h d", "d", "n d", "n h d"]
+    : tensor<3x3xf32>, tensor<3xf32>, tensor<5x2xf32> -> tensor<5x3x2xf32>
+  return %o : tensor<5x3x2xf32>
+}
+
 // CHECK-LABEL: func.func @fourier
 func.func @fourier(%x: tensor<?x8x1xf32, #tenon.dims<[B, 8, 1]>>, %s: tensor<?x2xf32, #tenon.dims<[S, 2]>>)
     -> (tensor<?x5x2xf32, #tenon.dims<[B, 5, 2]>>, tensor<?x2xf32, #tenon.dims<[S, 2]>>) {

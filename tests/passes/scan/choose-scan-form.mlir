@@ -59,3 +59,42 @@ func.func @short(%x: tensor<15x64xf32>, %a: tensor<15xf32>) -> tensor<15x64xf32>
     : tensor<15x64xf32>, tensor<15x64xf32>, tensor<15x64xf32> -> tensor<15x64xf32>
   return %o : tensor<15x64xf32>
 }
+
+// A memory of 128 over 1024 steps: transforms do least. Its A, B and C are weights, so the responses cost nothing.
+tenon.weight @A : tensor<128x128xf32> = #tenon.random<1, 0.1>
+tenon.weight @K : tensor<128xf32> = #tenon.random<2, 0.1>
+// REMARK: by transforms: 1024 steps of a matrix of 128 x 128, 128 heads of 1 columns: {{.*}} us by transforms, {{.*}} us as a Toeplitz product, {{.*}} us by steps
+// CHECK-LABEL: func.func @memory(
+// CHECK: tenon.scan {{.*}} {tenon.form = "fft"}
+func.func @memory(%u: tensor<1024xf32>) -> tensor<1024x128xf32> {
+  %a = tenon.get @A : tensor<128x128xf32>
+  %k = tenon.get @K : tensor<128xf32>
+  %o = tenon.scan %a, %k, %u transition (%a : tensor<128x128xf32>) layout ["h d", "d", "n", "n h"] : tensor<128x128xf32>, tensor<128xf32>, tensor<1024xf32> -> tensor<1024x128xf32>
+  return %o : tensor<1024x128xf32>
+}
+
+// Few steps of a large matrix: all shifts.
+tenon.weight @large : tensor<256x256xf32> = #tenon.random<1, 0.1>
+tenon.weight @wide : tensor<256xf32> = #tenon.random<2, 0.1>
+// REMARK: as a Toeplitz product: 16 steps of a matrix of 256 x 256
+// CHECK-LABEL: func.func @few(
+// CHECK: tenon.scan {{.*}} {tenon.form = "toeplitz"}
+func.func @few(%u: tensor<16xf32>) -> tensor<16x256xf32> {
+  %a = tenon.get @large : tensor<256x256xf32>
+  %k = tenon.get @wide : tensor<256xf32>
+  %o = tenon.scan %a, %k, %u transition (%a : tensor<256x256xf32>) layout ["h d", "d", "n", "n h"] : tensor<256x256xf32>, tensor<256xf32>, tensor<16xf32> -> tensor<16x256xf32>
+  return %o : tensor<16x256xf32>
+}
+
+// One column whose matrix is data: the responses would cost what the steps do. Keys that change, a state that is wanted: no convolution.
+// REMARK: by steps: 1024 steps of a matrix of 64 x 64
+// REMARK: by steps: no convolution: keys change with the step or the batch item
+// REMARK: by steps: no convolution: a state is given or wanted
+// CHECK-LABEL: func.func @steps(
+// CHECK-COUNT-3: tenon.scan {{.*}} {tenon.form = "steps"}
+func.func @steps(%u: tensor<1024xf32>, %a: tensor<64x64xf32>, %k: tensor<64xf32>, %x: tensor<1024x64xf32>) -> (tensor<1024x64xf32>, tensor<1024x64xf32>, tensor<1024x64xf32>, tensor<1x1x64x1xf32>) {
+  %o = tenon.scan %a, %k, %u transition (%a : tensor<64x64xf32>) layout ["h d", "d", "n", "n h"] : tensor<64x64xf32>, tensor<64xf32>, tensor<1024xf32> -> tensor<1024x64xf32>
+  %p = tenon.scan %a, %x, %u transition (%a : tensor<64x64xf32>) layout ["h d", "n d", "n", "n h"] : tensor<64x64xf32>, tensor<1024x64xf32>, tensor<1024xf32> -> tensor<1024x64xf32>
+  %q, %s = tenon.scan %a, %k, %u transition (%a : tensor<64x64xf32>) layout ["h d", "d", "n", "n h"] : tensor<64x64xf32>, tensor<64xf32>, tensor<1024xf32> -> tensor<1024x64xf32>, tensor<1x1x64x1xf32>
+  return %o, %p, %q, %s : tensor<1024x64xf32>, tensor<1024x64xf32>, tensor<1024x64xf32>, tensor<1x1x64x1xf32>
+}

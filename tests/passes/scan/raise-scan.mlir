@@ -210,3 +210,75 @@ func.func @older_state(%f: !f, %x: !x, %k: !k, %q: !k) -> !x {
   %y = tenon.map %p0 = %y0, %p1 = %y1, %p2 = %y2, %p3 = %y3 at %b, %h, %n : (!p, !p, !p, !p) -> !x = select(%n < 1, %p0[%b, %h, 0], select(%n < 2, %p1[%b, %h, 0], select(%n < 3, %p2[%b, %h, 0], %p3[%b, %h, 0])))
   return %y : !x
 }
+
+// LMU: a matrix mixes the rows of the state, which is collected itself: its rows are heads that the identity reads. One state is
+// given, one wanted.
+// CHECK-LABEL: func.func @memory(
+// CHECK: %[[I:.*]] = tenon.map at {{.*}} -> tensor<3x3xf32>
+// CHECK: %{{.*}}, %[[S:.*]] = tenon.scan %[[I]], {{.*}} transition(%{{.*}} : tensor<3x3xf32>) from(%{{.*}} : tensor<{{.*}}>) layout ["h d", "d", "n d", "n h d"]
+// CHECK-NOT: tenon.contract
+func.func @memory(%u: tensor<2x4xf32>, %A: tensor<3x3xf32>, %B: tensor<3xf32>, %s: tensor<2x3xf32>) -> (tensor<2x4x3xf32>, tensor<2x3xf32>) {
+  %m0 = tenon.contract "b e, d e -> b d" %s, %A : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x3xf32>
+  %s0 = tenon.map %a = %m0, %l = %u, %k = %B at %b, %d : (tensor<2x3xf32>, tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %a[%b, %d] + %l[%b, 0] * %k[%d]
+  %y0 = tenon.reshape %s0 : tensor<2x3xf32> -> tensor<2x1x3xf32>
+  %m1 = tenon.contract "b e, d e -> b d" %s0, %A : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x3xf32>
+  %s1 = tenon.map %a = %m1, %l = %u, %k = %B at %b, %d : (tensor<2x3xf32>, tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %a[%b, %d] + %l[%b, 1] * %k[%d]
+  %y1 = tenon.reshape %s1 : tensor<2x3xf32> -> tensor<2x1x3xf32>
+  %m2 = tenon.contract "b e, d e -> b d" %s1, %A : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x3xf32>
+  %s2 = tenon.map %a = %m2, %l = %u, %k = %B at %b, %d : (tensor<2x3xf32>, tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %a[%b, %d] + %l[%b, 2] * %k[%d]
+  %y2 = tenon.reshape %s2 : tensor<2x3xf32> -> tensor<2x1x3xf32>
+  %m3 = tenon.contract "b e, d e -> b d" %s2, %A : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x3xf32>
+  %s3 = tenon.map %a = %m3, %l = %u, %k = %B at %b, %d : (tensor<2x3xf32>, tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %a[%b, %d] + %l[%b, 3] * %k[%d]
+  %y3 = tenon.reshape %s3 : tensor<2x3xf32> -> tensor<2x1x3xf32>
+  %y = tenon.map %p0 = %y0, %p1 = %y1, %p2 = %y2, %p3 = %y3 at %b, %n, %d : (tensor<2x1x3xf32>, tensor<2x1x3xf32>, tensor<2x1x3xf32>, tensor<2x1x3xf32>) -> tensor<2x4x3xf32> = select(%n < 1, %p0[%b, 0, %d], select(%n < 2, %p1[%b, 0, %d], select(%n < 3, %p2[%b, 0, %d], %p3[%b, 0, %d])))
+  return %y, %s3 : tensor<2x4x3xf32>, tensor<2x3xf32>
+}
+
+// A dense state space whose outputs are read by a vector, zeros before the first step.
+// CHECK-LABEL: func.func @stateSpace(
+// CHECK: tenon.scan %{{.*}}, %{{.*}}, %{{.*}} transition(%{{.*}} : tensor<3x3xf32>) layout ["d", "d", "n d", "n d"]
+// CHECK-NOT: tenon.contract
+func.func @stateSpace(%u: tensor<2x4xf32>, %A: tensor<3x3xf32>, %B: tensor<3xf32>, %C: tensor<3xf32>) -> tensor<2x4xf32> {
+  %s0 = tenon.map %l = %u, %k = %B at %b, %d : (tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %l[%b, 0] * %k[%d]
+  %o0 = tenon.contract "b d, d -> b" %s0, %C : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2xf32>
+  %y0 = tenon.reshape %o0 : tensor<2xf32> -> tensor<2x1xf32>
+  %m1 = tenon.contract "b e, d e -> b d" %s0, %A : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x3xf32>
+  %s1 = tenon.map %a = %m1, %l = %u, %k = %B at %b, %d : (tensor<2x3xf32>, tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %a[%b, %d] + %l[%b, 1] * %k[%d]
+  %o1 = tenon.contract "b d, d -> b" %s1, %C : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2xf32>
+  %y1 = tenon.reshape %o1 : tensor<2xf32> -> tensor<2x1xf32>
+  %m2 = tenon.contract "b e, d e -> b d" %s1, %A : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x3xf32>
+  %s2 = tenon.map %a = %m2, %l = %u, %k = %B at %b, %d : (tensor<2x3xf32>, tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %a[%b, %d] + %l[%b, 2] * %k[%d]
+  %o2 = tenon.contract "b d, d -> b" %s2, %C : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2xf32>
+  %y2 = tenon.reshape %o2 : tensor<2xf32> -> tensor<2x1xf32>
+  %m3 = tenon.contract "b e, d e -> b d" %s2, %A : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x3xf32>
+  %s3 = tenon.map %a = %m3, %l = %u, %k = %B at %b, %d : (tensor<2x3xf32>, tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %a[%b, %d] + %l[%b, 3] * %k[%d]
+  %o3 = tenon.contract "b d, d -> b" %s3, %C : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2xf32>
+  %y3 = tenon.reshape %o3 : tensor<2xf32> -> tensor<2x1xf32>
+  %y = tenon.map %p0 = %y0, %p1 = %y1, %p2 = %y2, %p3 = %y3 at %b, %n : (tensor<2x1xf32>, tensor<2x1xf32>, tensor<2x1xf32>, tensor<2x1xf32>) -> tensor<2x4xf32> = select(%n < 1, %p0[%b, 0], select(%n < 2, %p1[%b, 0], select(%n < 3, %p2[%b, 0], %p3[%b, 0])))
+  return %y : tensor<2x4xf32>
+}
+
+// Must not: the matrix is another one at every step.
+// CHECK-LABEL: func.func @changing(
+// CHECK-NOT: tenon.scan
+// CHECK: return
+func.func @changing(%u: tensor<2x4xf32>, %A: tensor<4x3x3xf32>, %B: tensor<3xf32>, %s: tensor<2x3xf32>) -> tensor<2x4x3xf32> {
+  %A0 = tenon.map %a = %A at %d, %e : (tensor<4x3x3xf32>) -> tensor<3x3xf32> = %a[0, %d, %e]
+  %m0 = tenon.contract "b e, d e -> b d" %s, %A0 : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x3xf32>
+  %s0 = tenon.map %a = %m0, %l = %u, %k = %B at %b, %d : (tensor<2x3xf32>, tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %a[%b, %d] + %l[%b, 0] * %k[%d]
+  %y0 = tenon.reshape %s0 : tensor<2x3xf32> -> tensor<2x1x3xf32>
+  %A1 = tenon.map %a = %A at %d, %e : (tensor<4x3x3xf32>) -> tensor<3x3xf32> = %a[1, %d, %e]
+  %m1 = tenon.contract "b e, d e -> b d" %s0, %A1 : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x3xf32>
+  %s1 = tenon.map %a = %m1, %l = %u, %k = %B at %b, %d : (tensor<2x3xf32>, tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %a[%b, %d] + %l[%b, 1] * %k[%d]
+  %y1 = tenon.reshape %s1 : tensor<2x3xf32> -> tensor<2x1x3xf32>
+  %A2 = tenon.map %a = %A at %d, %e : (tensor<4x3x3xf32>) -> tensor<3x3xf32> = %a[2, %d, %e]
+  %m2 = tenon.contract "b e, d e -> b d" %s1, %A2 : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x3xf32>
+  %s2 = tenon.map %a = %m2, %l = %u, %k = %B at %b, %d : (tensor<2x3xf32>, tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %a[%b, %d] + %l[%b, 2] * %k[%d]
+  %y2 = tenon.reshape %s2 : tensor<2x3xf32> -> tensor<2x1x3xf32>
+  %A3 = tenon.map %a = %A at %d, %e : (tensor<4x3x3xf32>) -> tensor<3x3xf32> = %a[3, %d, %e]
+  %m3 = tenon.contract "b e, d e -> b d" %s2, %A3 : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x3xf32>
+  %s3 = tenon.map %a = %m3, %l = %u, %k = %B at %b, %d : (tensor<2x3xf32>, tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x3xf32> = %a[%b, %d] + %l[%b, 3] * %k[%d]
+  %y3 = tenon.reshape %s3 : tensor<2x3xf32> -> tensor<2x1x3xf32>
+  %y = tenon.map %p0 = %y0, %p1 = %y1, %p2 = %y2, %p3 = %y3 at %b, %n, %d : (tensor<2x1x3xf32>, tensor<2x1x3xf32>, tensor<2x1x3xf32>, tensor<2x1x3xf32>) -> tensor<2x4x3xf32> = select(%n < 1, %p0[%b, 0, %d], select(%n < 2, %p1[%b, 0, %d], select(%n < 3, %p2[%b, 0, %d], %p3[%b, 0, %d])))
+  return %y : tensor<2x4x3xf32>
+}
