@@ -77,6 +77,37 @@ Point FourierEmitter::entry(Value table, Value base, int64_t offset) {
   return {read(at), read(scope.add(at, scope.index(1, loc), loc))};
 }
 
+/// Whether factors are lanes of vectors: 128 bits, of which machines with few lanes multiply by one. Broadcast, the factors of
+/// radix 8 would take the registers that its points are in.
+static bool takesLanes(VectorType type) { return type.getNumElements() * type.getElementTypeBitWidth() == 128; }
+
+Value FourierEmitter::stageTable(int64_t m, int64_t radix) {
+  std::vector<Complex> numbers = stageFactors(m, radix);
+  if (takesLanes(vectorType()))
+    numbers.resize(numbers.size() + lanes); // the last vector may begin with its last number
+  return table(("fourier.factors." + Twine(m) + "." + Twine(radix)).str(), numbers);
+}
+
+SmallVector<Point> FourierEmitter::stageEntries(Value table, Value p, int64_t radix) {
+  Value first = scope.mul(p, scope.index(radix - 1, loc), loc);
+  SmallVector<Point> entries;
+  if (!takesLanes(vectorType())) {
+    for (int64_t k = 1; k < radix; ++k)
+      entries.push_back(entry(table, first, k - 1));
+    return entries;
+  }
+  Value at = scope.mul(first, scope.index(2, loc), loc);
+  SmallVector<Value> vectors;
+  for (int64_t i = 0; i < 2 * (radix - 1); i += lanes)
+    vectors.push_back(vector::LoadOp::create(builder, loc, vectorType(), table, scope.add(at, scope.index(i, loc), loc)));
+  auto number = [&](int64_t i) {
+    return everywhere(vector::ExtractOp::create(builder, loc, vectors[i / lanes], i % lanes));
+  };
+  for (int64_t k = 1; k < radix; ++k)
+    entries.push_back({number(2 * k - 2), number(2 * k - 1)});
+  return entries;
+}
+
 //===----------------------------------------------------------------------------===//
 // Arithmetic
 //===----------------------------------------------------------------------------===//
@@ -242,11 +273,11 @@ void FourierEmitter::direct(const Stage &stage, int64_t given, int64_t wanted, P
   bool isFirst = s == 1, isLast = m == 1;
   Value factors;
   if (!isLast)
-    factors = table(("fourier.factors." + Twine(m) + "." + Twine(radix)).str(), stageFactors(m, radix));
+    factors = stageTable(m, radix);
   forParts(m, radix, isFirst ? given : m * radix, [&](Value p, int64_t present) {
     SmallVector<Point> powers;
-    for (int64_t k = 1; !isLast && k < radix; ++k)
-      powers.push_back(entry(factors, scope.mul(p, scope.index(radix - 1, loc), loc), k - 1));
+    if (!isLast)
+      powers = stageEntries(factors, p, radix);
     Value from = scope.mul(p, scope.index(s, loc), loc), to = scope.mul(p, scope.index(s * radix, loc), loc);
     forParts(s, radix, isLast ? wanted : s * radix, [&](Value q, int64_t kept) {
       SmallVector<Point> points(radix);
@@ -309,7 +340,7 @@ void FourierEmitter::turn(const Stage &last, int64_t given, int64_t wanted, Poin
   int64_t radix = last.radix, s = last.s;
   Value factors;
   if (s > 1)
-    factors = table(("fourier.factors." + Twine(s) + "." + Twine(radix)).str(), stageFactors(s, radix));
+    factors = stageTable(s, radix);
   forParts(s, radix, s * radix, [&](Value q, int64_t) {
     SmallVector<Point> points(radix);
     for (int64_t j = 0; j < radix && j * s < given; ++j)
@@ -319,11 +350,11 @@ void FourierEmitter::turn(const Stage &last, int64_t given, int64_t wanted, Poin
       points[k] = times(points[k], spectrum(q, k * s)).swapped();
     dft(points);
     Value to = scope.mul(q, scope.index(radix, loc), loc);
-    for (int64_t k = 0; k < radix && k < wanted; ++k) {
-      bool isTurned = k > 0 && s > 1;
-      Value first = scope.mul(q, scope.index(radix - 1, loc), loc);
-      sink(to, k, isTurned ? times(points[k], entry(factors, first, k - 1)) : points[k]);
-    }
+    SmallVector<Point> powers;
+    if (s > 1)
+      powers = stageEntries(factors, q, radix);
+    for (int64_t k = 0; k < radix && k < wanted; ++k)
+      sink(to, k, k && s > 1 ? times(points[k], powers[k - 1]) : points[k]);
   });
 }
 

@@ -93,6 +93,9 @@ private:
   /// Numbers that stand in the image, as pairs; and how they are read.
   mlir::Value table(llvm::StringRef name, llvm::ArrayRef<Complex> numbers);
   Point entry(mlir::Value table, mlir::Value base, int64_t offset);
+  /// The factors of a stage, and those of its transforms `p`: w^(p k) for 0 < k < radix.
+  mlir::Value stageTable(int64_t m, int64_t radix);
+  llvm::SmallVector<Point> stageEntries(mlir::Value table, mlir::Value p, int64_t radix);
 
   KernelLowering &lowering;
   KernelScope &scope;

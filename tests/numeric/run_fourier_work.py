@@ -11,13 +11,15 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from accuracy import compare  # noqa: E402
 from mlir_text import entry, tensor  # noqa: E402
-from native import BUILD, Program  # noqa: E402
+from native import BUILD, Program, tenon  # noqa: E402
 
 TARGET = ('#tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, panel_tile = 2, l1 = 32768, '
           'l2 = 1048576>')
@@ -91,6 +93,86 @@ class FourierWork(unittest.TestCase):
         zeroed = more[0] - 3 * (more[1] - more[0]) / 2
         self.assertGreaterEqual(zeroed, 0)
         self.assertLess(zeroed, 0.01 * more[0])
+
+
+def random_weight(seed, scale, *shape):
+    """The elements of #tenon.random: SplitMix64, in [-scale, scale)."""
+    with np.errstate(over="ignore"):
+        z = np.uint64(seed) + np.arange(1, math.prod(shape) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    unit = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2 ** 53
+    return (scale * (2 * unit - 1)).astype(np.float32).reshape(shape)
+
+
+class ConstantKernels(unittest.TestCase):
+    """The spectrum of a kernel that follows from weights is computed by the compiler: no run transforms it."""
+
+    def convolution(self, rows, channels, is_weight):
+        """A causal long convolution whose kernel [rows, channels], a weight or an input, decays."""
+        x, w, t = tensor("B", 1, rows, channels), tensor(rows, channels), tensor(1, 2 * rows - 1, channels)
+        body = "  %w = tenon.get @w : " + w + "\n" if is_weight else ""
+        body += (f"  %t = tenon.map %a = %w at %h, %p, %c : ({w}) -> {t} = %a[max({rows - 1} - %p, 0), %c] * 0.5\n"
+                 f"  %y = tenon.toeplitz %x diagonals %t causal form fft : ({x}, {t}) -> {x}")
+        text = entry({"x": x, **({} if is_weight else {"w": w})}, {"y": x}, body, {"B": (0, 4)})
+        return f"tenon.weight @w : {w} = #tenon.random<5, 0.25>\n" * is_weight + text
+
+    def transforms(self, text):
+        """Transforms that a run computes beside those of the convolution itself."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder, "model.mlir")
+            source.write_text(text)
+            return tenon("compile", source, "--emit=mlir@kernels").count("tenon.fft")
+
+    def test_fewer_transforms(self):
+        self.assertEqual(self.transforms(self.convolution(96, 5, is_weight=False)), 1)
+        self.assertEqual(self.transforms(self.convolution(96, 5, is_weight=True)), 0)
+
+    def test_responses(self):
+        """Those of a recurrence by weights: neither the recurrence nor a transform of it is left."""
+        counts = {}
+        for is_weight in (False, True):
+            u, y, a, k = tensor("B", 64), tensor("B", 64, 6), tensor(6, 6), tensor(6)
+            body = f"  %a = tenon.get @a : {a}\n  %k = tenon.get @k : {k}\n" if is_weight else ""
+            body += (f'  %y = tenon.scan %a, %k, %u transition (%a : {a}) layout ["h d", "d", "b n", "b n h"] {{tenon.form = "fft"}}'
+                     f" : {a}, {k}, {u} -> {y}")
+            text = entry({"u": u, **({} if is_weight else {"a": a, "k": k})}, {"y": y}, body, {"B": (0, 4)})
+            weights = f"tenon.weight @a : {a} = #tenon.random<1, 0.3>\ntenon.weight @k : {k} = #tenon.random<2, 1.0>\n"
+            counts[is_weight] = self.transforms(weights * is_weight + text)
+            if is_weight:
+                self.check_responses(Program(weights + text))
+        self.assertEqual(counts, {False: 1, True: 0})
+
+    def check_responses(self, program):
+        a, k = random_weight(1, 0.3, 6, 6), random_weight(2, 1.0, 6)
+        given = np.random.default_rng(3).standard_normal((2, 64)).astype(np.float32)
+
+        def oracle(kind):
+            state, rows = np.zeros((2, 6), kind), []
+            for step in given.astype(kind).T:
+                state = state @ a.astype(kind).T + step[:, None] * k.astype(kind)
+                rows.append(state @ a.astype(kind).T)
+            return np.stack(rows, 1)
+
+        for level, threads, outputs in program.run({"u": given}):
+            compare(outputs["y"], oracle(np.float64), oracle(np.float32), f"{level} {threads} thread(s)")
+
+    def test_results(self):
+        """Powers of two and primes, one channel and more than a vector; no batch items."""
+        for rows, channels in ((1, 1), (2, 3), (37, 5), (64, 17), (127, 33)):
+            program, w = Program(self.convolution(rows, channels, is_weight=True)), random_weight(5, 0.25, rows, channels)
+            for batch in (0, 2):
+                x = np.random.default_rng(rows).standard_normal((batch, 1, rows, channels)).astype(np.float32)
+
+                def oracle(kind):
+                    y = np.zeros(x.shape, kind)
+                    for i in range(rows):
+                        for j in range(i + 1):
+                            y[:, 0, i] += w[i - j].astype(kind) * kind(0.5) * x[:, 0, j].astype(kind)
+                    return y
+
+                for level, threads, outputs in program.run({"x": x}):
+                    compare(outputs["y"], oracle(np.float64), oracle(np.float32), f"{rows} x {channels} {level} {threads} thread(s)")
 
 
 class FourierMemory(unittest.TestCase):
