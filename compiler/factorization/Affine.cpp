@@ -106,6 +106,8 @@ static Affine added(Affine a, const Affine &b) {
 }
 
 std::optional<Affine> AffineAnalysis::find(Value scalar, MapOp map, unsigned dim) {
+  if (leaf && scalar == leaf)
+    return Affine{{{leaf, {1}}}, {0}};
   if (std::optional<Channels> channels = constant(scalar, map, dim))
     return Affine{{}, *channels};
   Operation *op = scalar.getDefiningOp();

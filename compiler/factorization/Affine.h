@@ -39,6 +39,8 @@ public:
   /// What a whole map yields, if that has one term or more.
   std::optional<Affine> find(MapOp map, unsigned dim);
 
+  mlir::Value leaf; ///< A scalar that is a term by itself, whatever it is computed from; its tensor is the scalar. Null: none.
+
 private:
   std::optional<Channels> constant(mlir::Value scalar, MapOp map, unsigned dim);
   std::optional<Channels> constantLoad(LoadOp load, MapOp map, unsigned dim);

@@ -21,8 +21,9 @@ namespace tenon {
 /// The weight less its means along `axis`; an error names it.
 llvm::Expected<WeightOp> centred(WeightOp weight, unsigned axis, ModelWeights &weights);
 
-/// Rewrites the streams for which it is exact; an error if there is none says what stands in the way.
-llvm::Error centreStreams(mlir::ModuleOp module, ModelWeights &weights, std::vector<FactorizedWeight> &reports);
+/// Rewrites the streams for which it is exact, and with `compress` leaves out their last channel (CompressStream.h); an error if there
+/// is none says what stands in the way.
+llvm::Error centreStreams(mlir::ModuleOp module, ModelWeights &weights, bool compress, std::vector<FactorizedWeight> &reports);
 
 } // namespace tenon
 #endif

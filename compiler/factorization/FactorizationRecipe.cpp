@@ -24,7 +24,8 @@ const KindOfStep kinds[] = {
     {StepKind::DenseSparse, "dense_sparse", {"weights", "basis", "nonzeros", "blocks"}},
     {StepKind::Fold, "fold", {"weights"}},
     {StepKind::ConstantNorms, "constant_norms", {}},
-    {StepKind::RmsNorms, "rms_norms", {}},
+    {StepKind::RmsNorms, "rms_norms", {"compress"}},
+    {StepKind::MergeHeads, "merge_heads", {"weights"}},
     {StepKind::Prefix, "prefix", {"weights", "size"}},
 };
 
@@ -90,8 +91,8 @@ private:
       return readWeights(field, step);
     if (name == "error")
       return readError(field, step);
-    if (name == "whiten" || name == "joint")
-      return readFlag(name, field, name == "whiten" ? step.whiten : step.joint);
+    if (name == "whiten" || name == "joint" || name == "compress")
+      return readFlag(name, field, name == "whiten" ? step.whiten : name == "joint" ? step.joint : step.compress);
     llvm::Expected<int64_t> count = readCount(name, field);
     if (!count)
       return count.takeError();

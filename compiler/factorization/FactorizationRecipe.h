@@ -12,11 +12,12 @@
 // | field | of | is |
 // |---|---|---|
 // | `do` | every step | one of `StepKind`, as `nameOf` writes it |
-// | `weights` | all but `rms_norms` and `constant_norms`; without it `fold` takes all products | patterns (`*` any text, `?` one letter, `[ab]` one of them) of names of weights, or of the model's nodes that multiply with them |
+// | `weights` | all but `rms_norms` and `constant_norms`; without it `fold` and `merge_heads` take all products | patterns (`*` any text, `?` one letter, `[ab]` one of them) of names of weights, or of the model's nodes that multiply with them |
 // | `rank` | `low_rank` | the rank of every matrix, or |
 // | `error` | `low_rank` | the largest relative error of a matrix, in 0..1: each gets the smallest rank that keeps it, in whole panels of 16 |
 // | `whiten` | `low_rank` | true: errors are those of the products' results on the calibration inputs |
 // | `joint` | `low_rank` | true: matrices that multiply the same tensor share their first factor |
+// | `compress` | `rms_norms` | true: the last channel of a centred stream, minus the sum of the others, is left out |
 // | `basis` | `dense_sparse` | the columns of each block's basis |
 // | `nonzeros` | `dense_sparse` | how many of them each column of the matrix is made from, at most 64 |
 // | `blocks` | `dense_sparse` | how many blocks the matrix's columns stand in; without it, 1 |
@@ -45,6 +46,7 @@ enum class StepKind {
   ConstantNorms, ///< LayerNorms that divide by a constant go into products (ConstantNorms.h).
   RmsNorms, ///< LayerNorms become RMSNorms, the stream they read centred (CentreStream.h).
   DenseSparse, ///< A matrix becomes dense bases times sparse codes (DenseSparse.h).
+  MergeHeads, ///< Query and key, value and output of an attention become one product each (MergeHeads.h).
   Prefix,  ///< Of a product's columns the first stay, as a sub-model (SlicePrefix.h).
 };
 llvm::StringRef nameOf(StepKind kind);
@@ -54,7 +56,7 @@ struct FactorizationStep {
   std::vector<std::string> weights;
   std::optional<int64_t> rank; ///< Or:
   std::optional<double> error;
-  bool whiten = false, joint = false;
+  bool whiten = false, joint = false, compress = false;
   int64_t size = 0;
   DenseSparse::Form form; ///< Of `dense_sparse`.
 };

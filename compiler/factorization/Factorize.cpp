@@ -6,6 +6,7 @@
 #include "compiler/factorization/DenseSparseProducts.h"
 #include "compiler/factorization/FoldWeights.h"
 #include "compiler/factorization/LowRankProducts.h"
+#include "compiler/factorization/MergeHeads.h"
 #include "compiler/factorization/ProductNames.h"
 #include "compiler/factorization/SlicePrefix.h"
 #include "mlir/IR/Remarks.h"
@@ -42,17 +43,34 @@ static llvm::Error checkPatterns(ModuleOp module, const ModelWeights &weights, c
   return patterns.checkAll(products, number);
 }
 
-/// Steps that change nothing of what the model computes.
+/// Steps of `fold`'s kind: they rewrite the program by what it computes.
+static llvm::Error runRewriting(ModuleOp module, ModelWeights &weights, const FactorizationStep &step,
+                                llvm::function_ref<bool(ArrayRef<std::string>)> isWanted, std::vector<FactorizedWeight> &reports) {
+  switch (step.kind) {
+  case StepKind::Fold:
+    return foldWeights(module, weights, isWanted, reports);
+  case StepKind::ConstantNorms:
+    return foldConstantNorms(module, weights, reports);
+  case StepKind::RmsNorms:
+    return centreStreams(module, weights, step.compress, reports);
+  case StepKind::MergeHeads:
+    return mergeHeads(module, weights, isWanted, reports);
+  case StepKind::Prefix:
+    return slicePrefixes(module, weights, step.size, isWanted, reports);
+  case StepKind::LowRank:
+  case StepKind::DenseSparse:
+    break;
+  }
+  llvm_unreachable("a step that fits matrices");
+}
+
 static llvm::Error runExact(ModuleOp module, ModelWeights &weights, const FactorizationStep &step, size_t number,
                             std::vector<FactorizedWeight> &reports) {
   ProductPatterns patterns(step);
   if (llvm::Error error = checkPatterns(module, weights, patterns, number))
     return error;
   auto isWanted = [&](ArrayRef<std::string> names) { return patterns.match(names); };
-  llvm::Error error = step.kind == StepKind::Fold            ? foldWeights(module, weights, isWanted, reports)
-                      : step.kind == StepKind::ConstantNorms ? foldConstantNorms(module, weights, reports)
-                      : step.kind == StepKind::Prefix        ? slicePrefixes(module, weights, step.size, isWanted, reports)
-                                                             : centreStreams(module, weights, reports);
+  llvm::Error error = runRewriting(module, weights, step, isWanted, reports);
   return error ? llvm::createStringError("step %zu: %s", number, llvm::toString(std::move(error)).c_str())
                : llvm::Error::success();
 }

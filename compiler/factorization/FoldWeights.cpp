@@ -74,7 +74,7 @@ private:
       if (sum && llvm::any_of(llvm::seq(unsigned(sum.getIndices().size())), isSumAlong) &&
           llvm::any_of(llvm::seq(unsigned(move.getIndices().size())), isReadAlong)) {
         composeProducer(sum, move, move.getBody().getArgument(0), rewriter);
-        eraseUnread(dropUnreadInputs(move));
+        eraseProducers(dropUnreadInputs(move));
       }
     }
   }
@@ -375,7 +375,7 @@ private:
   void replaceSum(const Site &site, ArrayRef<AffineTerm> terms, const Channels &offset, WeightOp near) {
     auto map = cast<MapOp>(site.op);
     replaceBySum(map, site.scalar, terms, offset, site.dim, near, weights);
-    eraseUnread(dropUnreadInputs(map));
+    eraseProducers(dropUnreadInputs(map));
   }
 
   static llvm::Error checkFinite(const Site &site, const LinearForm &form) {
@@ -385,23 +385,8 @@ private:
                                               sourceOf(site.op->getLoc()).c_str());
   }
 
-  /// With what only it read.
-  void erase(Operation *op) {
-    SmallVector<Operation *> worklist{op};
-    DenseSet<Operation *> gone;
-    while (!worklist.empty()) {
-      Operation *next = worklist.pop_back_val();
-      if (gone.contains(next) || !next->use_empty() || !isMemoryEffectFree(next))
-        continue;
-      for (Value operand : next->getOperands())
-        if (Operation *producer = operand.getDefiningOp())
-          worklist.push_back(producer);
-      gone.insert(next);
-      next->erase();
-    }
-    erased.insert_range(gone);
-  }
-  void eraseUnread(ArrayRef<Value> values) {
+  void erase(Operation *op) { erased.insert_range(tenon::eraseUnread(op)); }
+  void eraseProducers(ArrayRef<Value> values) {
     SmallVector<Operation *> producers;
     for (Value value : values)
       if (Operation *op = value.getDefiningOp())

@@ -83,6 +83,16 @@ Value addOffset(OpBuilder &builder, Location loc, Value tensor, WeightOp near, c
   return map.getResult();
 }
 
+void setSize(Value tensor, unsigned dim, int64_t size) {
+  Shape shape = shapeOf(tensor);
+  shape[dim] = Dim(size);
+  RankedTensorType type = tensorOf(elementOf(tensor), shape);
+  tensor.setType(type);
+  for (OpOperand &use : tensor.getUses())
+    if (auto map = dyn_cast<MapOp>(use.getOwner()))
+      map.getBody().getArgument(use.getOperandNumber()).setType(type);
+}
+
 SmallVector<Value> dropUnreadInputs(MapOp map) {
   Block &body = map.getBody().front();
   SmallVector<Operation *> operations;
@@ -100,6 +110,22 @@ SmallVector<Value> dropUnreadInputs(MapOp map) {
     map.getInputsMutable().erase(position);
   }
   return dropped;
+}
+
+llvm::DenseSet<Operation *> eraseUnread(Operation *op) {
+  SmallVector<Operation *> worklist{op};
+  llvm::DenseSet<Operation *> gone;
+  while (!worklist.empty()) {
+    Operation *next = worklist.pop_back_val();
+    if (gone.contains(next) || !next->use_empty() || !isMemoryEffectFree(next))
+      continue;
+    for (Value operand : next->getOperands())
+      if (Operation *producer = operand.getDefiningOp())
+        worklist.push_back(producer);
+    gone.insert(next);
+    next->erase();
+  }
+  return gone;
 }
 
 } // namespace tenon

@@ -3,6 +3,7 @@
 #define TENON_COMPILER_FACTORIZATION_MAPEDITING_H
 
 #include "compiler/factorization/Affine.h"
+#include "llvm/ADT/DenseSet.h"
 
 namespace tenon {
 
@@ -20,8 +21,13 @@ mlir::Value multiplyAlong(mlir::OpBuilder &builder, mlir::Location loc, mlir::Va
 mlir::Value addOffset(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value tensor, WeightOp near, const Channels &offset, unsigned dim,
                       ModelWeights &weights);
 
+/// Gives a tensor another size along a dim, and the arguments of maps that read it.
+void setSize(mlir::Value tensor, unsigned dim, int64_t size);
+
 /// Erases what the region computes in vain and the operands it does not load; gives those.
 llvm::SmallVector<mlir::Value> dropUnreadInputs(MapOp map);
+/// Erases an operation that nothing reads, with what only it read; gives those.
+llvm::DenseSet<mlir::Operation *> eraseUnread(mlir::Operation *op);
 
 } // namespace tenon
 #endif

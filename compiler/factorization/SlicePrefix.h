@@ -4,6 +4,10 @@
 // themselves is that smaller model: y = W2[:m] act(W1[:, :m] x + b[:m]). The choice is made when the model is compiled, for each
 // layer by itself; what is left out is not in the artifact.
 //
+// The same for a query's columns: the first m heads of an attention, where the columns are a whole number of them. Keys, values and what
+// reads the heads are sliced along. And for the columns that make a residual stream (HAT's embedding widths): tables, all that adds to
+// it, the norms' parameters, and the rows of what reads it; a norm is then one of the first m channels.
+//
 // Worked example. x W1 of 8 columns at size 2: both columns' bias and activation stay, and of W2 its first 2 rows. With a gated layer
 // act(x W1) · (x V), V is sliced with W1.
 //

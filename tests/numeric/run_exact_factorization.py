@@ -8,8 +8,9 @@ TENON_BUILD names the build folder.
 """
 
 import math
-import sys
 import pathlib
+import re
+import sys
 import unittest
 
 import numpy as np
@@ -20,6 +21,7 @@ sys.path.insert(0, str(HERE))
 from run_factorize import FactorizeCase, native  # noqa: E402
 
 FOLD = [{"do": "fold"}]
+EXPORTED = HERE.parent / "models" / "exported"
 
 
 def relu(x):
@@ -290,6 +292,35 @@ class ConstantNormTest(ExactCase):
         n = (x - x.mean(-1, keepdims=True)) / self.SIGMA * (w["g"] * self.SIGMA / 1e6) + w["s"]
         return (n @ w["q"]) * np.tanh(n @ w["k"].T + w["c"])
 
+    def test_written_out(self):
+        """(x - mean) / sigma, sigma a number or a weight, scaled and shifted or neither."""
+        for scaled in (True, False):
+            with self.subTest(scaled=scaled):
+                weights = {"sigma": np.float32([self.SIGMA]), "g": self.weight(24) + 1, "s": self.weight(24), "q": self.weight(24, 30)}
+                nodes = [helper.make_node("ReduceMean", ["x", "last"], ["m"], keepdims=1),
+                         helper.make_node("Sub", ["x", "m"], ["c"]), helper.make_node("Div", ["c", "sigma"], ["d"], name="norm")]
+                weights["last"] = np.array([-1])
+                if scaled:
+                    nodes += [helper.make_node("Mul", ["d", "g"], ["dg"]), helper.make_node("Add", ["dg", "s"], ["n"])]
+                nodes += [helper.make_node("MatMul", ["n" if scaled else "d", "q"], ["y"])]
+
+                def formula(i, w):
+                    n = (i["x"] - i["x"].mean(-1, keepdims=True)) / w["sigma"]
+                    return (n * w["g"] + w["s"] if scaled else n) @ w["q"]
+
+                self.check(self.write(nodes, weights, 24), self.CONSTANT, self.input(7, 24), formula, weights,
+                           {"tenon.reduce": 0, "tenon.contract": 1})
+
+    def test_written_out_and_read_otherwise(self):
+        weights = {"sigma": np.float32([self.SIGMA]), "q": self.weight(24, 24), "last": np.array([-1])}
+        nodes = [helper.make_node("ReduceMean", ["x", "last"], ["m"], keepdims=1), helper.make_node("Sub", ["x", "m"], ["c"]),
+                 helper.make_node("Div", ["c", "sigma"], ["d"], name="norm"), helper.make_node("MatMul", ["d", "q"], ["p"]),
+                 helper.make_node("Add", ["p", "d"], ["y"], name="residual")]
+        self.refused(self.write(nodes, weights, 24), self.CONSTANT, "step 1: LayerNorm ", "it is read by ", "which is no product with a weight")
+        weights["sigma"] = np.float32([0])
+        self.refused(self.write([*nodes[:3], helper.make_node("MatMul", ["d", "q"], ["y"])], weights, 24), self.CONSTANT,
+                     "wanted a finite divisor, scale and shift, found infinity or NaN")
+
     def test_folded(self):
         nodes, weights = self.model()
         self.check(self.write(nodes, weights, 24), self.CONSTANT, self.input(7, 24), self.formula, weights, {"tenon.norm": 0, "tenon.contract": 2})
@@ -297,7 +328,7 @@ class ConstantNormTest(ExactCase):
 
     def test_refusals(self):
         nodes, weights = self.model(1e-5)
-        self.refused(self.write(nodes, weights, 24), self.CONSTANT, "step 1: the model has no LayerNorm over the last dim whose epsilon is at least 1e+08")
+        self.refused(self.write(nodes, weights, 24), self.CONSTANT, "step 1: the model has no LayerNorm over the last dim that divides by a constant, or whose epsilon is at least 1e+08")
         nodes, weights = self.model()
         read = [*nodes[:-1], helper.make_node("ReduceSum", ["n"], ["r"], name="total", keepdims=1), helper.make_node("Mul", ["a", "r"], ["y"])]
         self.refused(self.write(read, weights, 24), self.CONSTANT, "step 1: LayerNorm 'norm': it is read by 'total', which is no product with a weight")
@@ -309,6 +340,7 @@ class RmsNormTest(ExactCase):
     """Pre-LayerNorm transformers, their residual stream centred."""
 
     RMS = [{"do": "rms_norms"}]
+    COMPRESS = [{"do": "rms_norms", "compress": True}]
 
     def block(self, name, source, width):
         """(nodes, weights, formula) of x + W2 relu(W1 LN(x) + b1) + b2."""
@@ -365,14 +397,36 @@ class RmsNormTest(ExactCase):
             h = np.einsum("bchiwj,ncij->bhwn", patches, w["w"]) + w["b"]
             return formula(h.reshape(b, -1, 24), w)
 
-        self.check(self.write(nodes, weights, [3, 6, 8]), self.RMS, self.input(2, 3, 6, 8), whole, weights,
-                   {"tenon.norm  rms": 3, "tenon.norm  layer": 0})
+        for steps, norms in ((self.RMS, 3), (self.COMPRESS, 0)):
+            with self.subTest(steps=steps):
+                self.check(self.write(nodes, weights, [3, 6, 8]), steps, self.input(2, 3, 6, 8), whole, weights,
+                           {"tenon.norm  rms": norms, "tenon.norm  layer": 0})
 
     def test_fold_then_centre(self):
         nodes, weights, formula = self.stack([helper.make_node("MatMul", ["x", "w"], ["h"])], {"w": self.weight(12, 24)})
         self.check(self.write(nodes, weights, [5, 12]), FOLD + self.RMS, self.input(2, 5, 12),
                    lambda i, w: formula(i["x"] @ w["w"], w), weights,
                    {"tenon.norm  rms": 3, "tenon.norm  layer": 0, "scale %": 0, "shift %": 0})
+
+    def test_compressed(self):
+        """Pre-CRMSNorm: one channel less in the stream, its weights, and in what reads the norms."""
+        start = [helper.make_node("Cast", ["x"], ["ids"], to=7), helper.make_node("Gather", ["table", "ids"], ["e"]),
+                 helper.make_node("Add", ["e", "positions"], ["h"])]
+        nodes, weights, formula = self.stack(start, {"table": self.weight(50, 24) + 3, "positions": self.weight(6, 24)})
+        self.check(self.write(nodes, weights, [6]), self.COMPRESS, {"x": self.random.integers(0, 50, (3, 6)).astype(np.float32)},
+                   lambda i, w: formula(w["table"][i["x"].astype(int)] + w["positions"], w), weights,
+                   {"tenon.norm": 0, "6, 24]": 0})
+        self.assertIn("table, 50 x 23: centred for 3 norms", self.printed)
+        self.assertIn("one.u, 23 x 40: reads the channels but the last", self.printed)
+        self.assertIn("head, 23 x 10: reads the channels but the last", self.printed)
+
+    def test_refusals_of_compression(self):
+        nodes, weights, _ = self.stack([helper.make_node("MatMul", ["x", "w"], ["h"])], {"w": self.weight(12, 24)})
+        read = [*nodes[:-1], helper.make_node("Tanh", ["last"], ["t"], name="active"), helper.make_node("MatMul", ["t", "head"], ["y"])]
+        self.refused(self.write(read, weights, 12), self.COMPRESS, "needs the last channel: it is read by 'active'")
+        self.refused(self.write(nodes, weights, 12), [{"do": "rms_norms", "compress": 1}], "step 1, compress: wanted true or false, found 1")
+        weights["head"][3, 4] = np.inf
+        self.refused(self.write(nodes, weights, 12), self.COMPRESS, "step 1: weight 'head': wanted finite elements")
 
     def test_refusals(self):
         product = [helper.make_node("MatMul", ["x", "w"], ["h"], name="embed")]
@@ -393,6 +447,185 @@ class RmsNormTest(ExactCase):
         nodes, weights, _ = self.stack(product, weights)
         weights["one.v"][3, 4] = np.inf
         self.refused(self.write(nodes, weights, 12), self.RMS, "step 1: weight 'one.v': wanted finite elements")
+
+
+class AttentionCase(ExactCase):
+    def attention(self, model=24, heads=2, width=20, biases="qkvo", groups=1, mask=False):
+        """Nodes and weights of self-attention on x [n, s, model], as exporters write it; `groups` query heads share a key head."""
+        inner = {"q": heads * width, "k": heads // groups * width, "v": heads // groups * width}
+        weights = {c: self.weight(model, inner[c]) for c in "qkv"} | {"o": self.weight(heads * width, model)}
+        weights |= {"b" + c: self.weight(inner.get(c, model)) for c in biases}
+        weights |= {"as_heads": np.array([0, 0, -1, width]), "flat": np.array([0, 0, heads * width]), "root": np.float32(width**-0.5),
+                    "repeats": np.array([1, 1, groups, 1, 1]), "all": np.array([0, heads, -1, width]), "two": np.array([2])}
+        nodes = []
+        for c in "qkv":
+            nodes += self.product("x", c, "p" + c, biases)
+            nodes += [helper.make_node("Reshape", ["p" + c, "as_heads"], ["s" + c]),
+                      helper.make_node("Transpose", ["s" + c], ["t" + c], perm=[0, 2, 1, 3])]
+            if c != "q" and groups > 1:
+                nodes += [helper.make_node("Unsqueeze", ["t" + c, "two"], ["u" + c]), helper.make_node("Shape", ["u" + c], ["z" + c]),
+                          helper.make_node("Mul", ["z" + c, "repeats"], ["m" + c]), helper.make_node("Expand", ["u" + c, "m" + c], ["e" + c]),
+                          helper.make_node("Reshape", ["e" + c, "all"], ["r" + c])]
+        keys, values = ("rk", "rv") if groups > 1 else ("tk", "tv")
+        nodes += [helper.make_node("Transpose", [keys], ["kt"], perm=[0, 1, 3, 2]),
+                  helper.make_node("MatMul", ["tq", "kt"], ["qk"], name="scores"), helper.make_node("Mul", ["qk", "root"], ["scaled"]),
+                  helper.make_node("Softmax", ["scaled"], ["p"], axis=-1)]
+        if mask:  # as PyTorch guards rows without a key
+            weights["nothing"] = np.float32(0)
+            nodes += [helper.make_node("IsNaN", ["p"], ["no"]), helper.make_node("Where", ["no", "nothing", "p"], ["g"])]
+        nodes += [helper.make_node("MatMul", ["g" if mask else "p", values], ["h"]),
+                  helper.make_node("Transpose", ["h"], ["ht"], perm=[0, 2, 1, 3]), helper.make_node("Reshape", ["ht", "flat"], ["c"]),
+                  *self.product("c", "o", "y", biases)]
+        return nodes, weights
+
+    @staticmethod
+    def product(source, weight, to, biases):
+        if weight not in biases:
+            return [helper.make_node("MatMul", [source, weight], [to])]
+        return [helper.make_node("MatMul", [source, weight], [to + "_"]), helper.make_node("Add", [to + "_", "b" + weight], [to])]
+
+    @staticmethod
+    def formula(heads, width, groups=1):
+        def whole(i, w):
+            x = i["x"]
+            project = lambda c: (x @ w[c] + w.get("b" + c, 0)).reshape(*x.shape[:2], -1, width).transpose(0, 2, 1, 3)
+            q, k, v = project("q"), *(np.repeat(project(c), groups, 1) for c in "kv")
+            e = np.exp(q @ k.swapaxes(-1, -2) * float(w["root"]))
+            h = e / e.sum(-1, keepdims=True) @ v
+            return h.transpose(0, 2, 1, 3).reshape(*x.shape[:2], -1) @ w["o"] + w.get("bo", 0)
+
+        return whole
+
+
+class MergeHeadsTest(AttentionCase):
+    """Heads that are wide beside the model: query and key, value and output, as one product each."""
+
+    MERGE = [{"do": "merge_heads"}]
+
+    def test_merged(self):
+        """Biases of keys, and of values behind guarded weights, are one more column of keys and values."""
+        for biases, mask, heads, width in (("", False, 3, 13), ("qvo", False, 2, 20), ("qkvo", False, 1, 33), ("vo", True, 2, 20)):
+            with self.subTest(biases=biases, guard=mask, heads=heads, width=width):
+                nodes, weights = self.attention(heads=heads, width=width, biases=biases, mask=mask)
+                self.check(self.write(nodes, weights, [7, 24]), self.MERGE, self.input(3, 7, 24), self.formula(heads, width), weights,
+                           {"tenon.attention": 1, "tenon.contract": 2})
+
+    def test_keys_shared_by_heads(self):
+        nodes, weights = self.attention(heads=4, width=40, groups=2)
+        self.check(self.write(nodes, weights, [5, 24]), self.MERGE, self.input(2, 5, 24), self.formula(4, 40, 2), weights,
+                   {"tenon.attention": 1, "tenon.contract": 2})
+        self.assertIn("one product for query and key of 4 heads", self.printed)
+
+    def test_patterns(self):
+        nodes, weights = self.attention()
+        model = self.write(nodes, weights, [7, 24])
+        self.check(model, [{"do": "merge_heads", "weights": ["k"]}], self.input(2, 7, 24), self.formula(2, 20), weights, {"tenon.contract": 2})
+
+    def test_exported(self):
+        """T5 of wide heads by both exporters: the same in float64 to within the rounding of the merged weights, and natively."""
+        cases = np.load(EXPORTED / "t5_wide.npz")
+        case = sorted({key.split("/")[0] for key in cases.files})[0]
+        arrays = {kind: {key.split("/", 2)[2]: cases[key] for key in cases.files if key.startswith(f"{case}/{kind}/")} for kind in ("in", "out")}
+        for exporter in ("dynamo18", "trace17"):
+            with self.subTest(exporter=exporter):
+                model = EXPORTED / f"t5_wide.{exporter}.onnx"
+                files = {name: f"{name}.npy" for name in arrays["in"]}
+                for name, file in files.items():
+                    np.save(self.folder / file, arrays["in"][name])
+                errors = []
+                for steps in (None, self.MERGE):
+                    status, text, _ = self.compile(model, steps, files)
+                    self.assertEqual(status, 0, text)
+                    found = native.outputs(self.artifact, arrays["in"], threads=1)
+                    errors.append(max(np.abs(found[name] - truth).max() / np.abs(truth).max() for name, truth in arrays["out"].items()))
+                self.assertEqual(text.count("one product for query and key of 2 heads"), 2, text)
+                self.assertEqual(text.count("one product for value and output of 2 heads"), 2, text)
+                distances = [float(d) for d in re.findall(r"output \S+: (\S+) off", text)]
+                self.assertEqual(len(distances), len(arrays["out"]), text)
+                self.assertLess(max(distances), 1e-6)
+                self.assertLess(errors[1], 2 * max(errors[0], 1e-6))
+
+    def test_refusals(self):
+        nodes, weights = self.attention(width=12)
+        refused = lambda nodes, weights, *words: self.refused(self.write(nodes, weights, [7, 24]), self.MERGE, *words)
+        refused(nodes, weights, "step 1: attention 'scores': merged products would take 2400 elements, and it has 2304 (heads 12 wide, models 24)")
+        nodes, weights = self.attention(biases="")
+        rotated = [n for n in nodes if n.output[0] != "qk"] + [
+            helper.make_node("Sin", ["tq"], ["turned"], name="rotation"), helper.make_node("MatMul", ["turned", "kt"], ["qk"], name="scores")]
+        refused(self.sorted(rotated), weights, "attention 'scores': 'tq, rotation' is no product with a weight, read as heads")
+        read = [*nodes, helper.make_node("ReduceSum", ["pk"], ["total"], name="cache")]
+        model = self.write(read, weights, [7, 24], outputs=("y", "total"))
+        self.refused(model, self.MERGE, "attention 'scores': 'k' stays: 'cache' reads its product too")
+        weights["o"][2, 3] = np.inf
+        refused(nodes, weights, "step 1: weight 'o", "wanted finite elements, found infinity or NaN")
+        plain = [helper.make_node("MatMul", ["x", "q"], ["y"])]
+        refused(plain, {"q": weights["q"]}, "step 1: the model has no softmax between two products of tensors")
+
+    @staticmethod
+    def sorted(nodes):
+        """In an order in which each node's inputs are known."""
+        made, left, done = {output for n in nodes for output in n.output}, list(nodes), []
+        while left:
+            ready = next(n for n in left if not any(i in made and not any(i in d.output for d in done) for i in n.input))
+            left.remove(ready)
+            done.append(ready)
+        return done
+
+
+class HardwareAwareTest(AttentionCase):
+    """HAT: sub-models of fewer heads, and of a narrower stream."""
+
+    def compare(self, model, steps, inputs, truth):
+        status, self.printed, _ = self.compile(model, steps)
+        self.assertEqual(status, 0, self.printed)
+        np.testing.assert_allclose(native.outputs(self.artifact, inputs, threads=1)["y"], truth, atol=1e-5 * np.abs(truth).max())
+
+    def test_heads(self):
+        """The first heads: columns of queries, keys and values, rows of the output's matrix."""
+        nodes, weights = self.attention(model=24, heads=4, width=8)
+        weights |= {"as_heads": np.array([0, 0, 4, 8]), "flat": np.array([0, 0, 32])}
+        model, x = self.write(nodes, weights, [7, 24]), self.input(2, 7, 24)
+        wide = {k: v.astype(np.float64) for k, v in weights.items()}
+        for heads in (1, 3):
+            with self.subTest(heads=heads):
+                size = heads * 8
+                kept = {k: v[..., :size] if k in ("q", "k", "v", "bq", "bk", "bv") else v[:size] if k == "o" else v for k, v in wide.items()}
+                self.compare(model, [{"do": "prefix", "weights": ["q"], "size": size}], x, self.formula(heads, 8)({"x": x["x"].astype(float)}, kept))
+                self.assertIn(f"o, {size} x 24: the first rows", self.printed)
+        self.artifact.unlink()
+        self.refused(model, [{"do": "prefix", "weights": ["q"], "size": 12}], "weight 'q' (24 x 32): its columns cannot be left out: ",
+                     "wanted a size that is a multiple of 8, found 12")
+
+    def layers(self, count, width=24):
+        """Pre-norm layers x + relu(LN(x) U) V on an embedding, a last norm and a head."""
+        weights = {"e": self.weight(12, width), "lg": self.weight(width) + 1, "head": self.weight(width, 10)}
+        nodes, stream = [helper.make_node("MatMul", ["x", "e"], ["s0"])], "s0"
+        for n in range(count):
+            k = {c: f"layer{n}.{c}" for c in ("g", "b", "u", "v", "norm", "wide", "active", "narrow")}
+            weights |= {k["g"]: self.weight(width) + 1, k["b"]: self.weight(width), k["u"]: self.weight(width, 40), k["v"]: self.weight(40, width)}
+            nodes += [helper.make_node("LayerNormalization", [stream, k["g"], k["b"]], [k["norm"]]),
+                      helper.make_node("MatMul", [k["norm"], k["u"]], [k["wide"]]), helper.make_node("Relu", [k["wide"]], [k["active"]]),
+                      helper.make_node("MatMul", [k["active"], k["v"]], [k["narrow"]]),
+                      helper.make_node("Add", [stream, k["narrow"]], [f"s{n + 1}"], name=f"sum{n}")]
+            stream = f"s{n + 1}"
+        return [*nodes, helper.make_node("LayerNormalization", [stream, "lg"], ["last"]), helper.make_node("MatMul", ["last", "head"], ["y"])], weights
+
+    @staticmethod
+    def stacked(x, w, width):
+        w = {k: v.astype(np.float64) for k, v in w.items()}
+        s = x["x"].astype(np.float64) @ w["e"][:, :width]
+        for n in range(2):
+            g, b, u, v = (w[f"layer{n}.{c}"] for c in "gbuv")
+            s = s + relu(layer_norm(s, g[:width], b[:width]) @ u[:width]) @ v[:, :width]
+        return layer_norm(s, w["lg"][:width]) @ w["head"][:width]
+
+    def test_width(self):
+        """The first channels of the stream: embedding, norms, and all that adds to it or reads it."""
+        nodes, weights = self.layers(2)
+        model, x = self.write(nodes, weights, [5, 12]), self.input(2, 5, 12)
+        for width in (16, 5):
+            with self.subTest(width=width):
+                self.compare(model, [{"do": "prefix", "weights": ["e"], "size": width}], x, self.stacked(x, weights, width))
 
 
 class PrefixTest(ExactCase):
@@ -453,10 +686,10 @@ class PrefixTest(ExactCase):
         self.refused(self.write(nodes, weights, 24), [step | {"size": 0}], "step 1, size: wanted a number of at least 1, found 0")
         self.refused(self.write(nodes, weights, 24), [{"do": "prefix", "size": 4}], "step 1: wanted 'weights': a list of patterns")
         self.refused(self.write(nodes, weights, 24), [{"do": "prefix", "weights": ["g"]}], "step 1: wanted 'size'")
-        normed = [helper.make_node("MatMul", ["x", "g"], ["a"]), helper.make_node("LayerNormalization", ["a", "b"], ["n"], name="norm"),
+        shared = [helper.make_node("MatMul", ["x", "g"], ["a"]), helper.make_node("Softmax", ["a"], ["n"], name="shares", axis=-1),
                   helper.make_node("MatMul", ["n", "d"], ["y"])]
-        self.refused(self.write(normed, {k: weights[k] for k in "gbd"}, 24), [step],
-                     "weight 'g' (24 x 64): its columns cannot be left out: all of them are read by 'norm'")
+        self.refused(self.write(shared, {k: weights[k] for k in "gd"}, 24), [step],
+                     "weight 'g' (24 x 64): its columns cannot be left out: all of them are read by 'shares'")
         self.refused(self.write([helper.make_node("MatMul", ["x", "g"], ["y"])], {"g": weights["g"]}, 24), [step],
                      "all of them are read by 'y'")
 

@@ -5,6 +5,7 @@ TENON_BUILD names the build folder.
 """
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -72,7 +73,8 @@ class FactorizeCase(unittest.TestCase):
         """(exit status, what was printed, weights by name -> their line's fields); without steps, as it is."""
         self.artifact = self.folder / "model.tenon"
         arguments = ["--factorize", self.recipe(steps, calibration)] if steps is not None else []
-        done = subprocess.run([native.BUILD / "bin" / "tenon", "compile", model, "-o", self.artifact, "--target=host", *arguments],
+        done = subprocess.run([native.BUILD / "bin" / "tenon", "compile", model, "-o", self.artifact,
+                               "--target=" + os.environ.get("TENON_LEVELS", "host"), *arguments],
                               capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr, {m[1]: m.groups()[1:] for m in REPORT.finditer(done.stdout)}
 

@@ -10,11 +10,9 @@ SIZES = {"B": [1, 2, 1], "X": [1, 7, 20], "Y": [3, 9, 33]}
 
 
 def inputs(rng, B, X, Y):
-    return {"u": normal(rng, B, X, Y, 4, 16), "a": normal(rng, B, 4, X, X), "c": normal(rng, B, 4, Y, Y)}
+    return {"u": normal(rng, B, 4, X, Y, 16), "a": normal(rng, B, 4, X, X), "c": normal(rng, B, 4, Y, Y)}
 
 
 def outputs(u, a, c):
-    u = u.transpose(0, 3, 2, 1, 4)
-    along_x = product(a[:, :, None], u)
-    along_y = product(c[:, :, None], along_x.swapaxes(2, 3))
-    return {"y": along_y.transpose(0, 2, 3, 1, 4)}
+    along_x = product(a[:, :, None], u.swapaxes(2, 3))
+    return {"y": product(c[:, :, None], along_x.swapaxes(2, 3))}
