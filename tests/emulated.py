@@ -27,9 +27,11 @@ SELECTION = {
     "numeric/run_attention.py": ("AttentionTest.test_causal", "AttentionTest.test_odd_depths"),
     "numeric/run_fft.py": ("Fourier.test_columns_whole", "Fourier.test_pairs"),
     "numeric/run_scans.py": ("ScanTest.test_delta_rule",),
+    "numeric/run_exact_factorization.py": ("BranchTest.test_lora",),
     "models/run_models.py": ("Sentence.test_2x16",),
 }
-WHOLE = {script: None for script in SELECTION} | {"models/run_models.py": ("Minilm", "Sentence", "Vit")}
+WHOLE = {script: None for script in SELECTION} | {"numeric/run_factorize.py": None, "systems/run_systems.py": None,
+                                                  "models/run_models.py": ("Minilm", "Sentence", "Vit")}
 
 
 def environment(cpu, build):
@@ -49,6 +51,9 @@ GPU_SELECTION = {
     "numeric/run_attention.py": ("AttentionTest.test_alibi", "AttentionTest.test_causal", "AttentionTest.test_few_queries_odd_depths"),
     "numeric/run_fft.py": ("Fourier.test_pairs",),
     "numeric/run_scans.py": ("ScanTest.test_delta_rule",),
+    "numeric/run_positions.py": ("PositionsTest.test_both",),
+    "numeric/run_windows.py": ("WindowTest.test_three_by_three", "WindowTest.test_groups", "WindowTest.test_one_dim_strided",
+                               "WindowTest.test_depthwise_strided"),
     "models/run_models.py": ("Sentence.test_2x16",),
 }
 GPU_WHOLE = {script: None for script in GPU_SELECTION} | {"models/run_models.py": ("Minilm", "Sentence", "Vit"),

@@ -144,13 +144,21 @@ static llvm::Expected<Level> parseTarget(llvm::StringRef name) {
                                  ": wanted one of " + known + "host");
 }
 
+/// What a level computes with.
+static std::string machineOf(const Level &level) {
+  if (!level.isDevice())
+    return std::to_string(level.vectorBits) + "-bit vectors";
+  unsigned version = 0; // of PTX, ten times: "+ptx70"
+  level.features.substr(level.features.find("ptx") + 3).consumeInteger(10, version);
+  return "GPU, PTX " + std::to_string(version / 10) + "." + std::to_string(version % 10);
+}
+
 std::string levelList() {
   std::string text;
   llvm::raw_string_ostream out(text);
   for (const Level &level : levels)
-    out << llvm::left_justify(level.name, 16) << llvm::format_decimal(level.vectorBits, 4) << "-bit vectors  "
-        << level.needs << "\n";
-  out << "host              the best of them this machine runs\n";
+    out << llvm::left_justify(level.name, 17) << llvm::left_justify(machineOf(level), 17) << level.needs << "\n";
+  out << "host             the best of them this machine runs\n";
   return text;
 }
 

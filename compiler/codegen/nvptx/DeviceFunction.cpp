@@ -142,6 +142,16 @@ FailureOr<DeviceFunction> DeviceFunction::create(OpBuilder &builder, Location lo
   return function;
 }
 
+/// A variable in shared memory, as a view.
+static Value declareShared(OpBuilder &builder, Location loc, ModuleOp module, StringRef name, LLVM::LLVMArrayType type,
+                           LLVM::Linkage linkage) {
+  OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
+  auto global = LLVM::GlobalOp::create(top, loc, type, /*isConstant=*/false, linkage, name, Attribute(), /*alignment=*/16,
+                                       sharedMemory);
+  Value pointer = LLVM::AddressOfOp::create(builder, loc, global);
+  return viewOfPointer(builder, loc, pointer, type.getElementType());
+}
+
 Value DeviceFunction::shared(OpBuilder &builder, Location loc, Type element, int64_t count) const {
   auto module = kernel.function()->getParentOfType<ModuleOp>();
   unsigned number = 0;
@@ -149,11 +159,13 @@ Value DeviceFunction::shared(OpBuilder &builder, Location loc, Type element, int
   do
     name = (kernel.function().getSymName() + ".shared" + Twine(number++)).str();
   while (module.lookupSymbol(name));
-  OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
-  auto global = LLVM::GlobalOp::create(top, loc, LLVM::LLVMArrayType::get(element, count), /*isConstant=*/false,
-                                       LLVM::Linkage::Internal, name, Attribute(), /*alignment=*/16, sharedMemory);
-  Value pointer = LLVM::AddressOfOp::create(builder, loc, global);
-  return viewOfPointer(builder, loc, pointer, element);
+  return declareShared(builder, loc, module, name, LLVM::LLVMArrayType::get(element, count), LLVM::Linkage::Internal);
+}
+
+Value DeviceFunction::launchedShared(OpBuilder &builder, Location loc, Type element) const {
+  std::string name = (kernel.function().getSymName() + "_launched").str();
+  return declareShared(builder, loc, kernel.function()->getParentOfType<ModuleOp>(), name, LLVM::LLVMArrayType::get(element, 0),
+                       LLVM::Linkage::External);
 }
 
 void DeviceFunction::barrier(OpBuilder &builder, Location loc) const { NVVM::Barrier0Op::create(builder, loc); }

@@ -44,6 +44,8 @@ public:
 
   /// `count` elements of the block's shared memory, as memref<?xelement, 3>, aligned for vectors of 16 bytes.
   mlir::Value shared(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type element, int64_t count) const;
+  /// The shared memory a launch asks for (DeviceForm::sharedBytes), which may be more. For one use in a kernel.
+  mlir::Value launchedShared(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type element) const;
   /// Waits until every thread of the block is here, and sees what the others have written. For the whole block only.
   void barrier(mlir::OpBuilder &builder, mlir::Location loc) const;
 };

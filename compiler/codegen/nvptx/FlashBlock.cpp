@@ -21,7 +21,7 @@ namespace tenon {
 /// Shared memory a block has without asking for more.
 static constexpr int64_t mostSharedWords = 48 * 1024 / 4;
 
-/// Words of a query and its output up to which registers hold them beside the scores of 32 keys.
+/// Words of a query, its output and what it multiplies by distance up to which registers hold them beside the scores.
 static constexpr int64_t longestRows = 192;
 
 static bool isPlainOperand(AttentionOp op, unsigned layout, Value tensor) {
@@ -46,8 +46,12 @@ static StringRef whyNoBlock(AttentionOp op) {
   if (op.hasWeight() && op.getNormaliser() != Normaliser::None && !isNaNGuard(op.getWeight()) &&
       !isProportional(op.getWeight()))
     return "attention whose weight region needs normalised weights has no form of its own";
-  if (!PositionProduct::streamed(op).empty())
-    return "attention with products with positions has no form of its own";
+  for (const PositionProduct &x : PositionProduct::streamed(op)) {
+    if (x.depth > FlashShape::mostPositionDepth)
+      return "products with positions on tensor cores want depths of at most 64";
+    if (!isa<BlockArgument>(x.rows.tensor) || !isa<BlockArgument>(x.table.tensor) || !elementOf(op.getQuery()).isF32())
+      return "products with positions on tensor cores want f32 in memory";
+  }
   std::string error;
   if (AttentionLayout::parse(op.getLayout(3), error)->strideOf('d', shapeOf(op.getResult())) != Dim(1))
     return "attention on tensor cores wants the elements of a result's row side by side";
@@ -64,12 +68,17 @@ std::optional<FlashShape> FlashShape::of(AttentionOp op, std::string &reason) {
     shape.kind = WordKind::F32;
   shape.depth = *shape.sizes.depth.constant();
   shape.valueDepth = *shape.sizes.valueDepth.constant();
-  if (shape.hasLongRows())
+  shape.positions = PositionProduct::streamed(op);
+  if (shape.hasLongRows() || !shape.positions.empty())
     shape.keys = 16;
   shape.isGuarded = op.hasWeight() && isNaNGuard(op.getWeight());
   shape.isFactored = op.hasWeight() && op.getNormaliser() != Normaliser::None && isProportional(op.getWeight());
   if (shape.revives() && op.getNormaliser() == Normaliser::None) {
     reason = "attention that is not normalised has no weights for rows without live keys";
+    return std::nullopt;
+  }
+  if (shape.allWords() > mostSharedWords) {
+    reason = "tiles of keys and of products with positions do not fit into shared memory";
     return std::nullopt;
   }
   return shape;
@@ -82,12 +91,31 @@ int64_t FlashShape::words() const {
 /// Of pairs, two tiles of columns are read at once.
 int64_t FlashShape::columns() const { return llvm::alignTo(valueDepth, TensorCore::tileColumns * elementsOf(kind)); }
 
-bool FlashShape::hasLongRows() const { return kind == WordKind::F32 && words() + columns() > longestRows; }
+int64_t FlashShape::registerWords() const {
+  int64_t count = words() + columns();
+  for (const PositionProduct &x : positions)
+    count += x.ofQuery ? positionPitch(x) - 4 : 0;
+  return positions.empty() ? count : count + keys + TensorCore::tileRows;
+}
 
-int64_t FlashShape::stages() const { return 2 * stageWords() <= mostSharedWords - 8 ? 2 : 1; }
+bool FlashShape::hasLongRows() const { return kind == WordKind::F32 && registerWords() > longestRows; }
+
+int64_t FlashShape::stages() const { return 2 * stageWords() + positionWords() <= mostSharedWords - 8 ? 2 : 1; }
+
+int64_t FlashShape::longestPosition() const {
+  int64_t longest = 0;
+  for (const PositionProduct &x : positions)
+    longest = std::max(longest, positionPitch(x));
+  return longest;
+}
+
+int64_t FlashShape::positionWords() const {
+  return positions.empty() ? 0 : (tableRows() + keys) * longestPosition() + threads / TensorCore::warp * bandWords;
+}
 
 int64_t FlashShape::sharedWords() const {
-  return std::max({stages() * stageWords(), queries * keyPitch(), queries * outputPitch()});
+  return std::max({stages() * stageWords() + positionWords(), queries * keyPitch(), queries * longestPosition(),
+                   queries * outputPitch()});
 }
 
 FlashBlock::FlashBlock(DeviceLowering &device, FlashShape shape) : device(device), shape(shape) {
@@ -96,16 +124,18 @@ FlashBlock::FlashBlock(DeviceLowering &device, FlashShape shape) : device(device
   warp = index.div(thread, TensorCore::warp);
   lane = index.rem(thread, TensorCore::warp);
   if (op.hasKeep())
-    intervals.emplace(device.kernel, op);
+    intervals.emplace(device.kernel, op.getKeep(), op.getCaptures());
   if (intervals && !intervals->decides())
     intervals.reset();
 }
 
 void FlashBlock::emit() {
   locate();
+  locateDistances();
   if (shape.kind == WordKind::F32)
     storeMasks();
   readQueries();
+  readPositionQueries();
   State state = overKeys(initial(), Masking::Keep);
   if (shape.revives())
     state = revive(state);
@@ -149,32 +179,40 @@ void FlashBlock::locate() {
   value.emplace(operand(op.getValues()[0], 2, shape.valueDepth, keyHead));
 }
 
+void FlashBlock::bring(const Rows &rows, Value to, function_ref<Value(Value)> startOf, function_ref<Value(Value)> existsOf) {
+  Value depth = index.constant(rows.depth);
+  int64_t unitWords = rows.areCopied ? OperandWords::copyBytes / 4 : 1, units = rows.words / unitWords;
+  auto loop =
+      scf::ForOp::create(builder, loc, thread, index.constant(rows.count * units), index.constant(FlashShape::threads));
+  OpBuilder::InsertionGuard insertion(builder);
+  builder.setInsertionPointToStart(loop.getBody());
+  Value row = index.div(loop.getInductionVar(), units), start = startOf(row);
+  Value word = index.mul(index.rem(loop.getInductionVar(), units), unitWords);
+  Value k = rows.source.stepOf(word), at = index.add(to, index.add(index.mul(row, rows.pitch), word));
+  Value exists = existsOf ? existsOf(row) : Value();
+  if (rows.areCopied) {
+    Value lastCopy = index.constant(rows.depth - rows.source.copiedElements());
+    Value isWord = isBelow(k, depth);
+    exists = exists ? Value(arith::AndIOp::create(builder, loc, exists, isWord)) : isWord;
+    return rows.source.copy(index.add(start, index.min(k, lastCopy)), shared, at, exists);
+  }
+  Value loaded = rows.source.word(k, depth, [&](Value step) {
+    return index.add(start, rows.element ? index.mul(step, rows.element) : step);
+  });
+  if (exists)
+    loaded = select(exists, loaded, arith::ConstantOp::create(builder, loc, builder.getZeroAttr(loaded.getType())));
+  math.store(loaded, shared, at);
+}
+
 /// Rows from `first` on to shared memory: row r exists up to row `last`, which stands for those behind it, and where
 /// `count` is given is zeros from row `count` on.
 void FlashBlock::loadRows(const Operand &operand, Value first, Value last, Value count, int64_t rows, int64_t words,
                           int64_t pitch, Value at) {
-  Value depth = index.constant(operand.depth);
-  bool copies = isCopied(operand);
-  int64_t unitWords = copies ? OperandWords::copyBytes / 4 : 1, units = words / unitWords;
-  auto loop = scf::ForOp::create(builder, loc, thread, index.constant(rows * units), index.constant(FlashShape::threads));
-  OpBuilder::InsertionGuard insertion(builder);
-  builder.setInsertionPointToStart(loop.getBody());
-  Value row = index.div(loop.getInductionVar(), units), all = index.add(first, row);
-  Value word = index.mul(index.rem(loop.getInductionVar(), units), unitWords);
-  Value start = index.add(operand.start, index.mul(index.min(all, last), operand.row));
-  Value k = operand.words.stepOf(word), to = index.add(at, index.add(index.mul(row, pitch), word));
-  Value exists = count ? isBelow(all, count) : Value();
-  if (copies) {
-    Value lastCopy = index.constant(operand.depth - operand.words.copiedElements());
-    Value isWord = isBelow(k, depth);
-    exists = exists ? Value(arith::AndIOp::create(builder, loc, exists, isWord)) : isWord;
-    return operand.words.copy(index.add(start, index.min(k, lastCopy)), shared, to, exists);
-  }
-  Value loaded = operand.words.word(k, depth, [&](Value step) { return index.add(start, step); });
-  if (exists)
-    loaded = select(exists, loaded,
-                    arith::ConstantOp::create(builder, loc, builder.getZeroAttr(loaded.getType())));
-  math.store(loaded, shared, to);
+  auto startOf = [&](Value row) {
+    return index.add(operand.start, index.mul(index.min(index.add(first, row), last), operand.row));
+  };
+  auto existsOf = [&](Value row) { return count ? isBelow(index.add(first, row), count) : Value(); };
+  bring({operand.words, isCopied(operand), operand.depth, rows, words, pitch, Value()}, at, startOf, existsOf);
 }
 
 /// Visible to all behind the barrier of readQueries.

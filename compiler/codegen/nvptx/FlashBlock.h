@@ -22,11 +22,14 @@
 // (passes/attention/KeepIntervals.h). The tile to come arrives in shared memory while this one is worked on, where two
 // of them fit. Rows no key was live in take in all keys in a second round, where the op's rule says so.
 //
+// Score terms that are products with rows chosen by distance are computed with the tile, from as many rows of the table
+// as a block's queries and a tile's keys have distances: FlashDistances.cpp.
+//
 // Rows of keys that do not exist are zeros and masked. In the end O goes through shared memory, so that rows are
 // written side by side and any map behind can be applied.
 //
 // Limits: one source of keys, depths up to 128, softmax, sum or no normaliser, weight regions that are a guard against
-// NaN or a factor, no products with positions computed on the way.
+// NaN or a factor; products with positions in f32, of depths up to 64.
 //
 #ifndef TENON_COMPILER_CODEGEN_NVPTX_FLASHBLOCK_H
 #define TENON_COMPILER_CODEGEN_NVPTX_FLASHBLOCK_H
@@ -34,7 +37,9 @@
 #include "compiler/codegen/nvptx/OperandWords.h"
 #include "dialects/tenon/AttentionLayout.h"
 #include "passes/attention/KeepIntervals.h"
+#include "passes/attention/PositionRows.h"
 #include "passes/lowering/IndexMath.h"
+#include "llvm/Support/MathExtras.h"
 
 namespace tenon {
 
@@ -42,7 +47,7 @@ namespace tenon {
 struct FlashShape {
   static constexpr int64_t threads = 128;
   static constexpr int64_t queries = 64; ///< Of a block.
-  static constexpr int64_t mostDepth = 128;
+  static constexpr int64_t mostDepth = 128, mostPositionDepth = 64;
 
   AttentionOp op;
   AttentionOp::Sizes sizes;
@@ -50,6 +55,7 @@ struct FlashShape {
   int64_t depth, valueDepth;
   int64_t keys = 32; ///< Of a tile.
   bool isGuarded = false, isFactored = false; ///< What the weight region is.
+  llvm::SmallVector<PositionProduct, 2> positions; ///< Score terms computed with a tile: of 16 keys then.
 
   /// Nothing, and why in `reason`, where the op is beyond the limits above.
   static std::optional<FlashShape> of(AttentionOp op, std::string &reason);
@@ -64,6 +70,8 @@ struct FlashShape {
   /// Words along k of the first product and columns of the second, in whole tiles.
   int64_t words() const;
   int64_t columns() const;
+  /// Words of each query that registers hold from tile to tile, and the widths of bands.
+  int64_t registerWords() const;
   /// Of f32 a thread holds a quarter of its warp's queries and outputs: of long rows hardly any register is left.
   bool hasLongRows() const;
   TensorCore::Adding adding() const { return hasLongRows() ? TensorCore::Adding::Within : TensorCore::Adding::Apart; }
@@ -75,6 +83,18 @@ struct FlashShape {
   /// Tiles of keys in shared memory.
   int64_t stages() const;
   int64_t sharedWords() const;
+
+  // For a product with positions, one at a time: rows of the table, of the keys where it multiplies them, and of each warp
+  // the product. Its rows lie apart so that neither writing it nor reading it along its diagonals meets many banks twice.
+  static constexpr int64_t bandPitch = 41, bandWords = TensorCore::tileRows * bandPitch;
+  int64_t tableRows() const { return keys + queries; }
+  int64_t bandTiles() const { return (keys + TensorCore::tileRows) / TensorCore::tileColumns; }
+  static int64_t positionPitch(const PositionProduct &x) { return llvm::alignTo(x.depth, TensorCore::tileWords) + 4; }
+  int64_t longestPosition() const;
+  int64_t positionsAt() const { return stages() * stageWords(); }
+  int64_t positionKeysAt() const { return positionsAt() + tableRows() * longestPosition(); }
+  int64_t bandsAt() const { return positionKeysAt() + keys * longestPosition(); }
+  int64_t positionWords() const;
   /// Behind them a word for each warp, then the masks of TensorCore::Masks.
   int64_t flagsAt() const { return sharedWords(); }
   int64_t masksAt() const { return flagsAt() + threads / TensorCore::warp; }
@@ -116,6 +136,24 @@ private:
   Operand operand(mlir::Value tensor, unsigned layout, int64_t depth, Value head);
   bool isCopied(const Operand &operand);
 
+  /// Rows on their way to shared memory, `count` of them, `pitch` words apart from word `at` on.
+  struct Rows {
+    const OperandWords &source;
+    bool areCopied; ///< Sixteen bytes at a time.
+    int64_t depth, count, words, pitch;
+    Value element; ///< Between elements of a row; null: they lie side by side.
+  };
+  /// Row r begins with element `startOf(r)`; it is zeros where `existsOf(r)`, if there is one, does not hold.
+  void bring(const Rows &rows, Value at, llvm::function_ref<Value(Value row)> startOf,
+             llvm::function_ref<Value(Value row)> existsOf = {});
+
+  /// A product with positions.
+  struct Distances {
+    PositionRows rows;
+    OperandWords rowWords, tableWords;
+    llvm::SmallVector<Values> queryWords; ///< Fragments of this warp's rows, where they are the queries'.
+  };
+
   // The block: FlashBlock.cpp.
   void locate();
   void storeMasks();
@@ -129,15 +167,27 @@ private:
   void finish(const State &state);
   void storeOutput();
 
+  // Products with positions: FlashDistances.cpp.
+  void locateDistances();
+  void readPositionQueries();
+  void bringPositionRows(const Distances &x, Value first, int64_t count, Value at, const Dim &existing);
+  void bringTable(Distances &x, Value first);
+  void multiplyDistances(Value first);
+  Values termsOf(const Distances &x, const Values &band);
+  llvm::SmallVector<TensorReader> captureReaders(RegionEmitter &emitter, size_t number);
+
   // A tile of keys: FlashStep.cpp.
   State step(const State &state, Value first, Value at, Masking masking);
-  Values scores(Value at);
+  Values multiplyRows(llvm::ArrayRef<Values> left, Value at, int64_t pitch, int64_t tiles);
+  Values scores(Value at) {
+    return multiplyRows(queryWords, at, shape.keyPitch(), shape.keys / TensorCore::tileColumns);
+  }
   struct Scores {
     Values values, live; ///< `live` is null where every key is.
   };
   Scores masked(const Values &products, Value first, const State &state, Masking masking);
   Scores evaluate(const Values &products, Value first, const State &state, Masking masking, bool everyKey);
-  Value weightOf(Value weight, Value query, Value key);
+  Value weightOf(Value weight, size_t number, Value first);
   void measure(State &state, const Scores &scores, Values &weights);
   void addWeights(State &state, const Scores &scores, Value first, Values &weights);
   void multiplyValues(State &state, llvm::ArrayRef<Value> weights, Value at);
@@ -173,6 +223,8 @@ private:
   Value batch, head, firstQuery, queryCount, keyCount;
   std::optional<Operand> query, key, value;
   llvm::SmallVector<Values> queryWords; ///< Fragments of this warp's queries, for each step of k.
+  llvm::SmallVector<Distances, 2> distances;
+  llvm::SmallVector<Values, 2> terms; ///< Of the tile being emitted: of each of them, a term for each score.
 };
 
 } // namespace tenon

@@ -81,22 +81,21 @@ FlashBlock::State FlashBlock::unflat(ValueRange values) {
 // Scores
 //===----------------------------------------------------------------------------===//
 
-/// Of all keys of the tile at `at`.
-FlashBlock::Values FlashBlock::scores(Value at) {
-  int64_t keyTiles = shape.keys / TensorCore::tileColumns;
-  Values products(4 * keyTiles, constant(0));
+/// `left`, fragments of 16 rows, times the rows at `at`, eight for each of `tiles`.
+FlashBlock::Values FlashBlock::multiplyRows(ArrayRef<Values> left, Value at, int64_t pitch, int64_t tiles) {
+  Values products(4 * tiles, constant(0));
   TensorCore::Masks masks;
   if (shape.kind == WordKind::F32)
     masks = {core.loadWord(shared, index.constant(shape.masksAt())),
              core.loadWord(shared, index.constant(shape.masksAt() + 1))};
-  Value row = index.add(at, index.add(index.mul(index.div(lane, 4), shape.keyPitch()), index.rem(lane, 4)));
-  for (auto [step, words] : llvm::enumerate(queryWords)) {
-    TensorCore::Fragment left = core.fragment(words, masks);
-    for (int64_t tile = 0; tile < keyTiles; ++tile) {
-      Value first = index.add(row, tile * TensorCore::tileColumns * shape.keyPitch() + step * TensorCore::tileWords);
+  Value row = index.add(at, index.add(index.mul(index.div(lane, 4), pitch), index.rem(lane, 4)));
+  for (auto [step, words] : llvm::enumerate(left)) {
+    TensorCore::Fragment fragment = core.fragment(words, masks);
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      Value first = index.add(row, tile * TensorCore::tileColumns * pitch + step * TensorCore::tileWords);
       TensorCore::Fragment right =
           core.fragment({core.loadWord(shared, first), core.loadWord(shared, index.add(first, 4))});
-      core.multiplyAdd(MutableArrayRef(products).slice(4 * tile, 4), left, right, shape.adding());
+      core.multiplyAdd(MutableArrayRef(products).slice(4 * tile, 4), fragment, right, shape.adding());
     }
   }
   return products;
@@ -109,7 +108,7 @@ FlashBlock::Scores FlashBlock::evaluate(const Values &products, Value first, con
   bool isUniform = masking == Masking::EmptyRows && op.getEmpty() == EmptyRow::Uniform;
   for (auto [number, product] : llvm::enumerate(products)) {
     RegionEmitter emitter(scope, 1, loc);
-    auto captures = llvm::map_to_vector(op.getCaptures(), [&](Value tensor) { return device.kernel.reader(tensor, emitter); });
+    SmallVector<TensorReader> captures = captureReaders(emitter, number);
     SmallVector<LaneValue> point{LaneValue::uniform(batch), LaneValue::uniform(head),
                                  LaneValue::uniform(queryOf(halfOf(number))), LaneValue::uniform(keyOf(first, number))};
     Value score = isUniform ? constant(shape.isSoftmax() ? 0 : 1) : product;
@@ -169,14 +168,13 @@ FlashBlock::Scores FlashBlock::masked(const Values &products, Value first, const
 //===----------------------------------------------------------------------------===//
 
 /// The weight region, of a weight before it is divided.
-Value FlashBlock::weightOf(Value weight, Value queryNumber, Value keyNumber) {
+Value FlashBlock::weightOf(Value weight, size_t number, Value first) {
   RegionEmitter emitter(scope, 1, loc);
-  auto captures = llvm::map_to_vector(op.getCaptures(), [&](Value tensor) { return device.kernel.reader(tensor, emitter); });
   return emitter
       .evaluate(op.getWeight(),
                 {LaneValue::uniform(weight, true), LaneValue::uniform(batch), LaneValue::uniform(head),
-                 LaneValue::uniform(queryNumber), LaneValue::uniform(keyNumber)},
-                captures)
+                 LaneValue::uniform(queryOf(halfOf(number))), LaneValue::uniform(keyOf(first, number))},
+                captureReaders(emitter, number))
       .value;
 }
 
@@ -216,7 +214,7 @@ void FlashBlock::addWeights(State &state, const Scores &scores, Value first, Val
       state.live[half] = select(scores.live[number], constant(1), state.live[half]);
     if (!weighs)
       continue;
-    Value weighed = weightOf(weight, queryOf(half), keyOf(first, number));
+    Value weighed = weightOf(weight, number, first);
     Value isDead = shape.isFactored ? compare(arith::CmpFPredicate::OEQ, weight, constant(0)) : Value();
     weight = isDead ? select(isDead, constant(0), weighed) : select(scores.live[number], weighed, constant(0));
   }
@@ -224,6 +222,7 @@ void FlashBlock::addWeights(State &state, const Scores &scores, Value first, Val
 
 FlashBlock::State FlashBlock::step(const State &before, Value first, Value at, Masking masking) {
   State state = before;
+  multiplyDistances(first);
   Scores scores = masked(this->scores(at), first, before, masking);
   Values weights;
   if (shape.isSoftmax())

@@ -1,7 +1,7 @@
 //===- LowerActivationProduct.cpp - products of two activations on tensor cores ----===//
 //
 // For each point of the outer indices the product of two matrices (passes/lowering/ActivationProduct.h), a tile of C a
-// block (BlockProduct.h). An operand whose lines lie side by side, on multiples of 16 bytes, is copied to shared memory
+// block, by mma.sync (BlockProduct.h) or, of 16 bits on Hopper, by wgmma (WarpgroupProduct.h). An operand whose lines lie side by side, on multiples of 16 bytes, is copied to shared memory
 // sixteen bytes a thread: rows of the left one along k, rows of the right one along its columns, in f32. Others go
 // through registers word by word, neighbouring threads along what lies side by side.
 //
@@ -10,6 +10,7 @@
 #include "compiler/codegen/nvptx/BlockProduct.h"
 #include "compiler/codegen/nvptx/OperandWords.h"
 #include "compiler/codegen/nvptx/ProductForms.h"
+#include "compiler/codegen/nvptx/WarpgroupProduct.h"
 #include "passes/lowering/ActivationProduct.h"
 
 using namespace mlir;
@@ -20,19 +21,22 @@ namespace {
 using Indices = ActivationProduct::Indices;
 using Stride = ProductPlaces::Stride;
 
-/// Of C, for the matrices of a product.
-Dim rowBlocks(const ActivationProduct &product) { return countOf(product.rows).ceilDiv(Dim(BlockProduct::rows)); }
-Dim columnBlocks(const ActivationProduct &product) {
-  return product.columns.front().size.ceilDiv(Dim(BlockProduct::columns));
-}
-
 WordKind kindOf(const ActivationProduct &product) {
   Type left = elementOf(product.left);
   return left == elementOf(product.right) ? *wordKindOf(left) : WordKind::F32;
 }
 
-class ActivationBlock {
+/// `Block` multiplies: BlockProduct or WarpgroupProduct.
+template <typename Block> class ActivationBlock {
 public:
+  static constexpr bool byWarpgroups = std::is_same_v<Block, WarpgroupProduct>;
+
+  /// Of C, for the matrices of a product.
+  static Dim rowBlocks(const ActivationProduct &product) { return countOf(product.rows).ceilDiv(Dim(Block::rows)); }
+  static Dim columnBlocks(const ActivationProduct &product) {
+    return product.columns.front().size.ceilDiv(Dim(Block::columns));
+  }
+
   ActivationBlock(DeviceLowering &device, const ActivationProduct &product)
       : device(device), product(product), inner(builder, loc, kind, shared, device.function.thread) {}
 
@@ -40,8 +44,8 @@ public:
     Value across = dim(columnBlocks(product)), down = dim(rowBlocks(product));
     Value block = device.function.block, matrix = index.div(block, index.mul(across, down));
     Value within = index.rem(block, index.mul(across, down));
-    firstRow = index.mul(index.div(within, across), BlockProduct::rows);
-    firstColumn = index.mul(index.rem(within, across), BlockProduct::columns);
+    firstRow = index.mul(index.div(within, across), Block::rows);
+    firstColumn = index.mul(index.rem(within, across), Block::columns);
     rowCount = dim(countOf(product.rows));
     columnCount = dim(columns().size);
     depth = dim(countOf(product.summed));
@@ -161,24 +165,38 @@ private:
   ProductPlaces places{scope, loc};
   WordKind kind = kindOf(product);
   OperandWords left{device, product.left, kind}, right{device, product.right, kind};
-  Value shared = math.pointerOf(device.function.shared(builder, loc, builder.getI32Type(), BlockProduct::sharedWords()));
-  BlockProduct inner;
+  Value shared = math.pointerOf(byWarpgroups ? device.function.launchedShared(builder, loc, builder.getI32Type())
+                                             : device.function.shared(builder, loc, builder.getI32Type(), Block::sharedWords()));
+  Block inner;
   SmallVector<Value> outerPoint;
   Value firstRow, firstColumn, rowCount, columnCount, depth;
 };
 
-} // namespace
+/// Pairs, and tiles that are no more than half empty as far as one knows.
+bool isForWarpgroups(const ActivationProduct &product) {
+  auto fills = [](const Dim &count, int64_t tile) { return !count.constant() || *count.constant() > tile / 2; };
+  return hasWarpgroups(product.op) && kindOf(product) != WordKind::F32 && fills(countOf(product.rows), WarpgroupProduct::rows) &&
+         fills(product.columns.front().size, WarpgroupProduct::columns);
+}
 
-DeviceForm activationProductForm(const ActivationProduct &product) {
+template <typename Block> DeviceForm formBy(const ActivationProduct &product, const std::string &name) {
+  using Product = ActivationBlock<Block>;
   DeviceForm form;
-  form.name = "mma.sync";
-  form.tiles = countOf(product.outer) * rowBlocks(product) * columnBlocks(product);
-  form.blockThreads = BlockProduct::threads;
+  form.name = name;
+  form.tiles = countOf(product.outer) * Product::rowBlocks(product) * Product::columnBlocks(product);
+  form.blockThreads = Block::threads;
+  form.sharedBytes = Product::byWarpgroups ? 4 * Block::sharedWords() : 0;
   form.emit = [product](DeviceLowering &device) {
-    ActivationBlock(device, product).emit();
+    Product(device, product).emit();
     return success();
   };
   return form;
+}
+
+} // namespace
+
+DeviceForm activationProductForm(const ActivationProduct &product) {
+  return isForWarpgroups(product) ? formBy<WarpgroupProduct>(product, "wgmma") : formBy<BlockProduct>(product, "mma.sync");
 }
 
 } // namespace tenon

@@ -1,9 +1,10 @@
 //===- LowerPanelProduct.cpp - products with weights on tensor cores ---------------===//
 //
-// "m k, k n -> m n" against panels [N/16][words][16], which are those of a CPU: a tile of C a block (BlockProduct.h). A
-// step of k of four panels is copied to shared memory sixteen bytes a thread, and so are rows of A that are in memory
-// as they are. Rows that are gathered, normalised or computed by a map go through registers: where a row starts, its
-// mean and its deviation are found once and kept in shared memory.
+// "m k, k n -> m n" against panels [N/16][words][16], which are those of a CPU: a tile of C a block, by mma.sync
+// (BlockProduct.h), or on Hopper by wgmma (WarpgroupProduct.h). Panels are copied to shared memory a slab at once by wgmma's
+// bulk copies, else sixteen bytes a thread, and so are rows of A that are in memory as they are. Rows that are gathered,
+// normalised or computed by a map go through registers: where a row starts, its mean and its deviation are found once and
+// kept in shared memory.
 //
 // The map behind the product is applied to each element of C as it is written.
 //
@@ -11,6 +12,7 @@
 #include "compiler/codegen/nvptx/OperandWords.h"
 #include "compiler/codegen/nvptx/ProductForms.h"
 #include "compiler/codegen/nvptx/ThreadGroup.h"
+#include "compiler/codegen/nvptx/WarpgroupProduct.h"
 #include "dialects/tenon/ContractSpec.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -24,15 +26,16 @@ namespace {
 
 constexpr int64_t panelColumns = RegisterTile::panelWidth;
 
-class PanelProduct {
+/// `Block` multiplies: BlockProduct or WarpgroupProduct.
+template <typename Block> class PanelProduct {
 public:
   PanelProduct(DeviceLowering &device, ContractOp op)
       : device(device), op(op), product(builder, loc, kind, shared, device.function.thread) {}
 
   void emit() {
     Value block = device.function.block, across = scope.dim(columnBlocks(op), loc);
-    firstRow = index.mul(index.div(block, across), BlockProduct::rows);
-    firstColumn = index.mul(index.rem(block, across), BlockProduct::columns);
+    firstRow = index.mul(index.div(block, across), Block::rows);
+    firstColumn = index.mul(index.rem(block, across), Block::columns);
     rowCount = scope.dim(shapeOf(op.getLhs())[0], loc);
     if (rows.move)
       findStarts();
@@ -44,16 +47,27 @@ public:
     storeResult();
   }
 
-  static Dim rowBlocks(ContractOp op) { return shapeOf(op.getResult())[0].ceilDiv(Dim(BlockProduct::rows)); }
-  static Dim columnBlocks(ContractOp op) { return shapeOf(op.getResult())[1].ceilDiv(Dim(BlockProduct::columns)); }
+  static constexpr bool byWarpgroups = std::is_same_v<Block, WarpgroupProduct>;
+
+  /// Of pairs whole slabs; for few rows a smaller tile is better.
+  static bool mayBe(ContractOp op) {
+    std::optional<int64_t> rowCount = shapeOf(op.getLhs())[0].constant();
+    bool isSmall = rowCount && *rowCount <= Block::rows / 2;
+    return *wordKindOf(elementOf(op.getLhs())) != WordKind::F32 && !isSmall &&
+           pairWords(*shapeOf(op.getLhs())[1].constant()) % Block::slabWords == 0;
+  }
+
+  static Dim rowBlocks(ContractOp op) { return shapeOf(op.getResult())[0].ceilDiv(Dim(Block::rows)); }
+  static Dim columnBlocks(ContractOp op) { return shapeOf(op.getResult())[1].ceilDiv(Dim(Block::columns)); }
+
+  /// Behind the product's words of shared memory: of each row where it starts (two words), its mean and 1 / deviation.
+  static constexpr int64_t startsAt = Block::sharedWords();
+  static constexpr int64_t meansAt = startsAt + 2 * Block::rows;
+  static constexpr int64_t factorsAt = meansAt + Block::rows;
+  static constexpr int64_t sharedWords = factorsAt + Block::rows;
 
 private:
-  /// Behind the product's words of shared memory: of each row where it starts (two words), its mean and 1 / deviation.
-  static constexpr int64_t startsAt = BlockProduct::sharedWords();
-  static constexpr int64_t meansAt = startsAt + 2 * BlockProduct::rows;
-  static constexpr int64_t factorsAt = meansAt + BlockProduct::rows;
-  static constexpr int64_t sharedWords = factorsAt + BlockProduct::rows;
-  static constexpr int64_t rowsOfWarp = BlockProduct::rows * TensorCore::warp / BlockProduct::threads;
+  static constexpr int64_t warps = Block::threads / TensorCore::warp;
 
   /// The last row that exists stands for those behind it.
   Value existingRow(Value row) { return index.min(index.add(firstRow, row), index.sub(rowCount, index.constant(1))); }
@@ -84,7 +98,7 @@ private:
 
   void findStarts() {
     Value row = device.function.thread;
-    emitGuarded(device.kernel, isBelow(row, index.constant(BlockProduct::rows)), [&] {
+    emitGuarded(device.kernel, isBelow(row, index.constant(Block::rows)), [&] {
       Value start = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), movedStart(existingRow(row)));
       Value low = arith::TruncIOp::create(builder, loc, builder.getI32Type(), start);
       Value high = arith::TruncIOp::create(
@@ -122,8 +136,10 @@ private:
     auto mean = [&](function_ref<Value(Value)> term) -> Value {
       return arith::DivFOp::create(builder, loc, warp.reduce(length, ReduceKind::Sum, f32, term), constant(depth));
     };
-    emitLoop(scope, loc, index.constant(0), index.constant(rowsOfWarp), [&](Value turn) {
-      Value row = index.add(index.mul(turn, BlockProduct::rows / rowsOfWarp), warp.number), start = startOf(row);
+    emitLoop(scope, loc, index.constant(0), index.constant(llvm::divideCeil(Block::rows, warps)), [&](Value turn) {
+      Value number = index.add(index.mul(turn, warps), warp.number);
+      // Warps without a row of their own do the last one's again, and keep it to themselves.
+      Value row = index.min(number, index.constant(Block::rows - 1)), start = startOf(row);
       Value centre = constant(0);
       if (rows.norm.getKind() == NormKind::Layer)
         centre = mean([&](Value k) { return sourceElement(start, k); });
@@ -133,7 +149,8 @@ private:
       });
       Value variance = arith::AddFOp::create(builder, loc, squares, constant(rows.norm.getEpsilon().convertToDouble()));
       Value factor = arith::DivFOp::create(builder, loc, constant(1), math::SqrtOp::create(builder, loc, variance));
-      emitGuarded(device.kernel, index.equal(warp.rank, index.constant(0)), [&] {
+      Value isOwn = arith::AndIOp::create(builder, loc, index.equal(warp.rank, index.constant(0)), index.equal(row, number));
+      emitGuarded(device.kernel, isOwn, [&] {
         math.store(centre, shared, index.add(row, meansAt));
         math.store(factor, shared, index.add(row, factorsAt));
       });
@@ -207,16 +224,24 @@ private:
 
   /// Columns behind the last panel are copies of its own.
   void loadPanels(Value word, Value at) {
-    Value lastPanel = scope.dim(shapeOf(op.getResult())[1].ceilDiv(Dim(panelColumns)) - Dim(1), loc);
     OperandWords source(device, op.getRhs(), kind);
-    Value last = index.constant(words - 1);
-    product.forEachRightChunk(at, [&](Value step, Value column, Value to) {
-      Value k = index.add(word, step), all = index.add(firstColumn, column);
-      Value panel = index.min(index.div(all, panelColumns), lastPanel);
-      Value line = index.add(index.mul(panel, words), index.min(k, last));
-      Value from = index.add(index.mul(line, panelColumns), index.rem(all, panelColumns));
-      source.copy(source.stepOf(from), shared, to, isBelow(k, index.constant(words)));
-    });
+    auto panelOf = [&](Value column) {
+      Value last = scope.dim(shapeOf(op.getResult())[1].ceilDiv(Dim(panelColumns)) - Dim(1), loc);
+      return index.min(index.div(index.add(firstColumn, column), panelColumns), last);
+    };
+    auto lineAt = [&](Value panel, Value step) { return index.mul(index.add(index.mul(panel, words), step), panelColumns); };
+    if constexpr (byWarpgroups) {
+      product.copyPanels(at, [&](Value panel) {
+        return source.address(source.stepOf(lineAt(panelOf(index.mul(panel, panelColumns)), word)));
+      });
+    } else {
+      Value last = index.constant(words - 1);
+      product.forEachRightChunk(at, [&](Value step, Value column, Value to) {
+        Value k = index.add(word, step), line = lineAt(panelOf(column), index.min(k, last));
+        Value from = index.add(line, index.rem(column, panelColumns));
+        source.copy(source.stepOf(from), shared, to, isBelow(k, index.constant(words)));
+      });
+    }
   }
 
   //===--------------------------------------------------------------------===//
@@ -247,23 +272,32 @@ private:
   int64_t depth = *shapeOf(op.getLhs())[1].constant();
   int64_t words = kind == WordKind::F32 ? depth : pairWords(depth);
   CopiedRows rows = CopiedRows::of(op);
-  Value shared = math.pointerOf(device.function.shared(builder, loc, builder.getI32Type(), sharedWords));
-  BlockProduct product;
+  Value shared = math.pointerOf(byWarpgroups ? device.function.launchedShared(builder, loc, builder.getI32Type())
+                                             : device.function.shared(builder, loc, builder.getI32Type(), sharedWords));
+  Block product;
   Value firstRow, firstColumn, rowCount;
 };
+
+template <typename Block> DeviceForm formBy(ContractOp op, const std::string &name) {
+  using Product = PanelProduct<Block>;
+  DeviceForm form;
+  form.name = name;
+  form.tiles = Product::rowBlocks(op) * Product::columnBlocks(op);
+  form.blockThreads = Block::threads;
+  form.sharedBytes = Product::byWarpgroups ? 4 * Product::sharedWords : 0;
+  form.emit = [op](DeviceLowering &device) {
+    Product(device, op).emit();
+    return success();
+  };
+  return form;
+}
 
 } // namespace
 
 DeviceForm panelProductForm(ContractOp op) {
-  DeviceForm form;
-  form.name = "mma.sync against panels";
-  form.tiles = PanelProduct::rowBlocks(op) * PanelProduct::columnBlocks(op);
-  form.blockThreads = BlockProduct::threads;
-  form.emit = [op](DeviceLowering &device) {
-    PanelProduct(device, op).emit();
-    return success();
-  };
-  return form;
+  if (hasWarpgroups(op) && PanelProduct<WarpgroupProduct>::mayBe(op))
+    return formBy<WarpgroupProduct>(op, "wgmma against panels");
+  return formBy<BlockProduct>(op, "mma.sync against panels");
 }
 
 } // namespace tenon

@@ -1,19 +1,27 @@
 //===- NativeContract.cpp - which contractions tensor cores compute -------------------===//
 #include "compiler/codegen/nvptx/ProductForms.h"
-#include "passes/lowering/WindowProduct.h"
+#include "compiler/levels/Level.h"
 
 using namespace mlir;
 
 namespace tenon {
 
+bool hasWarpgroups(Operation *op) {
+  auto target = op->getParentOfType<ModuleOp>()->getAttrOfType<TargetAttr>("tenon.target");
+  const Level *level = target ? findLevel(target.getLevel()) : nullptr;
+  return level && llvm::is_contained(requiredFeatures(*level), "sm_90a");
+}
+
 std::optional<DeviceForm> nativeContract(KernelOp kernel, ContractOp op, std::string &reason) {
   if (op.getPanels())
     return panelProductForm(op);
-  if (WindowProduct::match(op)) {
-    reason = "filters times windows have no form of their own";
+  auto isMemory = [&](Value tensor) { return isa<BlockArgument>(tensor); };
+  if (std::optional<WindowProduct> windows = WindowProduct::match(op)) {
+    if (isMemory(op.getLhs()) && isMemory(windows->read.source))
+      return windowProductForm(*windows);
+    reason = "filters, or what windows are read from, are computed where they are read";
     return std::nullopt;
   }
-  auto isMemory = [&](Value tensor) { return isa<BlockArgument>(tensor); };
   if (!isMemory(op.getLhs()) || !isMemory(op.getRhs())) {
     reason = "an operand of the product is computed where it is read";
     return std::nullopt;

@@ -202,6 +202,10 @@ private:
 std::optional<DeviceForm> nativeScan(ScanOp op, std::string &reason) {
   ScanOp::Sizes sizes = op.getSizes();
   std::optional<int64_t> depth = sizes.depth.constant(), columns = sizes.valueDepth.constant();
+  if (op.getTransition()) {
+    reason = "a recurrence with a dense transition";
+    return std::nullopt;
+  }
   int64_t words = op.getStateType().getIntOrFloatBitWidth() / 32;
   if (!depth || !columns || *depth < 1 || *depth * words > mostRegisters(op) || *columns < 1) {
     reason = "a recurrence of " + sizes.depth.str() + " rows and " + sizes.valueDepth.str() +

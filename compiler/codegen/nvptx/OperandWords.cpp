@@ -11,13 +11,15 @@ OperandWords::OperandWords(DeviceLowering &device, Value tensor, WordKind kind)
     : device(device), builder(device.kernel.builder), loc(device.kernel.loc), tensor(tensor), kind(kind),
       isWhole(wordKindOf(elementOf(tensor)) == kind) {}
 
-void OperandWords::copy(Value at, Value shared, Value to, Value exists) const {
-  IndexMath index{builder, loc};
+Value OperandWords::address(Value at) const {
   DeviceMath math{builder, loc};
   unsigned number = cast<BlockArgument>(tensor).getArgNumber();
   Value view = device.kernel.scope.function.operandAs(builder, loc, number, builder.getI32Type());
-  Value word = index.div(at, elementsOf(kind));
-  math.copyAsync(math.address(math.pointerOf(view), word), shared, to, exists);
+  return math.address(math.pointerOf(view), IndexMath{builder, loc}.div(at, elementsOf(kind)));
+}
+
+void OperandWords::copy(Value at, Value shared, Value to, Value exists) const {
+  DeviceMath{builder, loc}.copyAsync(address(at), shared, to, exists);
 }
 
 Value OperandWords::stepOf(Value word) const { return IndexMath{builder, loc}.mul(word, elementsOf(kind)); }

@@ -22,6 +22,8 @@ public:
   int64_t copiedElements() const { return isWhole ? copyBytes / 4 * elementsOf(kind) : 0; }
   /// Whether copies may start this many elements apart.
   bool mayCopy(const Dim &distance) const { return isWhole && distance.knownDivisor({}) % copiedElements() == 0; }
+  /// Of the word that element `at` is in, in global memory.
+  Value address(Value at) const;
   /// Copies the words from element `at` on.
   void copy(Value at, Value shared, Value to, Value exists) const;
 

@@ -1,6 +1,8 @@
 //===- PtxImage.cpp - LLVM's modules for a GPU, and the rules of PTX ----------------===//
 #include "compiler/codegen/nvptx/PtxImage.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/Instructions.h"
 
 namespace tenon {
 
@@ -14,6 +16,10 @@ void prepareForDevice(llvm::Module &module) {
     else
       function.setLinkage(llvm::GlobalValue::InternalLinkage);
     function.removeFnAttr("frame-pointer");
+    // Inline PTX is for a whole warp at once (Warpgroup.h): no pass may put it into a branch of part of one.
+    for (llvm::Instruction &instruction : llvm::instructions(function))
+      if (auto *call = llvm::dyn_cast<llvm::CallInst>(&instruction); call && call->isInlineAsm())
+        call->setConvergent();
   }
 }
 

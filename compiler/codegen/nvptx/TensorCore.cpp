@@ -90,12 +90,15 @@ TensorCore::Fragment TensorCore::fragment(ArrayRef<Value> words, Masks masks) {
   };
   for (Value word : words) {
     Value magnitude = both(word, masks.magnitude), isInfinite = compare(arith::CmpIPredicate::eq, magnitude, infinity);
-    // What would round up to infinity, and what is no number, is cut.
+    // What would round up to infinity, as its high part or as the sum of both,
+    // and what is no number, is cut.
     Value isHuge = compare(arith::CmpIPredicate::uge, magnitude, bits(0x7f7ff000));
-    Value high = both(select(isHuge, word, arith::AddIOp::create(builder, loc, word, half)), masks.high);
+    Value rounding = select(isHuge, zero, half);
+    Value high = both(arith::AddIOp::create(builder, loc, word, rounding), masks.high);
     Value difference = arith::SubFOp::create(builder, loc, arith::BitcastOp::create(builder, loc, f32, word),
                                              arith::BitcastOp::create(builder, loc, f32, high));
-    Value low = both(arith::BitcastOp::create(builder, loc, builder.getI32Type(), difference), masks.high);
+    Value rest = arith::BitcastOp::create(builder, loc, builder.getI32Type(), difference);
+    Value low = both(arith::AddIOp::create(builder, loc, rest, rounding), masks.high);
     result.words.push_back(high);
     result.rest.push_back(select(isInfinite, zero, low));
     result.finite.push_back(select(isInfinite, zero, high));

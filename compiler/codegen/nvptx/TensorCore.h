@@ -10,8 +10,8 @@
 //   | C, sums, in f32 | 16 rows x 8 cols  | C[g][2c] C[g][2c+1] C[g+8][2c] C[g+8][2c+1] |
 //
 // One instruction adds the product of an A and a B to a C. Pairs of 16 bits are multiplied exactly. A word of f32 has
-// to be split, since the cores take 11 bits of it: x = hi + lo, hi the nearest of 11 bits and lo at most 2^-11 of it, and
-// x y = hi hi' + hi lo' + lo hi' with an error of 2^-21 of it at most, 2^-23 or less as a rule: what a sum of some terms
+// to be split, since the cores take 11 bits of it: x = hi + lo, each the nearest of 11 bits, so that at most 2^-22 of x is
+// lost, to either side, and x y = hi hi' + hi lo' + lo hi' but for lo lo', which is as small: what a sum of some terms
 // in f32 loses anyway. Infinities stay what they are: they have no lo, and meet none (infinity times a lo of 0 would be
 // NaN). The three are added up from zero and then to the sum by an addition of its own: tensor cores cut what they add
 // off instead of rounding it (Ootomo, Yokota, "Recovering single precision accuracy from Tensor Cores", 2022), which

@@ -64,6 +64,10 @@ std::string Block::prepare(const Launch &newLaunch, unsigned newIndex) {
   index = newIndex;
   fault.clear();
   shared.reset(launch->sharedBytes);
+  mbarriers.clear();
+  bulkCopies.clear();
+  for (ProductQueue &queue : queues)
+    queue.clear();
   while (threads.size() < launch->threads) {
     threads.push_back(std::make_unique<Thread>());
     if (!threads.back()->fiber) {
@@ -84,12 +88,13 @@ std::string Block::prepare(const Launch &newLaunch, unsigned newIndex) {
   return "";
 }
 
-/// Round by round, every thread that is ready; ends when none is.
+/// Round by round, every thread that is ready; ends when none is, and nothing works beside them.
 void Block::schedule() {
   for (bool hasRun = true; hasRun;) {
     hasRun = false;
     for (unsigned i = 0; i < launch->threads && fault.empty(); ++i) {
       running = threads[i].get();
+      wake(*running);
       if (running->state != State::Ready)
         continue;
       hasRun = true;
@@ -97,6 +102,8 @@ void Block::schedule() {
       if (running->fiber.isDone())
         running->state = State::Done;
     }
+    if (!hasRun && fault.empty())
+      hasRun = finishBulkCopies();
   }
 }
 
@@ -113,6 +120,8 @@ std::string Block::run(const Launch &newLaunch, unsigned newIndex, Counters &new
     running = waiting->get();
     fault = describeStandstill();
   }
+  if (fault.empty())
+    fault = describeLeftWork();
   for (WarpTraffic &warp : traffic)
     warp.meet(*counters);
   ++counters->blocks;

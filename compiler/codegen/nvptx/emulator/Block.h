@@ -17,8 +17,10 @@
 #include <string>
 #include <vector>
 
+#include "compiler/codegen/nvptx/emulator/AsyncUnits.h"
 #include "compiler/codegen/nvptx/emulator/Fiber.h"
 #include "compiler/codegen/nvptx/emulator/MatrixMultiply.h"
+#include "compiler/codegen/nvptx/emulator/Mbarrier.h"
 #include "compiler/codegen/nvptx/emulator/SharedMemory.h"
 #include "compiler/codegen/nvptx/emulator/Traffic.h"
 
@@ -38,6 +40,9 @@ struct Site {
   MmaShape mma{};                       // of a call of mma.sync
   unsigned matrices = 0;                // of a call of ldmatrix
   bool isTransposed = false;
+  unsigned slots = 0;                   // of a call
+  WarpgroupShape wgmma{};               // of a wgmma.mma_async
+  uint64_t pendingGroups = 0;           // of a wgmma.wait_group
 };
 
 /// Memory a kernel may use.
@@ -94,6 +99,22 @@ public:
   void waitForCopies(uint64_t pending);
   void waitForAllCopies();
 
+  // Barriers in memory, bulk copies and wgmma (BlockAsync.cpp). Addresses are of shared memory unless they are said to be global.
+
+  void initMbarrier(const Site &site, uint64_t address, uint32_t count);
+  void arrive(const Site &site, uint64_t address);
+  /// Announces bytes of bulk copies.
+  void expectCopies(const Site &site, uint64_t address, uint32_t bytes);
+  /// Waits until the phase of `parity` is complete.
+  void awaitMbarrier(const Site &site, uint64_t address, uint32_t parity);
+  void fenceAsyncProxy();
+  void copyBulk(const Site &site, uint64_t to, uint64_t barrier, uint64_t from, uint32_t bytes);
+  /// Waits until every thread of the warpgroup has come to the same instruction; the last one runs its `together` for all.
+  void warpgroupCollective(const Site &site, uint64_t *slots);
+  ProductQueue &products(unsigned warpgroup) { return queues[warpgroup]; }
+  void multiply(const Site &site, unsigned warpgroup);
+  void awaitProducts(const Site &site, unsigned warpgroup);
+
   /// The 16 bytes of a matrix row that `thread` gives the address of.
   const char *matrixRow(const Site &site, unsigned thread, uint64_t address);
 
@@ -104,7 +125,7 @@ public:
   void fail(const Site &site, unsigned thread, const std::string &where, const std::string &what);
 
 private:
-  enum class State { Ready, AtBarrier, InCollective, Done };
+  enum class State { Ready, AtBarrier, InCollective, InWarpgroup, AtMbarrier, Done };
   struct Copy {
     uint64_t to, bytes, group;
     const char *from;
@@ -117,6 +138,8 @@ private:
     const Site *site = nullptr; // where it waits
     uint32_t mask = 0;          // for whom, in a collective; which, at a barrier
     uint64_t *slots = nullptr;
+    uint64_t mbarrier = 0; // where it waits for a phase
+    uint32_t parity = 0;
     std::vector<Copy> copies;
     uint64_t groups = 0; // committed
     Block *block = nullptr;
@@ -127,7 +150,15 @@ private:
   static void body(void *thread);
   void wait(State state, const Site &site);
   std::string describeStandstill() const;
+  std::string describeLeftWork();
   void finishCopies(uint64_t lastGroup);
+  bool finishBulkCopies();
+  void wake(Thread &thread);
+  uint64_t mbarrierAt(const Site &site, uint64_t address);
+  std::vector<float> sumsOf(const Site &site, unsigned warpgroup);
+  BDescriptor descriptorOf(const Site &site, unsigned warpgroup);
+  /// 16 bytes of B, checked.
+  const char *columnOfB(const Site &site, unsigned warpgroup, uint64_t product, uint64_t offset);
   char *global(const Site &site, uint64_t address, uint64_t bytes, Site::Kind kind);
   char *sharedAccess(const Site &site, uint64_t address);
   std::string describe(uint64_t address) const;
@@ -140,6 +171,9 @@ private:
   unsigned index = 0;
   Counters *counters = nullptr;
   SharedMemory shared;
+  Mbarriers mbarriers{shared};
+  std::vector<BulkCopy> bulkCopies;
+  std::array<ProductQueue, maxBlockThreads / warpgroupThreads> queues;
   std::vector<std::unique_ptr<Thread>> threads;
   std::vector<WarpTraffic> traffic; // one a warp; none for a block of one thread
   Thread *running = nullptr;

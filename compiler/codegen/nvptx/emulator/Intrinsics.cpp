@@ -177,6 +177,48 @@ static void waitForCopies(Block &block, const Site &, Slots slots) { block.waitF
 static void waitForAllCopies(Block &block, const Site &, Slots) { block.waitForAllCopies(); }
 
 //===----------------------------------------------------------------------===//
+// Barriers in memory, bulk copies and wgmma
+//===----------------------------------------------------------------------===//
+
+/// (barrier, arrivals)
+static void initMbarrier(Block &block, const Site &site, Slots slots) {
+  block.initMbarrier(site, slots[0], uint32_t(slots[1]));
+}
+
+/// (barrier); the state it returns is for waits by state, which have no rule.
+static void arrive(Block &block, const Site &site, Slots slots) { block.arrive(site, slots[0]); }
+/// (barrier, bytes)
+static void expectCopies(Block &block, const Site &site, Slots slots) { block.expectCopies(site, slots[0], uint32_t(slots[1])); }
+static void arriveExpecting(Block &block, const Site &site, Slots slots) {
+  expectCopies(block, site, slots);
+  arrive(block, site, slots);
+}
+
+/// (barrier, parity) -> whether its phase is complete: it may wait, and does here until it is.
+static void awaitMbarrier(Block &block, const Site &site, Slots slots) {
+  block.awaitMbarrier(site, slots[0], uint32_t(slots[1]));
+  slots[0] = 1;
+}
+
+static void fenceAsyncProxy(Block &block, const Site &, Slots) { block.fenceAsyncProxy(); }
+
+/// (to, barrier, from, bytes, …)
+static void copyBulk(Block &block, const Site &site, Slots slots) {
+  block.copyBulk(site, slots[0], slots[1], slots[2], uint32_t(slots[3]));
+}
+
+static void wholeWarpgroup(Block &block, const Site &site, Slots slots) { block.warpgroupCollective(site, slots); }
+static void fenceRegisters(Block &block, const Site &, unsigned warpgroup, uint32_t) {
+  block.products(warpgroup).isFenced = true;
+}
+static void multiplyWarpgroup(Block &block, const Site &site, unsigned warpgroup, uint32_t) { block.multiply(site, warpgroup); }
+static void commitProducts(Block &block, const Site &, unsigned warpgroup, uint32_t) {
+  block.products(warpgroup).commit();
+  block.products(warpgroup).isFenced = false; // registers of A are written anew
+}
+static void awaitProducts(Block &block, const Site &site, unsigned warpgroup, uint32_t) { block.awaitProducts(site, warpgroup); }
+
+//===----------------------------------------------------------------------===//
 // Arithmetic
 //===----------------------------------------------------------------------===//
 
@@ -236,6 +278,15 @@ static const Intrinsic table[] = {
     {"cp.async.commit.group", commitCopies},
     {"cp.async.wait.group", waitForCopies},
     {"cp.async.wait.all", waitForAllCopies},
+    {"mbarrier.init.shared", initMbarrier},
+    {"mbarrier.arrive.shared", arrive},
+    {"mbarrier.arrive.expect.tx.scope.cta.space.cta", arriveExpecting},
+    {"mbarrier.expect.tx.scope.cta.space.cta", expectCopies},
+    {"mbarrier.try.wait.parity.scope.cta.space.cta", awaitMbarrier},
+    {"fence.proxy.async.shared_cta", fenceAsyncProxy},
+    {"cp.async.bulk.global.to.shared.cluster", copyBulk},
+    {"wgmma.commit_group.sync.aligned", wholeWarpgroup, commitProducts},
+    {"setmaxnreg.*", nothing},
     {"ex2.approx.f", unary<std::exp2>},
     {"ex2.approx.ftz.f", unary<std::exp2>},
     {"ex2.approx.f32", unary<std::exp2>},
@@ -263,6 +314,32 @@ const Intrinsic *findIntrinsic(llvm::StringRef name) {
       return name.starts_with("mma.") && !parseMma(name.substr(4)) ? nullptr : &intrinsic;
   }
   return nullptr;
+}
+
+// What has no intrinsic is inline PTX, and takes and returns the registers it is about: (sums, …) -> sums.
+static const Intrinsic registersFenced = {"wgmma.fence", wholeWarpgroup, fenceRegisters};
+static const Intrinsic productsAwaited = {"wgmma.wait_group", wholeWarpgroup, awaitProducts};
+static const Intrinsic warpgroupProduct = {"wgmma.mma_async", wholeWarpgroup, multiplyWarpgroup};
+
+std::optional<Site> siteOfPtx(llvm::StringRef ptx, std::string &error) {
+  Site site;
+  llvm::StringRef rest = ptx;
+  if (ptx == "wgmma.fence.sync.aligned;") {
+    site.intrinsic = &registersFenced;
+  } else if (rest.consume_front("wgmma.wait_group.sync.aligned ") && !rest.consumeInteger(10, site.pendingGroups) && rest == ";") {
+    site.intrinsic = &productsAwaited;
+  } else if (ptx.contains("wgmma.mma_async")) {
+    std::optional<WarpgroupShape> shape = parseWarpgroupMultiply(ptx, error);
+    if (!shape)
+      return std::nullopt;
+    site.intrinsic = &warpgroupProduct;
+    site.wgmma = *shape;
+  } else {
+    error = "inline PTX cannot be run: " + ptx.str();
+    return std::nullopt;
+  }
+  site.what = site.intrinsic->name.str();
+  return site;
 }
 
 } // namespace tenon::emulator

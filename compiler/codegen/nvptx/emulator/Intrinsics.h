@@ -6,6 +6,8 @@
 
 #pragma once
 
+#include <optional>
+
 #include "compiler/codegen/nvptx/emulator/Block.h"
 #include "llvm/ADT/StringRef.h"
 
@@ -17,6 +19,9 @@ struct Intrinsic {
   /// For collectives: computes every lane's results, once all are there.
   void (*together)(Block &block, const Site &site, unsigned warp, uint32_t mask) = nullptr;
 };
+
+/// What inline PTX does that LLVM has no intrinsic for, or nothing and why not.
+std::optional<Site> siteOfPtx(llvm::StringRef ptx, std::string &error);
 
 /// The intrinsic "llvm.nvvm.X", or null.
 const Intrinsic *findIntrinsic(llvm::StringRef name);

@@ -59,8 +59,8 @@ static const std::vector<float> &halves() {
   return table;
 }
 
-/// Element `e` of a register. The unit does not look at the 13 low bits of a tf32.
-static float floatElement(MmaType type, uint32_t bits, unsigned e) {
+/// The unit does not look at the 13 low bits of a tf32.
+float floatElement(MmaType type, uint32_t bits, unsigned e) {
   constexpr uint32_t tf32Bits = 0xffffe000u;
   switch (type) {
   case MmaType::TF32:

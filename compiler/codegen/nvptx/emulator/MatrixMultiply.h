@@ -42,6 +42,9 @@ struct MmaShape {
 /// The shape of "m16n8k8.row.col.tf32", the part of an intrinsic's name behind "llvm.nvvm.mma.".
 std::optional<MmaShape> parseMma(std::string_view name);
 
+/// Element `e` of a register of floating-point numbers.
+float floatElement(MmaType type, uint32_t bits, unsigned e);
+
 /// Slots of the 32 lanes. A lane's registers are the low halves of its slots: A, then B, then C; D replaces them from
 /// the first slot on.
 using LaneSlots = std::array<uint64_t *, warpLanes>;

@@ -37,6 +37,7 @@ private:
   Error rewrite(Function &function);
   void rewriteAccess(Instruction &instruction, unsigned pointer, Type *type, Align alignment, Site::Kind kind);
   Error rewriteCall(CallInst &call);
+  Error rewritePtx(CallInst &call, const InlineAsm &text);
   void callIntrinsic(CallInst &call, Site &site);
   void countMultiplyAdds(Function &function);
 
@@ -241,6 +242,7 @@ void Retargeter::callIntrinsic(CallInst &call, Site &site) {
     members.push_back(result);
   IRBuilder<> entry(&*call.getFunction()->getEntryBlock().getFirstInsertionPt());
   uint64_t count = std::max<uint64_t>({call.arg_size(), members.size(), 2});
+  site.slots = unsigned(count);
   Value *slots = entry.CreateAlloca(ArrayType::get(entry.getInt64Ty(), count));
   IRBuilder<> builder(&call);
   auto slot = [&](unsigned i) { return builder.CreateConstGEP2_64(ArrayType::get(builder.getInt64Ty(), count), slots, 0, i); };
@@ -268,10 +270,35 @@ static Error refuse(const CallInst &call, const Twine &what) {
   return createStringError("emulator: " + call.getFunction()->getName() + ": " + what);
 }
 
+/// Every result is the register of the input of its number; a product takes beside its sums four words and a descriptor.
+static Error checkTies(const CallInst &call, const InlineAsm &text, const WarpgroupShape &product) {
+  auto *results = dyn_cast<StructType>(call.getType());
+  unsigned count = results ? results->getNumElements() : 1;
+  if (product.columns && (count != product.sums() || call.arg_size() != count + 5))
+    return refuse(call, "wgmma.mma_async wants " + Twine(product.sums()) + " sums, four words and a descriptor");
+  InlineAsm::ConstraintInfoVector constraints = text.ParseConstraints();
+  for (unsigned i = 0; i < count; ++i)
+    if (call.arg_size() < count || constraints[i].MatchingInput != int(count + i))
+      return refuse(call, "inline PTX wants result " + Twine(i) + " in the register of input " + Twine(i));
+  return Error::success();
+}
+
+/// The arguments of inline PTX are its inputs, in the order of its constraints; sums come first, tied to the results.
+Error Retargeter::rewritePtx(CallInst &call, const InlineAsm &text) {
+  std::string error;
+  std::optional<Site> site = siteOfPtx(text.getAsmString(), error);
+  if (!site)
+    return refuse(call, error);
+  if (Error error = checkTies(call, text, site->wgmma))
+    return error;
+  code.sites.push_back(*site);
+  callIntrinsic(call, code.sites.back());
+  return Error::success();
+}
+
 Error Retargeter::rewriteCall(CallInst &call) {
   if (auto *text = dyn_cast<InlineAsm>(call.getCalledOperand()))
-    return text->getAsmString().empty() ? Error::success()
-                                        : refuse(call, "inline PTX cannot be run: " + text->getAsmString());
+    return text->getAsmString().empty() ? Error::success() : rewritePtx(call, *text);
   Function *function = call.getCalledFunction();
   if (!function)
     return refuse(call, "a call of a computed address cannot be followed");

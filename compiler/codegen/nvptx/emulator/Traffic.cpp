@@ -21,8 +21,16 @@ static uint64_t countDifferent(const uint64_t *begin, const uint64_t *end, uint6
   return found;
 }
 
+static constexpr uint64_t sectorBytes = 32;
+
+void Counters::countBulkCopy(uint64_t address, uint64_t bytes) {
+  ++globalAccesses;
+  ++coalescedAccesses;
+  sectors += (address + bytes + sectorBytes - 1) / sectorBytes - address / sectorBytes;
+  fewestSectors += (bytes + sectorBytes - 1) / sectorBytes;
+}
+
 static void countGlobal(uint64_t *addresses, unsigned lanes, unsigned bytes, Counters &counters) {
-  constexpr uint64_t sectorBytes = 32;
   std::sort(addresses, addresses + lanes);
   // An aligned access of at most 16 bytes lies in one sector; different ones do not overlap.
   uint64_t sectors = countDifferent(addresses, addresses + lanes, sectorBytes);

@@ -30,6 +30,8 @@ struct Counters {
   uint64_t sharedPasses = 0, fewestSharedPasses = 0;
 
   Counters &operator+=(const Counters &other);
+  /// One access, of neighbouring bytes from global `address` on.
+  void countBulkCopy(uint64_t address, uint64_t bytes);
 };
 
 /// The accesses of one warp since it last met.

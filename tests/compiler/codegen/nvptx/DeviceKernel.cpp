@@ -21,9 +21,9 @@ struct alignas(128) Line {
 };
 } // namespace
 
-DeviceKernel::DeviceKernel(const std::string &text) { error = compile(text); }
+DeviceKernel::DeviceKernel(const std::string &text, const std::string &level) { error = compile(text, level); }
 
-std::string DeviceKernel::compile(const std::string &text) {
+std::string DeviceKernel::compile(const std::string &text, const std::string &levelName) {
   DialectRegistry registry;
   registry.insert<TenonDialect>();
   registerCodegenDialects(registry);
@@ -34,7 +34,7 @@ std::string DeviceKernel::compile(const std::string &text) {
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
   if (!module)
     return errors;
-  const Level &level = *findLevel("nvptx-sm_80");
+  const Level &level = *findLevel(levelName);
   (*module)->setAttr("tenon.target", TargetAttr::get(&context, level.name, level.vectorBits, level.vectorRegisters,
                                                      level.tileRows, 1, level.l1Bytes, level.l2Bytes));
   PassManager passes(&context);
@@ -44,6 +44,7 @@ std::string DeviceKernel::compile(const std::string &text) {
   auto function = module->lookupSymbol<func::FuncOp>("k");
   tiles = function->getAttrOfType<DimAttr>("tenon.tiles").getValue();
   threads = unsigned(function->getAttrOfType<IntegerAttr>("tenon.block_threads").getInt());
+  sharedBytes = unsigned(function->getAttrOfType<IntegerAttr>("tenon.shared_bytes").getInt());
   formText = function->getAttrOfType<StringAttr>("tenon.form").getValue().str();
   FailureOr<TranslatedKernels> kernels = translateKernels(*module, level);
   if (failed(kernels))
@@ -81,6 +82,7 @@ std::string DeviceKernel::run(const std::vector<Buffer> &buffers, const std::vec
   }));
   parameter.push_back(launch.blocks);
   launch.threads = threads;
+  launch.sharedBytes = sharedBytes;
   launch.parameter = parameter.data();
   launch.parameterBytes = 8 * parameter.size();
   if (llvm::Error failure = emulator->run("k", launch))

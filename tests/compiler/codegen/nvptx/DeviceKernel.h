@@ -14,7 +14,7 @@ namespace tenon {
 class DeviceKernel {
 public:
   /// `text` is a module with one tenon.kernel, @k.
-  explicit DeviceKernel(const std::string &text);
+  explicit DeviceKernel(const std::string &text, const std::string &level = "nvptx-sm_80");
 
   /// What `tenon explain` says of it.
   const std::string &form() const { return formText; }
@@ -44,12 +44,12 @@ public:
   double bankPasses() const;
 
 private:
-  std::string compile(const std::string &text);
+  std::string compile(const std::string &text, const std::string &levelName);
 
   std::unique_ptr<emulator::Emulator> emulator;
   std::string error, formText;
   Dim tiles;
-  unsigned threads = 0;
+  unsigned threads = 0, sharedBytes = 0;
 };
 
 } // namespace tenon

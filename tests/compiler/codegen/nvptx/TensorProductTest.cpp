@@ -1,55 +1,13 @@
 // Products on tensor cores, block by block in the emulator, beside sums in float64: odd sizes, every way an operand is
 // brought, infinities, and how well memory is used.
 
-#include "DeviceKernel.h"
+#include "ProductOracle.h"
 #include "dialects/tenon/ContractSpec.h"
-
-#include "gtest/gtest.h"
-
-#include <cmath>
-#include <limits>
-#include <random>
 
 using namespace tenon;
 using Buffer = DeviceKernel::Buffer;
 
 namespace {
-
-std::vector<float> randomValues(size_t count, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float &value : values)
-    value = normal(generator);
-  return values;
-}
-
-std::vector<uint16_t> asBFloat16(std::vector<float> &values) {
-  std::vector<uint16_t> halves;
-  for (float &value : values) {
-    uint32_t bits = (std::bit_cast<uint32_t>(value) + 0x8000) & 0xffff0000;
-    value = std::bit_cast<float>(bits);
-    halves.push_back(uint16_t(bits >> 16));
-  }
-  return halves;
-}
-
-std::string number(int64_t value) { return std::to_string(value); }
-std::string rowsOf(int64_t columns, const std::string &type = "f32") {
-  return "tensor<?x" + number(columns) + "x" + type + ", #tenon.dims<[d0, " + number(columns) + "]>>";
-}
-
-/// The largest error, in parts of the sum of what is added up: of a sum in f32 some 2^-24.
-class Errors {
-public:
-  void see(double wanted, double magnitude, float found) {
-    double error = std::abs(wanted - double(found)) / std::max(magnitude, 1e-30);
-    largest = error <= largest ? largest : std::isnan(error) ? INFINITY : error;
-  }
-  double largest = 0;
-};
-
-constexpr double accuracy = 3e-7;
 
 //===----------------------------------------------------------------------------===//
 // Against panels
@@ -243,20 +201,7 @@ void multiplyActivations(int64_t batch, int64_t rows, int64_t depth, int64_t col
   std::vector<float> results(size_t(batch * rows * columns), NAN);
   ASSERT_EQ(kernel.run({Buffer::of(left), Buffer::of(right), Buffer::result(results)}, {batch, rows, depth, columns}), "");
   EXPECT_EQ(kernel.form(), "mma.sync");
-  Errors errors;
-  for (int64_t q = 0; q < batch; ++q)
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t n = 0; n < columns; ++n) {
-        double sum = 0, magnitude = 0;
-        for (int64_t k = 0; k < depth; ++k) {
-          int64_t at = isTurned ? (q * columns + n) * depth + k : (q * depth + k) * columns + n;
-          double product = double(left[size_t((q * rows + i) * depth + k)]) * double(right[size_t(at)]);
-          sum += product;
-          magnitude += std::abs(product);
-        }
-        errors.see(sum, magnitude, results[size_t((q * rows + i) * columns + n)]);
-      }
-  EXPECT_LE(errors.largest, accuracy);
+  EXPECT_LE(largestError(batch, rows, depth, columns, isTurned, left, right, results), accuracy);
   if (depth > 0)
     EXPECT_GE(kernel.tensorShare(), 0.9);
 }

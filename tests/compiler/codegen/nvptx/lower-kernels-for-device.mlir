@@ -2,18 +2,18 @@
 
 module attributes {tenon.target = #tenon.target<"nvptx-sm_80", vector_bits = 128, vector_registers = 32, row_tile = 5, panel_tile = 2, l1 = 131072, l2 = 41943040>} {
 
-// A thread an element: a gather's index is checked, and read by the warp's threads at once.
+// A thread for four elements of a row: a gather's index is checked, once for them.
 // CHECK-LABEL: func.func @embed(%arg0: !llvm.ptr {llvm.align = 8 : i64, llvm.byval = !llvm.struct<(array<3 x ptr>, array<1 x i64>, ptr, i64, ptr, i32, i32)>})
 // CHECK-SAME: passthrough = {{\[\[}}"nvvm.reqntid", "256"]]
 // CHECK-SAME: tenon.block_threads = 256 : i32
-// CHECK-SAME: tenon.form = "map"
-// CHECK-SAME: tenon.tiles = #tenon.dim<(d0 + 3) floordiv 4>
+// CHECK-SAME: tenon.form = "map, four elements a thread"
+// CHECK-SAME: tenon.tiles = #tenon.dim<(d0 + 15) floordiv 16>
 // CHECK: nvvm.read.ptx.sreg.ctaid.x
 // CHECK: nvvm.read.ptx.sreg.tid.x
-// CHECK-NOT: vector.
 // CHECK: arith.minsi
 // CHECK: arith.maxsi
 // CHECK: llvm.atomicrmw _or
+// CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<?xf32>, vector<4xf32>
 // CHECK-NOT: scf.for
 // CHECK: return
 tenon.kernel @embed(%ids: tensor<?xi64, #tenon.dims<[d0]>>, %t: tensor<100x64xf32>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {

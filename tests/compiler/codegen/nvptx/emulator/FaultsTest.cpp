@@ -215,8 +215,8 @@ TEST(Faults, ShuffleByALaneOutsideItsMask) {
 
 TEST(Faults, WhatCannotBeRun) {
   Words y(32);
-  EXPECT_THAT(Kernel("call void asm sideeffect \"wgmma.fence.sync.aligned;\", \"\"()").writes(y).run(),
-              HasSubstr("inline PTX cannot be run: wgmma.fence.sync.aligned;"));
+  EXPECT_THAT(Kernel("call void asm sideeffect \"stmatrix.sync.aligned;\", \"\"()").writes(y).run(),
+              HasSubstr("inline PTX cannot be run: stmatrix.sync.aligned;"));
   EXPECT_THAT(Kernel("call void @llvm.nvvm.nanosleep(i32 1)").writes(y).run(),
               HasSubstr("no rule for the intrinsic llvm.nvvm.nanosleep"));
   EXPECT_THAT(Kernel("call void @missing()", "declare void @missing()").writes(y).run(),
