@@ -13,7 +13,7 @@ if(TENON_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${TENON_CCACHE})
 endif()
 
-set(TENON_WARNINGS -Wall -Wextra -Wno-unused-parameter -Werror=return-type)
+set(TENON_WARNINGS -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Werror=return-type)
 if(TENON_SANITIZE)
   add_compile_options(-fsanitize=${TENON_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${TENON_SANITIZE})

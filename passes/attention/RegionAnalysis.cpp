@@ -7,8 +7,7 @@ using namespace mlir;
 namespace tenon {
 
 /// Extents are unknown here on purpose: a shift leaves them, so ranges must not decide anything.
-RegionAnalysis::RegionAnalysis(Region &region, bool hasScore)
-    : region(region), first(hasScore ? 1 : 0), domain(Bounds()) {
+RegionAnalysis::RegionAnalysis(Region &region, bool hasScore) : first(hasScore ? 1 : 0), domain(Bounds()) {
   for (unsigned role = 0; role < 4; ++role) {
     BlockArgument argument = region.getArgument(first + role);
     known[argument] = domain.addOpaque(argument);

@@ -41,7 +41,6 @@ public:
 private:
   bool isUnchangedByShift(const Dim &dim, mlir::Value self);
 
-  mlir::Region &region;
   unsigned first; ///< The argument that is b.
   IndexDomain domain;
   KnownIndices known;

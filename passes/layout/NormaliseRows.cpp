@@ -119,7 +119,7 @@ struct NormaliseRows : impl::NormaliseRowsBase<NormaliseRows> {
     SmallVector<SoftmaxOp> softmaxes;
     SmallVector<NormOp> norms;
     getOperation().walk([&](SoftmaxOp op) {
-      if (op.getOver() + 1 != int64_t(shapeOf(op.getInput()).size()))
+      if (op.getOver() + 1 != shapeOf(op.getInput()).size())
         softmaxes.push_back(op);
     });
     getOperation().walk([&](NormOp op) {

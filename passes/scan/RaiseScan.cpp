@@ -174,7 +174,8 @@ private:
         trees.readDims[llvm::find(at, place) - at.begin()] = k;
     }
     // Every index of the result is one of the state.
-    if (names.size() != llvm::count_if(at, [](const Dim &index) { return index != Dim(0); }) + (over ? 1 : 0))
+    size_t variable = llvm::count_if(at, [](const Dim &index) { return index != Dim(0); });
+    if (names.size() != variable + (over ? 1 : 0))
       return false;
     std::optional<LinearStep::Parts> parts = LinearStep::split(tracer, tracer.substituted(summand, names), state);
     if (!parts || !parts->factor || parts->rest || parts->found)
