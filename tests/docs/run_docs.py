@@ -15,7 +15,7 @@ in order in one scratch folder that has the repository's folders in it, the prog
 the build on PATH.
 
 Also holds: docs/onnx-support.md is what the operator table says, the benchmarks' tables are what
-their results say, links in the pages lead somewhere.
+their results say, links in the pages lead somewhere, scripts can be run as they are named.
 """
 
 import os
@@ -96,6 +96,12 @@ class DocsTest(unittest.TestCase):
             for link in LINK.findall(page.read_text()):
                 if "://" not in link:
                     self.assertTrue((page.parent / link).exists(), f"{page.relative_to(ROOT)} links to {link}")
+
+    def test_scripts_are_executable(self):
+        for folder in ("benchmarks", "scripts", "tests"):
+            for path in (ROOT / folder).rglob("*"):
+                if path.is_file() and path.suffix in ("", ".py", ".sh") and path.open("rb").read(2) == b"#!":
+                    self.assertTrue(os.access(path, os.X_OK), f"{path.relative_to(ROOT)} begins with #! and is not executable")
 
     def test_onnx_support_is_current(self):
         table = subprocess.run([BUILD / "bin" / "tenon-import", "--onnx-support"], capture_output=True, text=True)
