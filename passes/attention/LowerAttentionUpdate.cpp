@@ -74,6 +74,8 @@ FailureOr<KernelGrid> UpdateLowering::lower() {
   partCount = scope.dim(parts, loc);
   totalRows = scope.dim(allRows, loc);
   queryCount = scope.dim(sizes.queries, loc);
+  lastKey = plus(-1, scope.dim(sizes.keys, loc));
+  isLong = isLongCache();
   groupSize = scope.dim(sizes.heads.floorDiv(sizes.keyHeads), loc);
   outputAt = rows * pitch;
   maximumAt = outputAt + rows * outputPitch();

@@ -63,6 +63,11 @@ bool RegionAnalysis::isShiftInvariant(Value value) {
   return invariant[value] = result;
 }
 
+bool RegionAnalysis::isDistance(Value index) {
+  Dim rest = readIndex(index, known, domain) - (key - query);
+  return llvm::none_of(rest.symbols(), [&](const std::string &name) { return domain.opaqueValue(name); });
+}
+
 bool isNaNGuard(Region &weight) {
   Value p = weight.getArgument(0);
   auto select = weight.front().getTerminator()->getOperand(0).getDefiningOp<arith::SelectOp>();

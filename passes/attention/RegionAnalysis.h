@@ -37,6 +37,8 @@ public:
 
   Dependence dependenceOf(mlir::Value value);
   bool isShiftInvariant(mlir::Value value);
+  /// An index j - i + c, c the same for the whole attention.
+  bool isDistance(mlir::Value index);
 
 private:
   bool isUnchangedByShift(const Dim &dim, mlir::Value self);

@@ -25,7 +25,7 @@ public:
     for (Operation &inner : region.front().without_terminator())
       for (Value value : inner.getResults())
         if (isDiagonal(value) && llvm::any_of(value.getUsers(), [&](Operation *user) { return !isDiagonalResult(user); }) &&
-            isWorthATable(value))
+            !isFromATable(value) && isWorthATable(value))
           found.push_back(value);
     return found;
   }
@@ -65,6 +65,17 @@ private:
     for (Value operand : definition->getOperands())
       collect(operand, slice);
     slice.insert(definition);
+  }
+
+  /// A load from neighbours by distance, as one of the table would be.
+  bool isFromATable(Value value) {
+    auto load = value.getDefiningOp<LoadOp>();
+    if (!load || load.getIndices().empty() || !analysis.isDistance(load.getIndices().back()))
+      return false;
+    return llvm::all_of(load.getIndices().drop_back(), [&](Value index) {
+      Dependence depends = analysis.dependenceOf(index);
+      return !depends.query && !depends.key;
+    });
   }
 
   /// A load of the table is a vector turned around: arithmetic on two or three positions costs as much.

@@ -18,6 +18,8 @@ namespace tenon {
 static constexpr int64_t mostTogether = 2;
 /// Bytes of keys, of values, that stay in the first-level cache until every row has met them.
 static constexpr int64_t keyTileBytes = 4096, valueTileBytes = 8192;
+/// How far ahead lines are asked for, and the bytes of a cache, keys and values, from which on they are: it comes from memory then.
+static constexpr int64_t aheadBytes = 8192, longCacheBytes = 24 << 20;
 
 //===----------------------------------------------------------------------------===//
 // Places
@@ -58,6 +60,30 @@ SmallVector<Value> UpdateLowering::rowsFrom(Value first, int64_t together) {
   return taken;
 }
 
+Value UpdateLowering::isLongCache() {
+  int64_t ofKey = depth * key.element.getIntOrFloatBitWidth() / 8 + valueDepth * value.element.getIntOrFloatBitWidth() / 8;
+  Value bytes = scope.dim(sizes.batch * sizes.keyHeads * sizes.keys * Dim(ofKey), loc);
+  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::uge, bytes, index(longCacheBytes));
+}
+
+/// While a group of rows reads a tile from the first-level cache, memory would rest: each of several groups asks for its share
+/// of a tile to come, of keys or values that begin at `start`.
+void UpdateLowering::fetchShare(const Operand &operand, Value start, int64_t elements, const Share &share) {
+  int64_t bytes = operand.element.getIntOrFloatBitWidth() / 8, groups = llvm::divideCeil(rows, share.together);
+  if (groups == 1 || groups > share.tile || elements == 0)
+    return;
+  int64_t keys = share.tile / groups, ahead = llvm::divideCeil(aheadBytes, elements * bytes);
+  emitIf(scope, loc, isLong, [&] {
+    Value from = plus(plus(firstKey, plus(ahead, share.begin)), times(quotient(share.firstRow, index(share.together)), keys));
+    step(index(0), index(keys), 1, [&](Value j) {
+      Value at = plus(start, times(least(plus(from, j), lastKey), operand.row));
+      for (int64_t d = 0; d < elements; d += 64 / bytes)
+        memref::PrefetchOp::create(builder, loc, operand.memory, plus(d, at), /*isWrite=*/false, /*localityHint=*/2,
+                                   /*isDataCache=*/true);
+    });
+  });
+}
+
 //===----------------------------------------------------------------------------===//
 // Scores
 //===----------------------------------------------------------------------------===//
@@ -79,6 +105,7 @@ void UpdateLowering::multiply(const Piece &piece) {
     step(index(0), index(lanes), tile, [&](Value begin) {
       step(index(0), rowCount, rowsTogether(), [&](Value first) {
         Values rows = rowsFrom(first, rowsTogether());
+        fetchShare(key, keyStart, depth, {plus(j, begin), tile, first, rowsTogether()});
         QueryRows queries = readQueries(rows);
         step(begin, plus(tile, begin), quad, [&](Value lane) { multiplyFour(rows, queries, j, lane, last); });
       });
@@ -188,7 +215,10 @@ void UpdateLowering::takeValues(const Piece &piece) {
     return takeTile(rowsFrom(index(0), rows), piece.begin, piece.end);
   step(piece.begin, piece.end, tile, [&](Value j) {
     Value end = least(plus(tile, j), piece.end);
-    step(index(0), rowCount, together, [&](Value first) { takeTile(rowsFrom(first, together), j, end); });
+    step(index(0), rowCount, together, [&](Value first) {
+      fetchShare(value, valueStart, valueDepth, {j, tile, first, together});
+      takeTile(rowsFrom(first, together), j, end);
+    });
   });
 }
 

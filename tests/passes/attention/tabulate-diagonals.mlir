@@ -68,3 +68,14 @@ func.func @per_batch(%q: tensor<3x7x16xf32>, %c: tensor<3x13xf32>) -> tensor<3x7
      score (%x, %b, %h, %i, %j, %w) = %x + exp(%w[%b, %j - %i + 6])
   return %o : tensor<3x7x16xf32>
 }
+
+// A near miss: what is read by distance is a table already.
+// CHECK-LABEL: func.func @table
+// CHECK-NOT: tenon.map
+// CHECK: return
+func.func @table(%q: tensor<2x?x3x16xf32, #tenon.dims<[2, N, 3, 16]>>, %t: tensor<3x?xf32, #tenon.dims<[3, 2 * N - 1]>>) -> tensor<2x?x3x16xf32, #tenon.dims<[2, N, 3, 16]>> {
+  %o = tenon.attention %q, (%q), (%q) captures (%t) normalise softmax empty zero layout ["b n h d", "b n h d", "b n h d", "b n h d"]
+     : (tensor<2x?x3x16xf32, #tenon.dims<[2, N, 3, 16]>>, tensor<2x?x3x16xf32, #tenon.dims<[2, N, 3, 16]>>, tensor<2x?x3x16xf32, #tenon.dims<[2, N, 3, 16]>>, tensor<3x?xf32, #tenon.dims<[3, 2 * N - 1]>>) -> tensor<2x?x3x16xf32, #tenon.dims<[2, N, 3, 16]>>
+     score (%x, %b, %h, %i, %j, %w) = %x + %w[%h, %j - %i + size(N) - 1]
+  return %o : tensor<2x?x3x16xf32, #tenon.dims<[2, N, 3, 16]>>
+}
