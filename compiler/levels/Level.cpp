@@ -116,14 +116,22 @@ llvm::Expected<Level> hostLevel() {
 // --target=
 //===----------------------------------------------------------------------===//
 
-/// The known names most like `name`: within a third of its letters, or beginning with it.
+/// What elsewhere are names of machines, and the target most like them.
+static constexpr std::pair<llvm::StringLiteral, llvm::StringLiteral> otherNames[] = {
+    {"arm64", "aarch64"}, {"amd64", "x86-64-v3"}, {"x86-64", "x86-64-v3"}, {"native", "host"}, {"cuda", "nvptx-sm_80"}};
+
+/// The known names most like `name`: within a third of its letters, beginning with it, or with it as their last part.
 static std::string nearest(llvm::StringRef name) {
   std::vector<std::pair<unsigned, llvm::StringRef>> near;
   auto consider = [&](llvm::StringRef known) {
     unsigned distance = name.edit_distance_insensitive(known);
-    if (!name.empty() && (distance <= std::max<size_t>(1, name.size() / 3) || known.starts_with_insensitive(name)))
+    bool isPart = known.starts_with_insensitive(name) || known.ends_with_insensitive(("-" + name).str());
+    if (!name.empty() && (distance <= std::max<size_t>(1, name.size() / 3) || isPart))
       near.emplace_back(distance, known);
   };
+  for (auto [other, known] : otherNames)
+    if (name.equals_insensitive(other))
+      return ("'" + known + "'").str();
   for (const Level &level : levels)
     consider(level.name);
   consider("host");
