@@ -20,7 +20,7 @@
 namespace tenon {
 
 namespace schedules {
-#define TENON_SCHEDULE(id, vectorBits, vectorRegisters, fmaPorts, l1Bytes, l2Bytes, tileRows)                            \
+#define TENON_SCHEDULE(id, vectorBits, vectorRegisters, fmaPorts, l1Bytes, l2Bytes, tileRows)                          \
   static constexpr Schedule id = {vectorBits, vectorRegisters, fmaPorts, l1Bytes, l2Bytes, tileRows};
 #include "compiler/levels/schedules/arm.def"
 #include "compiler/levels/schedules/nvptx.def"
@@ -29,7 +29,7 @@ namespace schedules {
 } // namespace schedules
 
 static const Level levels[] = {
-#define TENON_LEVEL(id, name, isa, triple, cpu, tune, features, needs)                                                   \
+#define TENON_LEVEL(id, name, isa, triple, cpu, tune, features, needs)                                                 \
   {schedules::id, LevelId::id, name, Isa::isa, triple, cpu, tune, features, needs},
 #include "compiler/levels/Targets.def"
 };

@@ -72,7 +72,7 @@ class FactorizeCase(unittest.TestCase):
         """(exit status, what was printed, weights by name -> their line's fields); without steps, as it is."""
         self.artifact = self.folder / "model.tenon"
         arguments = ["--factorize", self.recipe(steps, calibration)] if steps is not None else []
-        self.model = [model, *arguments]
+        self.compiled = [model, *arguments]
         done = subprocess.run([native.BUILD / "bin" / "tenon", "compile", model, "-o", self.artifact,
                                "--target=" + (",".join(native.NAMED_LEVELS) or "host"), *arguments],
                               capture_output=True, text=True)
@@ -80,7 +80,7 @@ class FactorizeCase(unittest.TestCase):
 
     def results(self, inputs, threads=1):
         """NAME -> output of what was compiled last, at each place tests run."""
-        return [native.outputs(self.artifact, inputs, threads, level, self.model) for level in native.places()]
+        return [native.outputs(self.artifact, inputs, threads, level, self.compiled) for level in native.places()]
 
     def refused(self, model, steps, *words, calibration=None):
         status, text, _ = self.compile(model, steps, calibration)
