@@ -5,8 +5,8 @@
 #
 # --all adds the long sweeps, sanitizers and fuzz; --gpu runs what group gpu
 # emulates on this machine's NVIDIA GPU too, or says that there is none. Groups:
-# layering, unit, lit, numeric, arm, gpu, sanitizers, fuzz (default: the first
-# six). Exits with 1 when one fails.
+# layering, unit, lit, numeric, arm, gpu, targets, sanitizers, fuzz (default: the
+# first seven). Exits with 1 when one fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,8 @@
-"""What runs under qemu: the CPUs, the level that is the best each has, and the tests; and what runs as a GPU's kernels.
+"""What runs under qemu: the CPUs, the level that is the best each has, and the tests; what runs as a GPU's kernels; and what
+one artifact does on all these machines.
 
-qemu takes the CPU from QEMU_CPU; `tenon run --emulate` is the emulator of a GPU. tests/support/native.py compiles for
-TENON_LEVELS and runs with TENON_RUNNER, so the tests are those of this machine, oracles and bounds included.
+`tenon run --emulate` is the emulator of a GPU. tests/support/native.py compiles for TENON_LEVELS and runs with
+TENON_RUNNERS, so the tests are those of this machine, oracles and bounds included.
 """
 
 import dataclasses
@@ -22,7 +23,14 @@ class Cpu:
 CPUS = (Cpu("neoverse-n1", "aarch64"), Cpu("max,sve128=on", "aarch64-v9"), Cpu("max,sve256=on", "aarch64-sve256"),
         Cpu("a64fx", "aarch64-sve512"))
 
-# Script -> tests of the short selection; --all runs the scripts whole.
+# The attention family, FFTs, scans, factorized models, published systems and models: what computes the same on every machine.
+# Script -> names of its tests, or None for all.
+FAMILY = {f"numeric/run_{name}.py": None
+          for name in ("attention", "chosen_keys", "normalisers", "positions", "toeplitz", "fft", "scans", "transitions",
+                       "exact_factorization", "factorize", "dense_sparse")}
+FAMILY |= {"systems/run_systems.py": None, "models/run_models.py": ("Minilm", "Sentence", "Vit")}
+
+# The short selections; --all runs the family.
 SELECTION = {
     "numeric/run_attention.py": ("AttentionTest.test_causal", "AttentionTest.test_odd_depths"),
     "numeric/run_fft.py": ("Fourier.test_columns_whole", "Fourier.test_pairs"),
@@ -30,20 +38,31 @@ SELECTION = {
     "numeric/run_exact_factorization.py": ("BranchTest.test_lora",),
     "models/run_models.py": ("Sentence.test_2x16",),
 }
-WHOLE = {script: None for script in SELECTION} | {"numeric/run_factorize.py": None, "systems/run_systems.py": None,
-                                                  "models/run_models.py": ("Minilm", "Sentence", "Vit")}
+
+
+def runner(cpu, build):
+    return f"{cpu.level}=qemu-aarch64 -cpu {cpu.qemu} {build / 'aarch64' / 'bin' / 'tenon-run'}"
 
 
 def environment(cpu, build):
-    return {"QEMU_CPU": cpu.qemu, "TENON_LEVELS": cpu.level,
-            "TENON_RUNNER": f"qemu-aarch64 {build / 'aarch64' / 'bin' / 'tenon-run'}"}
+    return {"TENON_LEVELS": cpu.level, "TENON_RUNNERS": runner(cpu, build)}
 
 
 def programs(build, whole):
     """(script, names of its tests or None for all, environment) of every run."""
     return [(HERE / script, names, environment(cpu, build))
-            for cpu in CPUS for script, names in (WHOLE if whole else SELECTION).items()]
+            for cpu in CPUS for script, names in (FAMILY if whole else SELECTION).items()]
 
+
+# One artifact on every machine: a test of each part of the family.
+TARGET_SELECTION = {
+    "numeric/run_attention.py": ("AttentionTest.test_alibi",),
+    "numeric/run_fft.py": ("Fourier.test_pairs",),
+    "numeric/run_scans.py": ("ChannelTest.test_no_factors",),
+    "numeric/run_exact_factorization.py": ("BranchTest.test_lora",),
+    "numeric/run_factorize.py": ("FactorizeTest.test_steps_in_order",),
+    "models/run_models.py": ("Sentence.test_2x16",),
+}
 
 # The same for the emulated GPU: what has kernels of its own there, and what is done by workers.
 GPU_SELECTION = {
@@ -56,22 +75,31 @@ GPU_SELECTION = {
                                "WindowTest.test_depthwise_strided"),
     "models/run_models.py": ("Sentence.test_2x16",),
 }
-GPU_WHOLE = {script: None for script in GPU_SELECTION} | {"models/run_models.py": ("Minilm", "Sentence", "Vit"),
-                                                          "systems/run_systems.py": None}
-
-
+GPU_WHOLE = {script: None for script in GPU_SELECTION} | FAMILY
 GPU_LEVEL = "nvptx-sm_80"
+
+
+def gpu_runner(build):
+    return f"{GPU_LEVEL}={build / 'bin' / 'tenon'} run --emulate"
 
 
 def gpu_programs(build, whole):
     """As programs(), on the emulated GPU."""
-    setting = {"TENON_LEVELS": GPU_LEVEL, "TENON_RUNNER": f"{build / 'bin' / 'tenon'} run --emulate"}
+    setting = {"TENON_LEVELS": GPU_LEVEL, "TENON_RUNNERS": gpu_runner(build)}
     return [(HERE / script, names, setting) for script, names in (GPU_WHOLE if whole else GPU_SELECTION).items()]
 
 
 def real_gpu_programs():
     """As programs(), all of them on this machine's GPU."""
     return [(HERE / script, names, {"TENON_LEVELS": GPU_LEVEL}) for script, names in GPU_WHOLE.items()]
+
+
+def target_programs(build, local, whole):
+    """As programs(): one artifact for the levels `local` of this machine, those of every CPU above and the GPU's; each test runs
+    on all of them and holds them to one oracle."""
+    setting = {"TENON_LEVELS": ",".join([*local, *(cpu.level for cpu in CPUS), GPU_LEVEL]),
+               "TENON_RUNNERS": ";".join([*(runner(cpu, build) for cpu in CPUS), gpu_runner(build)])}
+    return [(HERE / script, names, setting) for script, names in (FAMILY if whole else TARGET_SELECTION).items()]
 
 
 def runtime_tests(build, cpu):

@@ -5,7 +5,8 @@
 
 Groups: layering (scripts/check-layering), unit (GoogleTest binaries through
 ctest, counted test by test), lit, numeric (run_*.py files, Python's unittest),
-arm and gpu (some of these for ARM64 under qemu, and as a GPU's kernels in the emulator: emulated.py), and with --all, or when named, sanitizers (runtime, readers and dims rebuilt for ASan with UBSan, the runtime's
+arm and gpu (some of these for ARM64 under qemu, and as a GPU's kernels in the emulator: emulated.py), targets (one artifact on
+x86-64, under qemu and in the emulator), and with --all, or when named, sanitizers (runtime, readers and dims rebuilt for ASan with UBSan, the runtime's
 pool and sessions for TSan) and fuzz (each reader's fuzzer for half a minute;
 with --all also what their corpora cover, and planted bugs).
 The last line is `N passed, N failed`; the exit status is 1 when any failed. A
@@ -179,7 +180,7 @@ def numeric(build, options):
 
 
 def arm(build, options):
-    """ARM64 under qemu, where the machine has it: a selection, or with --all everything arm.py lists."""
+    """ARM64 under qemu, where the machine has it: a selection, or with --all everything emulated.py lists."""
     os.environ["TENON_BUILD"] = str(build)
     passed, failed = run_scripts(emulated.programs(build, options.all), options)
     for cpu in emulated.CPUS if options.all else ():
@@ -207,7 +208,14 @@ def gpu(build, options):
     return passed, failed
 
 
-GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric, "arm": arm, "gpu": gpu,
+def targets(build, options):
+    """One artifact for x86-64, ARM64 and NVIDIA at every machine there is or is emulated, each held to the same oracle."""
+    os.environ["TENON_BUILD"] = str(build)
+    local = [level for level in ("x86-64-v3", "x86-64-v4") if not lacking_for(build, level)]
+    return run_scripts(emulated.target_programs(build, local, options.all), options)
+
+
+GROUPS = {"layering": layering, "unit": unit, "lit": lit, "numeric": numeric, "arm": arm, "gpu": gpu, "targets": targets,
           "sanitizers": sanitizers, "fuzz": fuzz}
 
 

@@ -15,7 +15,7 @@ ran most is put before llvm-mca, as the code of the Neoverse cores and A64FX:
 
 The ideal of a product of M x K x N with a register tile is its multiply-adds and one load of a whole vector for each
 vector of A and of B that the tile takes, or for each value of A where the level broadcasts (A64FX takes twice as long for a
-multiply-add by lane); attention's is that of both products and 16 instructions for each vector of scores. llvm-mca knows no caches and no mispredicted branches. **No ARM64 hardware was measured.**
+multiply-add by lane); a step of a product of bf16 is a pair. Attention's is that of both products and 16 instructions for each vector of scores. llvm-mca knows no caches and no mispredicted branches. **No ARM64 hardware was measured.**
 --loops prints the loops, --check exits with 1 where a GEMM is below 85 % of the limit or a loop spills.
 """
 
@@ -53,13 +53,14 @@ class Target:
     attention: tuple
     cores: tuple
     broadcasts: bool = False  # each factor of A by a load, because a multiply-add by lane takes twice as long
+    pairs: bool = False  # products of bf16 pairs are one instruction
 
 
 V1, V2, N2 = Core("neoverse-v1", 4), Core("neoverse-v2", 4), Core("neoverse-n2", 2)
 TARGETS = (
     Target("aarch64", "neoverse-n1", 4, (5, 16), (5, 16), (V1, V2, N2)),
-    Target("aarch64-v9", "max,sve128=on", 4, (5, 16), (5, 16), (V2, N2)),
-    Target("aarch64-sve256", "max,sve256=on", 8, (5, 32), (5, 32), (Core("neoverse-v1", 2),)),
+    Target("aarch64-v9", "max,sve128=on", 4, (5, 16), (5, 16), (V2, N2), pairs=True),
+    Target("aarch64-sve256", "max,sve256=on", 8, (5, 32), (5, 32), (Core("neoverse-v1", 2),), pairs=True),
     Target("aarch64-sve512", "a64fx", 16, (9, 48), (13, 32), (Core("a64fx", 2),), True),
 )
 GEMM, ATTENTION = (128, 768, 768), (512, 64)
@@ -97,7 +98,7 @@ def layer_norm():
     return entry({"x": of, "g": row, "h": row}, {"y": of}, body, {})
 
 
-KERNELS = {"GEMM 128x768x768": gemm, "attention 512": attention, "FFT 256": fft, "softmax 384": softmax,
+KERNELS = {"GEMM 128x768x768": gemm, "GEMM bf16 128x768x768": gemm, "attention 512": attention, "FFT 256": fft, "softmax 384": softmax,
            "LayerNorm 384": layer_norm}
 
 
@@ -107,9 +108,14 @@ def product_ideal(target, tile, m, k, n):
     return m * k * n / target.lanes * (1 + 1 / rows + (target.lanes if target.broadcasts else 1) / columns)
 
 
+def is_paired(name):
+    return "bf16" in name
+
+
 def ideal(target, name):
     if name.startswith("GEMM"):
-        return product_ideal(target, target.gemm, *GEMM)
+        m, k, n = GEMM
+        return product_ideal(target, target.gemm, m, k // 2 if is_paired(name) else k, n)
     if name.startswith("attention"):
         n, depth = ATTENTION
         products = product_ideal(target, target.attention, n, depth, n) + product_ideal(target, target.attention, n, n, depth)
@@ -127,11 +133,12 @@ def run(*command, **options):
     return done.stdout
 
 
-def executed(build, work, target, program):
+def executed(build, work, target, program, *options):
     """[(address, word, count)] of every instruction of the artifact that ran, by address."""
     (work / "program.mlir").write_text(program)
     artifact, counts = work / "program.tenon", work / "counts"
-    run(build / "bin" / "tenon", "compile", work / "program.mlir", "--quiet", "--target", target.level, "-o", artifact)
+    run(build / "bin" / "tenon", "compile", work / "program.mlir", "--quiet", "--target", target.level, "-o", artifact,
+        *options)
     run("qemu-aarch64", "-plugin", f"{work / 'executed.so'},out={counts}", build / "aarch64" / "bin" / "tenon-run", artifact,
         "--random", "--threads", 1, "--quiet", env={**os.environ, "QEMU_CPU": target.cpu})
     lines = [line.split() for line in counts.read_text().splitlines()]
@@ -165,8 +172,8 @@ def innermost_loops(instructions):
 
 #===- What a core would make of it -----------------------------------------===#
 
-MULTIPLY_ADD = re.compile(r"(fml[as]|fmad|fmsb|fnml[as]|fnmad|fnmsb) [vz]\d+\.")
-ARITHMETIC = re.compile(r"f(ml[as]|mad|msb|nml[as]|nmad|nmsb|add|sub|mul) [vz]\d+\.")
+MULTIPLY_ADD = re.compile(r"(bfdot|fml[as]|fmad|fmsb|fnml[as]|fnmad|fnmsb) [vz]\d+\.")
+ARITHMETIC = re.compile(r"(bfdot|f(ml[as]|mad|msb|nml[as]|nmad|nmsb|add|sub|mul)) [vz]\d+\.")
 
 
 def matching(pattern, loop):
@@ -194,8 +201,9 @@ class Row:
         arithmetic = matching(ARITHMETIC, self.loop)
         fraction = arithmetic / self.core.ports / cycles(self.core, self.loop)
         loads = matching(r"ld", self.loop)
-        spills = matching(r"(ldr|str|ldp|stp|ld1w|st1w) \{?[qz]\d+.*\[sp", self.loop)
-        lanes = matching(r"fml[as] .*\[\d\]$", self.loop)
+        stack = "|".join(["sp"] + [made.group(1) for text in self.loop if (made := re.match(r"add (x\d+), sp,", text))])
+        spills = matching(rf"(ldr|str|ldp|stp|ld1w|st1w) \{{?[qz]\d+.*\[({stack})\b", self.loop)
+        lanes = matching(r"(bfdot|fml[as]) .*\[\d\]$", self.loop)
         wanted = ideal(self.target, self.kernel)
         return {"fraction": fraction, "sums": sums, "loads": loads / max(1, sums), "lanes": lanes, "spills": spills,
                 "ideal": self.total / wanted if wanted else None}
@@ -227,7 +235,9 @@ def main():
             for name, program in KERNELS.items():
                 if target.level not in (options.level or [target.level]) or name not in (options.kernel or [name]):
                     continue
-                ran = executed(options.build.resolve(), work, target, program())
+                if is_paired(name) and not target.pairs:
+                    continue
+                ran = executed(options.build.resolve(), work, target, program(), *["--dtype=bf16"] * is_paired(name))
                 loops = innermost_loops(ran)
                 total = sum(count for _, _, count in ran)
                 if not loops:

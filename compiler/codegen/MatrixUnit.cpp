@@ -31,9 +31,12 @@ static DictionaryAttr laneProductsOf(const Level &level, MLIRContext *context) {
   auto named = [&](StringRef key, StringRef intrinsic) {
     return builder.getNamedAttr(key, builder.getStringAttr(intrinsic));
   };
-  return builder.getDictionaryAttr({named("lanes", "llvm.aarch64.sve.ptrue.nxv4i1"),
+  SmallVector<NamedAttribute> names{named("lanes", "llvm.aarch64.sve.ptrue.nxv4i1"),
                                     named("load", "llvm.aarch64.sve.ld1rq.nxv4f32"),
-                                    named("multiply_add", "llvm.aarch64.sve.fmla.lane.nxv4f32")});
+                                    named("multiply_add", "llvm.aarch64.sve.fmla.lane.nxv4f32")};
+  if (llvm::is_contained(requiredFeatures(level), "bf16"))
+    names.append({named("dot", "llvm.aarch64.sve.bfdot"), named("dot_lane", "llvm.aarch64.sve.bfdot.lane.v2")});
+  return builder.getDictionaryAttr(names);
 }
 
 void setProductInstructions(ModuleOp module, const Level &level) {

@@ -19,9 +19,18 @@
 
 namespace tenon {
 
+namespace schedules {
+#define TENON_SCHEDULE(id, vectorBits, vectorRegisters, fmaPorts, l1Bytes, l2Bytes, tileRows)                          \
+  static constexpr Schedule id = {vectorBits, vectorRegisters, fmaPorts, l1Bytes, l2Bytes, tileRows};
+#include "compiler/levels/schedules/arm.def"
+#include "compiler/levels/schedules/nvptx.def"
+#include "compiler/levels/schedules/x86.def"
+#undef TENON_SCHEDULE
+} // namespace schedules
+
 static const Level levels[] = {
-#define TENON_LEVEL(id, name, isa, triple, cpu, tune, features, needs, vectorBits, vectorRegisters, ports, l1, l2, rows)      \
-  {LevelId::id, name, Isa::isa, triple, cpu, tune, features, needs, vectorBits, vectorRegisters, ports, l1, l2, rows},
+#define TENON_LEVEL(id, name, isa, triple, cpu, tune, features, needs)                                                 \
+  {schedules::id, LevelId::id, name, Isa::isa, triple, cpu, tune, features, needs},
 #include "compiler/levels/Targets.def"
 };
 
@@ -46,7 +55,7 @@ llvm::StringRef bf16DotIntrinsic(const Level &level) {
   std::vector<std::string> features = requiredFeatures(level);
   if (llvm::is_contained(features, "avx512bf16"))
     return "llvm.x86.avx512bf16.dpbf16ps.512";
-  // SVE's takes vectors of unknown length.
+  // SVE's takes vectors of unknown length: it is one of the lane products (compiler/codegen/MatrixUnit.cpp).
   return llvm::is_contained(features, "bf16") && level.vectorBits == 128 ? "llvm.aarch64.neon.bfdot.v4f32.v8bf16" : "";
 }
 
@@ -116,14 +125,22 @@ llvm::Expected<Level> hostLevel() {
 // --target=
 //===----------------------------------------------------------------------===//
 
-/// The known names most like `name`: within a third of its letters, or beginning with it.
+/// What elsewhere are names of machines, and the target most like them.
+static constexpr std::pair<llvm::StringLiteral, llvm::StringLiteral> otherNames[] = {
+    {"arm64", "aarch64"}, {"amd64", "x86-64-v3"}, {"x86-64", "x86-64-v3"}, {"native", "host"}, {"cuda", "nvptx-sm_80"}};
+
+/// The known names most like `name`: within a third of its letters, beginning with it, or with it as their last part.
 static std::string nearest(llvm::StringRef name) {
   std::vector<std::pair<unsigned, llvm::StringRef>> near;
   auto consider = [&](llvm::StringRef known) {
     unsigned distance = name.edit_distance_insensitive(known);
-    if (!name.empty() && (distance <= std::max<size_t>(1, name.size() / 3) || known.starts_with_insensitive(name)))
+    bool isPart = known.starts_with_insensitive(name) || known.ends_with_insensitive(("-" + name).str());
+    if (!name.empty() && (distance <= std::max<size_t>(1, name.size() / 3) || isPart))
       near.emplace_back(distance, known);
   };
+  for (auto [other, known] : otherNames)
+    if (name.equals_insensitive(other))
+      return ("'" + known + "'").str();
   for (const Level &level : levels)
     consider(level.name);
   consider("host");

@@ -1,6 +1,7 @@
 // A level: one target the compiler makes code for (design 4.9). Code is a
 // function of (model, options, level) and nothing else, so everything that may
-// steer code generation is a field here, and the fields come from Targets.def.
+// steer code generation is a field here. What a level is comes from Targets.def,
+// what fits kernels to it from the schedule of its target, schedules/*.def.
 
 #pragma once
 
@@ -22,7 +23,17 @@ enum class LevelId {
 #include "compiler/levels/Targets.def"
 };
 
-struct Level {
+/// What fits kernels to the machine: the numbers passes choose tiles by, a row of schedules/*.def.
+struct Schedule {
+  unsigned vectorBits;
+  unsigned vectorRegisters;
+  unsigned fmaPorts;
+  unsigned l1Bytes;
+  unsigned l2Bytes;
+  unsigned tileRows; // MR: the tallest register tile
+};
+
+struct Level : Schedule {
   LevelId id;
   llvm::StringRef name; // what users write: "x86-64-v4"
   Isa isa;
@@ -31,12 +42,6 @@ struct Level {
   llvm::StringRef tune;     // LLVM's name of the machine costs come from
   llvm::StringRef features; // added to or taken from `cpu`, LLVM syntax
   llvm::StringRef needs;    // of a machine, by comma, as the runtime detects it
-  unsigned vectorBits;
-  unsigned vectorRegisters;
-  unsigned fmaPorts;
-  unsigned l1Bytes;
-  unsigned l2Bytes;
-  unsigned tileRows; // MR: the tallest register tile
 
   /// fp32 elements of one vector register.
   unsigned lanes() const { return vectorBits / 32; }

@@ -50,6 +50,7 @@ std::string checkInput(const std::string &text) {
 struct RunCommand {
   RunOptions options;
   std::vector<std::string> inputs, shapes;
+  std::string recipe; // of --emulate: what becomes factors
   bool isEmulating = false;
 
   int run() {
@@ -60,7 +61,9 @@ struct RunCommand {
       options.shapes.emplace_back(name, std::vector<int64_t>());
       parseDims(text, options.shapes.back().second);
     }
-    std::string error = isEmulating ? emulate() : runArtifact(options);
+    std::string error = isEmulating       ? emulate()
+                        : !recipe.empty() ? "--factorize is for models: give --emulate, or compile with it"
+                                          : runArtifact(options);
     return error.empty() ? 0 : fail(error);
   }
 
@@ -73,6 +76,12 @@ struct RunCommand {
       options.level = "nvptx-sm_80";
     compile.targets = options.level;
     compile.threads = options.threads;
+    if (!recipe.empty()) {
+      auto read = FactorizationRecipe::read(recipe);
+      if (!read)
+        return llvm::toString(read.takeError());
+      compile.factorization = std::move(*read);
+    }
     Compiler compiler(compile);
     auto model = compiler.load(options.artifact);
     if (!model)
@@ -117,6 +126,7 @@ void addRunCommand(CLI::App &app, Command &command) {
   run->add_option("--level,--target", options.level, "Run this level's code (default: the best this machine has)");
   run->add_flag("--emulate", state->isEmulating, "Compile a model for a GPU (--target; default nvptx-sm_80), run its kernels on this CPU with every access\n"
                                                  "checked, and print what they did: coalescing, bank conflicts, multiply-adds by mma.sync");
+  run->add_option("--factorize", state->recipe, "With --emulate: replace weights as this JSON file says (docs/factorize.md)");
   run->add_option("--threads", options.threads, "Threads (default: CPUs this process may use)");
   run->add_option("--repeat", options.repeat, "Timed runs");
   run->add_option("--warmup", options.warmup, "Runs before them");

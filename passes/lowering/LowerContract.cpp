@@ -46,14 +46,14 @@ struct PanelLowering {
   RegisterTile tile() const {
     TargetAttr target = lowering.target;
     auto module = lowering.kernel->getParentOfType<ModuleOp>();
-    auto dot = module->getAttrOfType<StringAttr>(bf16DotAttributeName);
+    StringRef dot = bf16DotOf(module);
     auto unit = module->getAttrOfType<DictionaryAttr>(bf16TileAttributeName);
-    TileStep step = !isPaired ? TileStep::F32
-                    : unit    ? TileStep::Bf16Tile
-                    : dot     ? TileStep::Bf16Dot
-                              : TileStep::Bf16Split;
+    TileStep step = !isPaired      ? TileStep::F32
+                    : unit         ? TileStep::Bf16Tile
+                    : !dot.empty() ? TileStep::Bf16Dot
+                                   : TileStep::Bf16Split;
     RegisterTile tile = productTile(target.getVectorBits() / 32, target.getVectorRegisters(), target.getRowTile(), step);
-    tile.bf16Dot = dot ? dot.getValue() : "";
+    tile.bf16Dot = dot;
     tile.unit = unit;
     return tile;
   }

@@ -19,12 +19,38 @@ namespace tenon {
 // One tile
 //===----------------------------------------------------------------------===//
 
+/// Of a module whose level has vectors longer than 128 bits and multiplies by a lane within each 128: LLVM's intrinsics, a
+/// dictionary of strings. Tiles are then of vectors of unknown length, which the level makes known.
+///   lanes         (how many): a mask of the first lanes
+///   load          (mask, pointer): four words, repeated; 0 where the mask has no lane
+///   multiply_add  (sum, vector, repeated words, which of them)
+/// and, where the level also adds the products of bf16 pairs in one instruction, of vectors of pairs:
+///   dot           (sum, vector, vector)
+///   dot_lane      (sum, vector, repeated pairs, which of them)
+static constexpr StringLiteral laneProductsAttributeName = "tenon.lane_products";
+
+/// Words as the pairs of bf16 they are.
+static Value asPairs(OpBuilder &builder, Location loc, Value words) {
+  auto type = cast<VectorType>(words.getType());
+  auto pairs = VectorType::get({2 * type.getDimSize(0)}, builder.getBF16Type(), type.getScalableDims());
+  return vector::BitCastOp::create(builder, loc, pairs, words);
+}
+
 Value emitBf16Dot(OpBuilder &builder, Location loc, StringRef intrinsic, Value sum, Value a, Value b) {
-  auto type = cast<VectorType>(sum.getType());
-  auto pairs = VectorType::get({2 * type.getDimSize(0)}, builder.getBF16Type());
-  auto asPairs = [&](Value words) { return vector::BitCastOp::create(builder, loc, pairs, words); };
-  SmallVector<Value> operands{sum, asPairs(a), asPairs(b)};
-  return LLVM::CallIntrinsicOp::create(builder, loc, Type(type), builder.getStringAttr(intrinsic), operands).getResult(0);
+  SmallVector<Value> operands{sum, asPairs(builder, loc, a), asPairs(builder, loc, b)};
+  return LLVM::CallIntrinsicOp::create(builder, loc, sum.getType(), builder.getStringAttr(intrinsic), operands).getResult(0);
+}
+
+static StringAttr laneProductOf(ModuleOp module, StringRef which) {
+  auto products = module->getAttrOfType<DictionaryAttr>(laneProductsAttributeName);
+  return products ? products.getAs<StringAttr>(which) : StringAttr();
+}
+
+StringRef bf16DotOf(ModuleOp module) {
+  auto dot = module->getAttrOfType<StringAttr>(bf16DotAttributeName);
+  if (!dot)
+    dot = laneProductOf(module, "dot");
+  return dot ? dot.getValue() : StringRef();
 }
 
 unsigned RegisterTile::panelsAt(unsigned height, unsigned most) const {
@@ -34,13 +60,6 @@ unsigned RegisterTile::panelsAt(unsigned height, unsigned most) const {
     --most;
   return most;
 }
-
-/// Of a module whose level has vectors longer than 128 bits and multiplies by a lane within each 128: LLVM's intrinsics, a
-/// dictionary of strings. Tiles are then of vectors of unknown length, which the level makes known.
-///   lanes         (how many): a mask of the first lanes
-///   load          (mask, pointer): four words, repeated; 0 where the mask has no lane
-///   multiply_add  (sum, vector, repeated words, which of them)
-static constexpr StringLiteral laneProductsAttributeName = "tenon.lane_products";
 
 /// Of a module whose level broadcasts factors of A by loads that reach few elements from a pointer (OperandStream.h).
 static constexpr StringLiteral shortOffsetsAttributeName = "tenon.short_offsets";
@@ -58,7 +77,7 @@ public:
     vectorType = VectorType::get({tile.lanes}, builder.getF32Type());
     Value base = a.base; // where it is, and not the block of `builder`, which may be of no op yet
     auto module = base.getParentRegion()->getParentOfType<ModuleOp>();
-    if (tile.step == TileStep::F32)
+    if (tile.step == TileStep::F32 || (tile.step == TileStep::Bf16Dot && laneProductOf(module, "dot_lane")))
       laneProducts = module->getAttrOfType<DictionaryAttr>(laneProductsAttributeName);
     if (laneProducts)
       vectorType = VectorType::get({laneCount}, builder.getF32Type(), {true});
@@ -81,7 +100,7 @@ private:
     if (factorLanes() == FactorLanes::Rows)
       return 2;
     if (hasPointers)
-      return isConstantIntValue(a.kStride, 1) ? 2 : 1; // of four steps LLVM spills
+      return isConstantIntValue(a.kStride, 1) ? 2 : 1; // of three steps LLVM spills
     if (2 * height * vectors <= tile.registers)
       return 4;
     return tile.registers > 16 ? 1 : 2;
@@ -92,7 +111,8 @@ private:
   enum class FactorLanes { None, Steps, Rows };
   static constexpr unsigned laneCount = 4;
   FactorLanes factorLanes() const {
-    bool hasInstruction = laneProducts || (tile.step == TileStep::F32 && tile.lanes == laneCount);
+    bool takesLanes = tile.step == TileStep::F32 || tile.step == TileStep::Bf16Dot;
+    bool hasInstruction = laneProducts || (takesLanes && tile.lanes == laneCount);
     if (hasInstruction && isConstantIntValue(a.kStride, 1))
       return FactorLanes::Steps;
     return hasInstruction && isConstantIntValue(a.rowStride, 1) ? FactorLanes::Rows : FactorLanes::None;
@@ -207,10 +227,21 @@ private:
     return rows;
   }
 
+  /// The same words. LLVM makes a dot product by lane of a vector that it sees as pairs, and sees a vector it loads as the words whose
+  /// lanes are taken, unless a fence stands between.
+  Value keptAsPairs(OpBuilder &builder, Value words) const {
+    Value pairs = asPairs(builder, loc, words);
+    StringAttr fence = builder.getStringAttr("llvm.arithmetic.fence.v" + std::to_string(2 * laneCount) + "bf16");
+    pairs = LLVM::CallIntrinsicOp::create(builder, loc, pairs.getType(), fence, pairs).getResult(0);
+    return vector::BitCastOp::create(builder, loc, vectorType, pairs);
+  }
+
   /// `count` neighbours of A in the lanes of a vector, as often as they fit.
   Value loadLanes(OpBuilder &builder, const StreamElement &from, unsigned count) const {
-    if (!laneProducts)
-      return vector::LoadOp::create(builder, loc, vectorType, from.base, from.offset);
+    if (!laneProducts) {
+      Value lanes = vector::LoadOp::create(builder, loc, vectorType, from.base, from.offset);
+      return tile.step == TileStep::Bf16Dot ? keptAsPairs(builder, lanes) : lanes;
+    }
     auto mask = VectorType::get({laneCount}, builder.getI1Type(), {true});
     Value number = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(count));
     Value lanes = count == laneCount
@@ -273,13 +304,21 @@ private:
   }
 
   void addLane(OpBuilder &builder, Value factors, unsigned lane, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
+    bool isPaired = tile.step == TileStep::Bf16Dot;
     if (!laneProducts) {
       Value factor = vector::ExtractOp::create(builder, loc, factors, lane);
-      return addFused(builder, vector::BroadcastOp::create(builder, loc, vectorType, factor), columns, sums);
+      factor = vector::BroadcastOp::create(builder, loc, vectorType, factor);
+      if (!isPaired)
+        return addFused(builder, factor, columns, sums);
+      for (auto [column, sum] : llvm::zip_equal(columns, sums)) // the lane is the last operand of the machine's
+        sum = emitBf16Dot(builder, loc, tile.bf16Dot, sum, column, factor);
+      return;
     }
     Value which = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(lane));
+    auto words = [&](Value value) { return isPaired ? asPairs(builder, loc, value) : value; };
     for (auto [column, sum] : llvm::zip_equal(columns, sums))
-      sum = callIntrinsic(builder, "multiply_add", vectorType, {sum, column, factors, which});
+      sum = callIntrinsic(builder, isPaired ? "dot_lane" : "multiply_add", vectorType,
+                          {sum, words(column), words(factors), which});
   }
 
   void addFused(OpBuilder &builder, Value factor, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {

@@ -35,6 +35,10 @@ namespace tenon {
 /// vector<lanes x f32> of the sums, then two vectors of pairs.
 inline constexpr llvm::StringLiteral bf16DotAttributeName = "tenon.bf16_dot";
 
+/// LLVM's intrinsic for the products of bf16 pairs in register tiles, of vectors of known or of unknown length as the module's level has
+/// them; empty if it has none.
+llvm::StringRef bf16DotOf(mlir::ModuleOp module);
+
 /// `sum` and, lane by lane, the products of two pairs of bf16; a and b are vectors of as many bytes. `intrinsic` as above.
 mlir::Value emitBf16Dot(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef intrinsic, mlir::Value sum, mlir::Value a,
                         mlir::Value b);
@@ -53,7 +57,7 @@ struct RegisterTile {
   unsigned registers; // vector registers
   unsigned rows;      // tallest tile
   TileStep step = TileStep::F32;
-  llvm::StringRef bf16Dot = {}; // of Bf16Dot: the intrinsic, from bf16DotAttributeName
+  llvm::StringRef bf16Dot = {}; // of Bf16Dot: the intrinsic, from bf16DotOf
   mlir::DictionaryAttr unit = {}; // of Bf16Tile: its intrinsics (MatrixTiles.h)
 
   static constexpr unsigned panelWidth = 16;

@@ -217,8 +217,8 @@ std::string Description::plain() const {
     out += "  " + bound(symbol) + "\n";
   for (const EntryRecord &entry : t.entries)
     plainEntry(out, entry);
-  out +=
-      text("%zu kernels; %zu weights, %s\n", t.kernels.size(), t.weights.size(), printBytes(t.weightDataBytes).c_str());
+  out += text("%zu kernels; %zu weights, %s%s\n", t.kernels.size(), t.weights.size(), printBytes(t.weightDataBytes).c_str(),
+              t.levels.size() > 1 ? ", the same for all levels" : "");
   for (const WeightRecord &weight : t.weights) {
     std::vector<std::string> extents;
     for (uint32_t i = 0; i < weight.shape.count; ++i)

@@ -14,7 +14,7 @@ from onnx import helper
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from run_factorize import FactorizeCase, decaying, native, truncated  # noqa: E402
+from run_factorize import FactorizeCase, decaying, truncated  # noqa: E402
 
 REPORT = re.compile(r"^    (\S+), (\d+) x (\d+): (\d+) bases of (\d+) columns, (\d+) non-zeros in each of its own, relative error (\S+?)(?:;.*)?$",
                     re.MULTILINE)
@@ -80,9 +80,9 @@ class DenseSparseTest(FactorizeCase):
         self.assertEqual([int(f) for f in fields[1:6]], [k, n, blocks, basis, nonzeros])
         self.assertAlmostEqual(float(fields[6]), np.linalg.norm(weight - wanted) / np.linalg.norm(weight), delta=0.02 * float(fields[6]))
         x = self.random.standard_normal((rows, k)).astype(np.float32)
-        found = native.outputs(self.artifact, {"x": x}, threads=2)["y"]
         truth = np.maximum(x @ wanted + bias, 0)
-        np.testing.assert_allclose(found, truth, atol=2e-5 * np.abs(truth).max())
+        for found in self.results({"x": x}, threads=2):
+            np.testing.assert_allclose(found["y"], truth, atol=2e-5 * np.abs(truth).max())
         return float(fields[6]), weight
 
     def test_products(self):
@@ -105,7 +105,8 @@ class DenseSparseTest(FactorizeCase):
     def test_zeros(self):
         model = self.write([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": np.zeros((40, 40), np.float32)}, 40)
         self.assertEqual(self.compile(model, [self.step(4, 2)])[0], 0)
-        np.testing.assert_array_equal(native.outputs(self.artifact, {"x": np.ones((2, 40), np.float32)}, threads=1)["y"], 0)
+        for found in self.results({"x": np.ones((2, 40), np.float32)}):
+            np.testing.assert_array_equal(found["y"], 0)
 
     def test_refusals(self):
         weight = decaying(self.random, 40, 60)

@@ -5,7 +5,6 @@ TENON_BUILD names the build folder.
 """
 
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -73,10 +72,15 @@ class FactorizeCase(unittest.TestCase):
         """(exit status, what was printed, weights by name -> their line's fields); without steps, as it is."""
         self.artifact = self.folder / "model.tenon"
         arguments = ["--factorize", self.recipe(steps, calibration)] if steps is not None else []
+        self.compiled = [model, *arguments]
         done = subprocess.run([native.BUILD / "bin" / "tenon", "compile", model, "-o", self.artifact,
-                               "--target=" + os.environ.get("TENON_LEVELS", "host"), *arguments],
+                               "--target=" + (",".join(native.NAMED_LEVELS) or "host"), *arguments],
                               capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr, {m[1]: m.groups()[1:] for m in REPORT.finditer(done.stdout)}
+
+    def results(self, inputs, threads=1):
+        """NAME -> output of what was compiled last, at each place tests run."""
+        return [native.outputs(self.artifact, inputs, threads, level, self.compiled) for level in native.places()]
 
     def refused(self, model, steps, *words, calibration=None):
         status, text, _ = self.compile(model, steps, calibration)
@@ -101,10 +105,10 @@ class FactorizeTest(FactorizeCase):
         best, error = truncated(weight, int(fields[2]))
         self.assertAlmostEqual(float(fields[3]), error, delta=0.02 * error + 1e-6)
         x = self.random.standard_normal((rows, k)).astype(np.float32)
-        found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
         wanted = x.astype(np.float64) @ best + bias
         scale = np.abs(x).astype(np.float64) @ np.abs(weight).astype(np.float64) + np.abs(bias)
-        self.assertLess((np.abs(found - wanted) / scale).max(), 1e-6)
+        for found in self.results({"x": x}):
+            self.assertLess((np.abs(found["y"] - wanted) / scale).max(), 1e-6)
         return int(fields[2]), error, weight
 
     def test_ranks(self):
@@ -132,8 +136,8 @@ class FactorizeTest(FactorizeCase):
         status, text, report = self.compile(model, [{"do": "low_rank", "weights": ["w"], "error": 0.1}])
         self.assertEqual(status, 0, text)
         self.assertEqual(float(report["w"][3]), 0)
-        found = native.outputs(self.artifact, {"x": np.ones((2, 64), np.float32)}, threads=1)["y"]
-        np.testing.assert_array_equal(found, 0)
+        for found in self.results({"x": np.ones((2, 64), np.float32)}):
+            np.testing.assert_array_equal(found["y"], 0)
 
     def two_layers(self):
         weights = {"first": decaying(self.random, 64, 96), "second": decaying(self.random, 96, 64)}
@@ -152,8 +156,8 @@ class FactorizeTest(FactorizeCase):
         x = self.random.standard_normal((9, 64)).astype(np.float32)
         h = np.maximum(x @ truncated(weights["first"], 8)[0], 0)
         wanted = h @ truncated(weights["second"], 16)[0]
-        found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
-        np.testing.assert_allclose(found, wanted, atol=2e-6 * np.abs(wanted).max())
+        for found in self.results({"x": x}):
+            np.testing.assert_allclose(found["y"], wanted, atol=2e-6 * np.abs(wanted).max())
         status, text, report = self.compile(model, [{"do": "low_rank", "weights": ["down"], "rank": 4}])
         self.assertEqual(list(report), ["second"], text)
 
@@ -175,8 +179,8 @@ class FactorizeTest(FactorizeCase):
         self.assertEqual((status, len(report)), (0, 1), text)
         best, x = truncated(weight, 6)[0], self.random.standard_normal((3, 64)).astype(np.float32)
         wanted = np.maximum(x @ best, 0) @ best
-        found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
-        np.testing.assert_allclose(found, wanted, atol=2e-6 * np.abs(wanted).max())
+        for found in self.results({"x": x}):
+            np.testing.assert_allclose(found["y"], wanted, atol=2e-6 * np.abs(wanted).max())
 
     def test_refusals(self):
         model, _ = self.two_layers()
@@ -235,8 +239,8 @@ class WhitenTest(FactorizeCase):
                 status, text, _ = self.compile(model, [step | {"whiten": True}], {"x": "x.npy"})
                 self.assertEqual(status, 0, text)
                 best, error = self.whitened(weight, x, rank)
-                found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
-                np.testing.assert_allclose(found, x @ best, atol=3e-6 * np.abs(x @ best).max())
+                for found in self.results({"x": x}):
+                    np.testing.assert_allclose(found["y"], x @ best, atol=3e-6 * np.abs(x @ best).max())
                 (layer, off) = re.search(r"    w, .*relative error (\S+); result (\S+) off", text).groups()
                 self.assertAlmostEqual(float(layer), error, delta=0.02 * error)
                 self.assertAlmostEqual(float(off), error, delta=0.02 * error)
@@ -305,8 +309,8 @@ class MatrixTest(FactorizeCase):
                 self.assertEqual(report["w"][:3], ("120", "45", str(rank)))
                 self.assertAlmostEqual(float(report["w"][3]), error, delta=0.02 * error)
                 x = self.random.standard_normal((3, 5, 24)).astype(np.float32)
-                found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
-                np.testing.assert_allclose(found, (x.reshape(3, 120) @ best).reshape(3, 5, 9), atol=3e-6 * np.abs(found).max())
+                for found in self.results({"x": x}):
+                    np.testing.assert_allclose(found["y"], (x.reshape(3, 120) @ best).reshape(3, 5, 9), atol=3e-6 * np.abs(found["y"]).max())
 
     def joint_model(self):
         weights = {"wk": decaying(self.random, 40, 32), "wv": decaying(self.random, 40, 48), "wq": decaying(self.random, 40, 32)}
@@ -327,8 +331,8 @@ class MatrixTest(FactorizeCase):
         x = self.random.standard_normal((7, 40)).astype(np.float32)
         both = x @ best
         wanted = np.hstack([np.tanh(both[:, :32]), np.maximum(both[:, 32:], 0), x @ weights["wq"].astype(np.float64)])
-        found = native.outputs(self.artifact, {"x": x}, threads=1)["y"]
-        np.testing.assert_allclose(found, wanted, atol=3e-6 * np.abs(wanted).max())
+        for found in self.results({"x": x}):
+            np.testing.assert_allclose(found["y"], wanted, atol=3e-6 * np.abs(wanted).max())
         program = self.program(model, [{"do": "low_rank", "weights": ["w[kv]"], "rank": 12, "joint": True}])
         self.assertEqual(len(re.findall(r"tensor<40x12xf32>\) ->", program)), 1, program)
 

@@ -132,8 +132,8 @@ class PositionsTest(unittest.TestCase):
             wanted, plain = (expected(case, *inputs.values(), dtype) for dtype in (np.float64, np.float32))
             for level, threads, outputs in compiled.run(inputs):
                 compare(outputs["y"], wanted, plain, f"{name} B={b} N={n} M={m} {level} {threads} thread(s)")
-        if is_emulated():
-            return  # of a model, not of an artifact
+        if compiled.artifact is None:
+            return  # emulated alone: of a model, not of an artifact
         arena = [buffer["bytes"] for part in json.loads(tenon("inspect", compiled.artifact, "--json"))["entries"]
                  for buffer in part["buffers"]]
         self.assertEqual(not arena, case.streams, f"buffers: {arena}")

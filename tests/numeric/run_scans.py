@@ -15,7 +15,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from accuracy import compare  # noqa: E402
 from mlir_text import entry, tensor  # noqa: E402
-from native import InferenceSession, Program, levels  # noqa: E402
+from native import InferenceSession, Program, session_levels  # noqa: E402
 
 STEPS = (0, 1, 2, 13, 15, 16, 17, 31, 32, 47, 64, 65, 97, 129)
 
@@ -367,7 +367,7 @@ class StateTest(unittest.TestCase):
             ofs = [inputs[name].astype(kind).transpose(0, 2, 1)[..., None] for name in "ar"]
             return recurrence(*rows, np.zeros((1, 2, 8, 8), kind), *ofs)[0].transpose(0, 2, 1, 3)
 
-        for level in levels():
+        for level in session_levels():
             session = InferenceSession(program.artifact, threads=1, level=level)
             take = lambda begin, end: session.run(["y"], {n: np.ascontiguousarray(a[:, begin:end]) for n, a in inputs.items()})[0]
             cuts = [0, 33, 33, *range(34, 51)]

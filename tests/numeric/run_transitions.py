@@ -14,7 +14,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from accuracy import compare  # noqa: E402
 from mlir_text import entry, tensor  # noqa: E402
-from native import InferenceSession, Program, levels  # noqa: E402
+from native import InferenceSession, Program, session_levels  # noqa: E402
 
 LETTERS = "bhnd"
 
@@ -191,7 +191,7 @@ class StateTest(unittest.TestCase):
         given = form.numbers(rng, 1, 50)
         wanted, plain = form.wanted(given, np.float64, 1, 50)["y"], form.wanted(given, np.float32, 1, 50)["y"]
         fixed = {name: given[name] for name in "qka"}
-        for level in levels():
+        for level in session_levels():
             session = InferenceSession(program.artifact, threads=1, level=level)
             cuts = [0, 33, 33, *range(34, 51)]
             take = lambda begin, end: session.run(["y"], fixed | {"u": np.ascontiguousarray(given["v"][:, begin:end])})[0]

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from accuracy import compare  # noqa: E402
-from native import is_emulated, levels, outputs, tenon  # noqa: E402
+from native import compile_for, levels, outputs  # noqa: E402
 
 
 def convolution(x, w, bias, strides, dilations, pads, groups):
@@ -113,9 +113,7 @@ class WindowTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         model = folder / "model.onnx"
         onnx.save(case.model(weights, bias), model)
-        artifact = model if is_emulated() else folder / "model.tenon"
-        if not is_emulated():
-            tenon("compile", "--quiet", model, "--target", ",".join(levels()), "-o", artifact)
+        artifact = compile_for(levels(), model, folder / "model.tenon")
         for batch, extents in itertools.product(case.batches, case.sizes):
             x = rng.standard_normal((batch, case.channels, *extents)).astype(np.float32)
             arguments = case.strides, case.dilations, case.pads, case.groups
@@ -126,7 +124,7 @@ class WindowTest(unittest.TestCase):
             found = {}
             for level in levels():
                 for threads in (1, 2):
-                    found[threads] = outputs(artifact, {"x": x}, threads, level)["y"]
+                    found[threads] = outputs(artifact, {"x": x}, threads, level, [model])["y"]
                     compare(found[threads], wanted, plain, f"{name} {x.shape} {level} {threads} thread(s)")
                 self.assertEqual(found[1].tobytes(), found[2].tobytes(), f"{name} {level}: threads change the result")
 

@@ -225,9 +225,10 @@ TEST(ArtifactBuilder, weightsArePageAlignedInTheFile) {
   std::vector<uint8_t> bytes = largeProgram().bytes();
   auto *header = reinterpret_cast<const Header *>(bytes.data());
   auto *sections = reinterpret_cast<const SectionRecord *>(bytes.data() + sizeof(Header));
-  for (unsigned i = 0; i < header->sectionCount; ++i)
+  for (unsigned i = 0; i < header->sectionCount; ++i) {
     if (Section(sections[i].kind) == Section::weightData)
       EXPECT_EQ(0u, sections[i].offset % pageBytes);
+  }
 }
 
 } // namespace

@@ -289,14 +289,6 @@ TEST(RunErrors, operandBehindItsBuffer) {
 
 //===- Levels -------------------------------------------------------------===//
 
-TestProgram twoLevels() {
-  TestProgram program = addProgram();
-  program.levels = {program.level("plain", {}, 1), program.level("better", {}, 2),
-                    program.level("future", {"x86-64-v4", "teleport"}, 3),
-                    program.level("elsewhere", {"neon"}, 9, readImage(TENON_TEST_IMAGES "/kernels-aarch64.elf"), 183)};
-  return program;
-}
-
 tenon_model_options withLevel(const char *level) {
   tenon_model_options options{};
   options.struct_bytes = sizeof(options);
@@ -315,6 +307,14 @@ TEST(Levels, takesTheHighestRankThisMachineHas) {
 }
 
 #if defined(__x86_64__)
+TestProgram twoLevels() {
+  TestProgram program = addProgram();
+  program.levels = {program.level("plain", {}, 1), program.level("better", {}, 2),
+                    program.level("future", {"x86-64-v4", "teleport"}, 3),
+                    program.level("elsewhere", {"neon"}, 9, readImage(TENON_TEST_IMAGES "/kernels-aarch64.elf"), 183)};
+  return program;
+}
+
 TEST(Levels, refusedOneSaysWhatIsMissing) {
   std::vector<uint8_t> bytes = twoLevels().bytes();
   tenon_model *model;

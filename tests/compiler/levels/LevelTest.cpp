@@ -43,7 +43,19 @@ TEST(Level, UnknownTargetNamesTheKnownOnes) {
 TEST(Level, UnknownTargetNamesTheNearest) {
   EXPECT_NE(errorOf("aarch64-v8").find("near 'aarch64-v9'"), std::string::npos);
   EXPECT_NE(errorOf("AARCH64").find("near 'aarch64'"), std::string::npos);
+  EXPECT_NE(errorOf("sm_90a").find("near 'nvptx-sm_90a':"), std::string::npos);
   EXPECT_EQ(errorOf("z80").find("near"), std::string::npos);
+}
+
+TEST(Level, NamesUsedElsewhereAreKnown) {
+  EXPECT_NE(errorOf("arm64").find("near 'aarch64':"), std::string::npos);
+  EXPECT_NE(errorOf("AMD64").find("near 'x86-64-v3':"), std::string::npos);
+  EXPECT_NE(errorOf("native").find("near 'host':"), std::string::npos);
+}
+
+TEST(Level, BigEndianAndEmptyNamesAreRefused) {
+  EXPECT_NE(errorOf("aarch64_be").find("unknown target 'aarch64_be', near 'aarch64'"), std::string::npos);
+  EXPECT_NE(errorOf("x86-64-v3,,aarch64").find("unknown target '': wanted"), std::string::npos);
 }
 
 TEST(Level, VectorsLongerThanNeonAreOfOneLength) {
