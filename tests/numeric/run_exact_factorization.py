@@ -10,6 +10,7 @@ TENON_BUILD names the build folder.
 import math
 import pathlib
 import re
+import subprocess
 import sys
 import unittest
 
@@ -545,8 +546,11 @@ class MergeHeadsTest(AttentionCase):
                 return heads.transpose(0, 2, 1, 3).reshape(2, 7, 40) @ w["o"] + w.get("bo", 0)
 
             with self.subTest(biases=biases, guard=mask):
-                self.check_one("value and output", "query and key", self.write(self.sorted(nodes), weights, [7, 24]), self.MERGE,
-                               self.input(2, 7, 24), formula, weights)
+                model = self.write(self.sorted(nodes), weights, [7, 24])
+                self.check_one("value and output", "query and key", model, self.MERGE, self.input(2, 7, 24), formula, weights)
+                explained = subprocess.run([native.BUILD / "bin" / "tenon", "explain", model, "--factorize", self.recipe(self.MERGE)],
+                                           capture_output=True, text=True)
+                self.assertRegex(explained.stdout, r"missed .*merge_heads: attention 'scores': query and key stay: '.*' is no product with a weight")
 
     def test_no_output(self):
         """Heads that no product reads; keys with a bias are (z, 1), values are what they were."""
