@@ -27,12 +27,6 @@ static double stepRate(ScanOp op, int64_t depth) {
   return !op.getRate() ? rates.decay : op.getDecay() ? rates.gated : rates.rule;
 }
 
-bool isCutInTwo(ScanOp op) {
-  ScanOp::Sizes sizes = op.getSizes();
-  std::optional<int64_t> columns = sizes.valueDepth.constant();
-  return sizes.batch * sizes.heads == Dim(1) && columns && *columns > columnsOfHalf && *columns <= 2 * columnsOfHalf;
-}
-
 int64_t columnsOfTile(ScanOp op) { return isCutInTwo(op) ? columnsOfHalf : 2 * columnsOfHalf; }
 
 ScanCost costOf(ScanOp op) {

@@ -26,10 +26,14 @@ inline bool isInChunks(ScanOp op) {
   return form && form.getValue() == "chunks";
 }
 
+inline constexpr int64_t columnsOfHalf = 32;
 /// Threads share tiles, so a single head of a single batch item, which would be one tile, is cut in two that both read its keys and
 /// queries: a tenth slower by one thread, up to 1.4 times as fast by two.
-bool isCutInTwo(ScanOp op);
-inline constexpr int64_t columnsOfHalf = 32;
+inline bool isCutInTwo(ScanOp op) {
+  ScanOp::Sizes sizes = op.getSizes();
+  std::optional<int64_t> columns = sizes.valueDepth.constant();
+  return sizes.batch * sizes.heads == Dim(1) && columns && *columns > columnsOfHalf && *columns <= 2 * columnsOfHalf;
+}
 
 /// Columns of a state that a tile carries over time, where it has as many.
 int64_t columnsOfTile(ScanOp op);
