@@ -222,13 +222,15 @@ def arena(names):
 
 
 def toeplitz(names):
-    """Both forms over lengths and features, as toeplitz.py measured them: flash, fft in ms."""
+    """The forms over lengths and features, as toeplitz.py measured them, in ms."""
     runs = {(run["n"], run["causal"], run["m"]): run["ms"] for name in names for run in read(name)["runs"]}
     features = sorted({m for _, _, m in runs})
-    cell = lambda ms: "" if ms is None else f"{three_digits(ms['flash'])}, {three_digits(ms['fft'])}"
+    forms = {"flash": "flash", "fft": "fft", "fft_blocks": "blocks"}
+    measured = [form for form in forms if all(form in ms for ms in runs.values())]
+    cell = lambda ms: "" if ms is None else ", ".join(three_digits(ms[form]) for form in measured)
     body = [[f"{n}{', causal' * causal}", *(cell(runs.get((n, causal, m))) for m in features)]
             for n, causal in sorted({(n, causal) for n, causal, _ in runs})]
-    return rows(["n", *(f"{m} features: flash, fft" for m in features)], body)
+    return rows(["n", *(f"{m} features: {', '.join(forms[form] for form in measured)}" for m in features)], body)
 
 
 KINDS = {"arena": arena, "fft": fft, "nprf": nprf, "toeplitz": toeplitz, "ragged": ragged, "attention": attention, "scans": scans, "models": models, "summary": summary, "beside-torch": beside_torch,

@@ -3,7 +3,7 @@
 
     benchmarks/toeplitz.py --json FILE [--build build/release] [--lengths 512,2048] [--features 16,64] [--minutes 10]
 
-One head of 64 channels, bidirectional and causal. Forms run in turns in one process; of each the fastest round counts.
+One head of 64 channels, bidirectional and causal; forms: flash attention, transforms of all rows, transforms of blocks. Forms run in turns in one process; of each the fastest round counts.
 Points that FILE has are not measured again, each is written when it is done, and after --minutes the rest waits for another
 call. fit_toeplitz.py fits the cost model to FILE and judges it.
 """
@@ -35,6 +35,7 @@ def attention(length, features, channels, heads, causal, algorithm=""):
 
 
 CHANNELS = 64
+FORMS = ("flash", "fft", "fft_blocks")
 
 
 class Form:
@@ -52,25 +53,29 @@ class Form:
 
 
 def chosen(*what):
-    """"fft" or "flash", as the pass writes it."""
+    """One of FORMS, as the pass writes it."""
     from native import BUILD
     source = attention(*what)
     done = subprocess.run([str(BUILD / "bin" / "tenon-opt"), "-", "--tenon-choose-toeplitz-form"], input=source,
                           capture_output=True, text=True, check=True)
-    return "fft" if "algorithm fft" in done.stdout else "flash"
+    return next((name for name in reversed(FORMS) if f"algorithm {name}" in done.stdout), "flash")
 
 
-def measure(rounds, *what):
+def measure(rounds, longest, *what):
     length, features, channels, heads, _ = what
     rng = np.random.default_rng(1)
     draw = lambda *shape: rng.uniform(0.5, 1, shape).astype(np.float32)
     inputs = {"q": draw(1, heads, length, features), "k": draw(1, heads, length, features),
               "v": draw(1, heads, length, channels), "c": draw(heads, 2 * length - 1)}
-    forms = {name: Form(name, inputs, *what) for name in ("flash", "fft")}
-    best = dict.fromkeys(forms, math.inf)
-    for _ in range(rounds):
+    forms = {name: Form(name, inputs, *what) for name in FORMS}
+    best, spent = dict.fromkeys(forms, math.inf), dict.fromkeys(forms, 0.0)
+    for number in range(rounds):
         for name, form in forms.items():
-            best[name] = min(best[name], form.seconds())
+            if number and spent[name] > longest:
+                continue
+            seconds = form.seconds()
+            spent[name] += seconds
+            best[name] = min(best[name], seconds)
     return best
 
 
@@ -84,6 +89,7 @@ def main():
     parser.add_argument("--lengths", default="256,512,1024,2048,4096,8192,16384,32768")
     parser.add_argument("--features", default="16,32,64,128")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--longest", type=float, default=60, help="seconds of a form after which it takes no further turn")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--json", type=pathlib.Path, required=True)
     options = parser.parse_args()
@@ -97,7 +103,7 @@ def main():
         if time.monotonic() > end:
             print(f"{len(left) - number} of {len(wanted)} points are left: call again")
             return
-        best = measure(options.rounds, n, m, CHANNELS, 1, causal)
+        best = measure(options.rounds, options.longest, n, m, CHANNELS, 1, causal)
         runs.append({"n": n, "m": m, "causal": causal, "ms": {form: round(1e3 * s, 4) for form, s in best.items()}})
         options.json.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
         print(f"[{len(wanted) - len(left) + number + 1}/{len(wanted)}] n {n}, m {m}{', causal' * causal}: "

@@ -136,9 +136,14 @@ llvm::Expected<Array> evaluateCirculant(CirculantOp op, Operands operands, const
     kernel[at] = sum / double(period);
   }
   auto matrix = [&](int64_t head, int64_t channel, int64_t i, int64_t j) {
-    return kernel[(head * period + (i - j + period) % period) * channels + channel % channels];
+    if (!op.getBlock())
+      return kernel[(head * period + (i - j + period) % period) * channels + channel % channels];
+    int64_t block = int64_t(*op.getBlock()), before = channels - op.blocksOf(*shapeOf(op.getResult())[2].constant());
+    int64_t distance = i / block - j / block + before;
+    return distance < 0 ? 0.0 : kernel[(head * period + (i % block - j % block + period) % period) * channels + distance];
   };
-  return multiply(op.getResult(), *operands[0], operands.take_back(op.getFeatures().size()), evaluation, matrix, channels > 1);
+  return multiply(op.getResult(), *operands[0], operands.take_back(op.getFeatures().size()), evaluation, matrix,
+                  op.isPerChannel() && channels > 1);
 }
 
 } // namespace tenon

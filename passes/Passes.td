@@ -502,15 +502,18 @@ def MaterialiseAttention : Pass<"tenon-materialise-attention", "::mlir::ModuleOp
 def ChooseToeplitzForm : Pass<"tenon-choose-toeplitz-form", "::mlir::ModuleOp"> {
   let summary = "Write on each Toeplitz product whether it goes through the Fourier transform";
   let description = [{
-    Two forms compute (q_i · k_j) c(j - i) times values: `direct`, M N (R + C) operations, no transform, at the speed of
-    attention; and `fft`, R C (M + N) log(M + N) of them (FourierPlan.h). Which is cheaper depends on the sizes alone,
-    by the model in ToeplitzCost.h, whose rates were measured. Of 64 features and channels the second one wins from some
-    thousand tokens on, of 16 features from some hundred, of one at once.
+    Three forms compute (q_i · k_j) c(j - i) times values: `direct`, M N (R + C) operations, no transform, at the speed of
+    attention; `fft`, R C (M + N) log(M + N) of them (FourierPlan.h); and `fft_blocks`, which transforms blocks of rows by
+    themselves and multiplies each block's spectrum with that of its distance (`tenon.circulant` with `block`): as many
+    operations, but transforms that fit into the cache. Which is cheapest depends on the sizes alone, by the model in
+    ToeplitzCost.h, whose rates were measured. Of 64 features and channels transforms win from some thousand tokens
+    on, of 16 features from some hundred, of one at once; in blocks from a period of some thousand points on.
 
     An attention qualifies whose score is x times factors of the query, of the key, and at least one of the distance
     (ScoreFactors.h), under `sum` or `none`, one source, no weight region, no keep region but `j <= i`, as many key heads as
-    query heads, f32, and constant sizes: it gets `algorithm fft`, or nothing, and ChooseAttentionAlgorithm goes on. Every
-    `tenon.toeplitz` gets a `form`.
+    query heads, f32, and constant sizes: it gets `algorithm fft` or `fft_blocks`, or nothing, and ChooseAttentionAlgorithm goes on.
+    Every `tenon.toeplitz` gets a `form`. Blocks need one kernel for all channels. Their rows stand beside as `tenon.block`;
+    one that is there already is an order, as is an `algorithm` or a `form`.
 
     ```mlir
     %o = tenon.attention %q, (%k), (%v) … normalise sum … score (%x, %b, %h, %i, %j, %c) = %x * %c[%h, %j - %i + 4095]
@@ -520,13 +523,13 @@ def ChooseToeplitzForm : Pass<"tenon-choose-toeplitz-form", "::mlir::ModuleOp"> 
     %o = tenon.attention %q, (%k), (%v) … normalise sum … algorithm fft score …
     ```
 
-    An `algorithm` or a `form` on the op is an order. Both forms are exact in real arithmetic. In f32 the error of the fft form is
-    about 4e-7 of the largest |c| times the norm of what it multiplies, in every row; heads with a |c| above 100 times that of distance
-    0 are therefore summed directly when it runs (`tenon.circulant`), at the quadratic cost.
+    All forms are exact in real arithmetic. In f32 the error of transforms is about 4e-7 of the largest |c| times the norm of what they
+    multiply, in every row; heads with a |c| above 100 times that of distance 0 are therefore summed directly when it runs
+    (`tenon.circulant`), at the quadratic cost.
 
     Before it: ReassociateAttention, which takes scores without a factor of the distance. After it: LowerToeplitz.
   }];
-  let options = [Option<"force", "force", "std::string", "\"\"", "direct or fft, for every product that can be either">];
+  let options = [Option<"force", "force", "std::string", "\"\"", "direct, fft or fft_blocks, for every product that can be that">];
 }
 
 def LowerToeplitz : Pass<"tenon-lower-toeplitz", "::mlir::ModuleOp"> {
@@ -543,7 +546,14 @@ def LowerToeplitz : Pass<"tenon-lower-toeplitz", "::mlir::ModuleOp"> {
     %s = tenon.fft %g length 1024 axis 2 parts 1 : tensor<8x1x1024xf32> -> tensor<8x2x1024xf32>
     %y = tenon.circulant %x spectrum %s kernel %g
     ```
-    An attention with `algorithm fft` is the same with features, and under `sum` once more for Σ_j c(j - i) k_j, whose
+    Form `fft_blocks`, of 256 rows each, has a kernel of period 512 for each distance between blocks, here -1, 0 and 1, and one of
+    two instead of three where `causal`:
+    ```mlir
+    %g = tenon.map %a = %t at %h, %one, %n, %d { … } : tensor<8x1x512x3xf32>
+    %s = tenon.fft %g length 512 axis 2 parts 1 : tensor<8x1x512x3xf32> -> tensor<8x2x512x3xf32>
+    %y = tenon.circulant %x spectrum %s block 256 kernel %g
+    ```
+    An attention with `algorithm fft` or `fft_blocks` is the same with features, and under `sum` once more for Σ_j c(j - i) k_j, whose
     product with q_i the rows are divided by. The first 64 rows of a longer causal attention are an attention of their own besides, without
     a normaliser and with a column of ones for the sums: they see few keys, and what a transform loses is measured by all
     of them. Form `direct` is an attention without a normaliser; without features, a product

@@ -2,6 +2,7 @@
 #include "compiler/constants/ComputeConstants.h"
 #include "compiler/factorization/ModelWeights.h"
 #include "interpreter/Evaluation.h"
+#include "passes/fft_rpe/KernelRange.h"
 #include "passes/scan/TransitionForm.h"
 #include "mlir/IR/Remarks.h"
 
@@ -64,6 +65,29 @@ private:
 };
 
 //===----------------------------------------------------------------------------===//
+// Kernels of circular convolutions
+//===----------------------------------------------------------------------------===//
+
+/// Whether transforms of every g of a kernel [H, 1, L], [H, 1, L, C] or, of blocks, [H, 1, L, D] keep its small values.
+static bool isInRange(CirculantOp op, const Array &kernel) {
+  int64_t length = kernel.shape[2], last = kernel.shape.size() == 4 ? kernel.shape[3] : 1;
+  int64_t channels = op.isPerChannel() ? last : 1, distances = op.isPerChannel() ? 1 : last;
+  int64_t values = length * distances, first = op.isPerChannel() ? std::min(firstOfChannelKernel, length) : 1;
+  // Of blocks the least distance comes first, so g[0] is behind those that lie ahead.
+  int64_t start = op.getBlock() ? distances - op.blocksOf(*shapeOf(op.getResult())[2].constant()) : 0;
+  for (int64_t g = 0; g < kernel.shape[0] * channels; ++g) {
+    const double *begin = &kernel.floats[g / channels * values * channels + g % channels];
+    double most = 0;
+    for (int64_t n = 0; n < first; ++n)
+      most = std::max(most, std::abs(begin[(start + n) * channels]));
+    for (int64_t n = 0; n < values; ++n)
+      if (!(std::abs(float(begin[n * channels])) <= kernelRange * most))
+        return false;
+  }
+  return true;
+}
+
+//===----------------------------------------------------------------------------===//
 // What follows from weights
 //===----------------------------------------------------------------------------===//
 
@@ -82,7 +106,10 @@ public:
     for (Operation *op : found) {
       auto circulant = dyn_cast<CirculantOp>(op);
       Value value = circulant ? Value(circulant.getKernel()) : Value(op->getResult(0));
-      if (value && isComputable(circulant ? value.getDefiningOp() : op))
+      llvm::Expected<bool> isDropped = circulant && value && isOfWeights(value) ? dropKernel(circulant) : false;
+      if (!isDropped)
+        return isDropped.takeError();
+      if (value && !*isDropped && isComputable(circulant ? value.getDefiningOp() : op))
         if (llvm::Error error = compute(value))
           return error;
     }
@@ -90,6 +117,17 @@ public:
   }
 
 private:
+  /// A kernel in range need not be there to be looked at when it runs.
+  llvm::Expected<bool> dropKernel(CirculantOp op) {
+    llvm::Expected<Array> kernel = evaluate(op.getKernel().getDefiningOp());
+    if (!kernel)
+      return kernel.takeError();
+    if (!isInRange(op, *kernel))
+      return false;
+    op.getKernelMutable().clear();
+    return true;
+  }
+
   /// One result of float32 and known sizes, from weights that exist.
   static bool isComputable(Operation *op) {
     if (!op || isa<GetOp>(op) || op->getNumResults() != 1 || op->use_empty() || !elementOf(op->getResult(0)).isF32())

@@ -27,6 +27,7 @@ const KindOfStep kinds[] = {
     {StepKind::RmsNorms, "rms_norms", {"compress"}},
     {StepKind::MergeHeads, "merge_heads", {"weights"}},
     {StepKind::Prefix, "prefix", {"weights", "size"}},
+    {StepKind::DropLayers, "drop_layers", {"weights"}},
 };
 
 const KindOfStep &entryOf(StepKind kind) {
@@ -64,7 +65,8 @@ public:
 private:
   /// What a step of its kind has to have and this one has not; "" if it has all.
   static std::string lacking(const FactorizationStep &step) {
-    bool namesWeights = step.kind == StepKind::LowRank || step.kind == StepKind::DenseSparse || step.kind == StepKind::Prefix;
+    bool namesWeights = step.kind == StepKind::LowRank || step.kind == StepKind::DenseSparse || step.kind == StepKind::Prefix ||
+                        step.kind == StepKind::DropLayers;
     if (namesWeights && step.weights.empty())
       return "'weights': a list of patterns";
     if (step.kind == StepKind::Prefix && !step.size)

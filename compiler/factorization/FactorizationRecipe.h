@@ -48,6 +48,7 @@ enum class StepKind {
   DenseSparse, ///< A matrix becomes dense bases times sparse codes (DenseSparse.h).
   MergeHeads, ///< Query and key, value and output of an attention become one product each (MergeHeads.h).
   Prefix,  ///< Of a product's columns the first stay, as a sub-model (SlicePrefix.h).
+  DropLayers, ///< The layers of the weights named are left out (DropLayers.h).
 };
 llvm::StringRef nameOf(StepKind kind);
 

@@ -4,6 +4,7 @@
 #include "compiler/factorization/CentreStream.h"
 #include "compiler/factorization/ConstantNorms.h"
 #include "compiler/factorization/DenseSparseProducts.h"
+#include "compiler/factorization/DropLayers.h"
 #include "compiler/factorization/FoldWeights.h"
 #include "compiler/factorization/LowRankProducts.h"
 #include "compiler/factorization/MergeHeads.h"
@@ -27,7 +28,9 @@ static llvm::Error prepare(ModuleOp module) {
 
 static bool isLowRank(const FactorizationStep &step) { return step.kind == StepKind::LowRank; }
 
-static llvm::Error checkPatterns(ModuleOp module, const ModelWeights &weights, const ProductPatterns &patterns, size_t number) {
+/// Patterns name products; where `takesAll`, also weights that anything else reads.
+static llvm::Error checkPatterns(ModuleOp module, const ModelWeights &weights, const ProductPatterns &patterns, size_t number,
+                                 bool takesAll) {
   SmallVector<ProductNames> products;
   auto addNames = [&](ContractOp op, Value operand) {
     if (WeightOp weight = weights.of(operand))
@@ -39,6 +42,12 @@ static llvm::Error checkPatterns(ModuleOp module, const ModelWeights &weights, c
       if (auto map = operand.getDefiningOp<MapOp>()) // a matrix computed from weights
         llvm::for_each(map.getInputs(), [&](Value input) { addNames(op, input); });
     }
+  });
+  module.walk([&](Operation *op) {
+    if (takesAll && !isa<ContractOp>(op))
+      for (Value operand : op->getOperands())
+        if (WeightOp weight = weights.of(operand))
+          products.push_back(namesOf(weight));
   });
   return patterns.checkAll(products, number);
 }
@@ -57,6 +66,8 @@ static llvm::Error runRewriting(ModuleOp module, ModelWeights &weights, const Fa
     return mergeHeads(module, weights, isWanted, reports);
   case StepKind::Prefix:
     return slicePrefixes(module, weights, step.size, isWanted, reports);
+  case StepKind::DropLayers:
+    return dropLayers(module, weights, isWanted, reports);
   case StepKind::LowRank:
   case StepKind::DenseSparse:
     break;
@@ -67,7 +78,7 @@ static llvm::Error runRewriting(ModuleOp module, ModelWeights &weights, const Fa
 static llvm::Error runExact(ModuleOp module, ModelWeights &weights, const FactorizationStep &step, size_t number,
                             std::vector<FactorizedWeight> &reports) {
   ProductPatterns patterns(step);
-  if (llvm::Error error = checkPatterns(module, weights, patterns, number))
+  if (llvm::Error error = checkPatterns(module, weights, patterns, number, step.kind == StepKind::DropLayers))
     return error;
   auto isWanted = [&](ArrayRef<std::string> names) { return patterns.match(names); };
   llvm::Error error = runRewriting(module, weights, step, isWanted, reports);
@@ -79,7 +90,8 @@ void reportExact(Location loc, StepKind step, FactorizedWeight report, std::vect
   remark::passed(loc, remark::RemarkOpts::name("factorize").category(nameOf(step)))
       << remark::add("{0}, {1} x {2}, {3}: {4:f1} % of the elements and multiply-adds before", report.weight, report.rows,
                      report.columns, report.change, 100.0 * double(report.elementsAfter()) / double(report.elementsBefore()));
-  if (step != StepKind::RmsNorms) // whose streams lose their means
+  // Streams lose their means, layers that are left out have no result.
+  if (step != StepKind::RmsNorms && step != StepKind::DropLayers)
     report.place = LocationAttr(loc);
   reports.push_back(std::move(report));
 }

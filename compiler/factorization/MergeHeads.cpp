@@ -53,15 +53,16 @@ public:
   Attention(ContractOp scores, ContractOp mixed, ModelWeights &weights, LinearAnalysis &linear)
       : scores(scores), mixed(mixed), scoreWords(scores), mixedWords(mixed), weights(weights), linear(linear) {
     findScores();
-    if (problem.empty())
-      findMixed();
+    problemOfScores = std::exchange(problem, "");
+    findMixed();
     if (problem.empty())
       findOutput();
-    if (problem.empty())
-      checkCost();
+    problemOfOutput = std::exchange(problem, "");
+    choosePairs();
   }
 
-  std::string problem; ///< Why it is not merged, if so.
+  std::string problem; ///< Why neither of its pairs is merged, if so.
+  std::string left;    ///< Why one of them is not, if so.
 
   SmallVector<MatrixProduct> products() const {
     SmallVector<MatrixProduct> found;
@@ -74,16 +75,25 @@ public:
   }
 
   llvm::Error run(std::vector<FactorizedWeight> &reports) {
-    if (llvm::Error error = mergeScores(reports))
-      return error;
-    if (llvm::Error error = mergeOutput(reports))
-      return error;
-    eraseUnread(output.product->op);
-    eraseUnread(scores);
+    if (merged.scores)
+      if (llvm::Error error = mergeScores(reports))
+        return error;
+    if (merged.output)
+      if (llvm::Error error = mergeOutput(reports))
+        return error;
+    if (merged.output)
+      eraseUnread(output.product->op);
+    if (merged.scores)
+      eraseUnread(scores);
     return llvm::Error::success();
   }
 
 private:
+  /// Query with key, value with output.
+  struct Pairs {
+    bool scores = false, output = false;
+  };
+
   //===--------------------------------------------------------------------------===//
   // What it is made of
   //===--------------------------------------------------------------------------===//
@@ -142,8 +152,7 @@ private:
     if (!llvm::is_contained(value->rowWords, mixedWords.spec.summed()[0]))
       return fail("it has a single value");
     auto softmax = mixed->getOperand(weightsOperand).getDefiningOp<SoftmaxOp>();
-    bool sumsToOne = softmax && int64_t(softmax.getOver()) == positionOf(mixedWords.spec.summed()[0], weightWords());
-    withOnes = key->hasBias() || (value->hasBias() && !sumsToOne);
+    sumsToOne = softmax && int64_t(softmax.getOver()) == positionOf(mixedWords.spec.summed()[0], weightWords());
   }
 
   const ContractSpec::Indices &weightWords() const { return weightsOperand == 0 ? mixedWords.spec.lhs : mixedWords.spec.rhs; }
@@ -182,7 +191,8 @@ private:
       else if (word != depth)
         return fail("its heads are moved on the way to '" + output.product->weight.getSymName() + "'");
     }
-    if (mixedHeads.count() != heads.count() || !takeHeads(*value, mixedHeads))
+    bool isSame = !problemOfScores.empty() || mixedHeads.count() == heads.count();
+    if (mixedHeads.count() == 0 || !isSame || !takeHeads(*value, mixedHeads))
       return fail("its values have other heads than its scores");
     for (auto [d, word] : llvm::enumerate(output.rowWords))
       if (word.empty() && d != output.dim)
@@ -192,8 +202,8 @@ private:
 
   /// For each of the output's rows, the head and the column it meets: blocks in the columns' order.
   void placeHeads(const View &view, const std::string &channel) {
-    output.begins.assign(size_t(heads.count()), -1);
-    if (heads.count() * value->columns != output.product->k)
+    output.begins.assign(size_t(mixedHeads.count()), -1);
+    if (mixedHeads.count() * value->columns != output.product->k)
       return fail("its heads are not all that '" + output.product->weight.getSymName() + "' reads");
     for (int64_t row = 0; row < output.product->k; ++row) {
       std::map<std::string, int64_t, std::less<>> values{{channel, row}};
@@ -225,22 +235,68 @@ private:
     return sum;
   }
 
-  void checkCost() {
-    SmallVector<MatrixProduct> ofAttention = products();
-    ofAttention.pop_back(); // the output's
-    for (MatrixProduct &product : ofAttention) {
+  SmallVector<MatrixProduct> productsOf(Pairs pairs) const {
+    SmallVector<MatrixProduct> found;
+    if (pairs.scores)
+      found.append({*query->product, *key->product});
+    if (pairs.output)
+      found.append({*value->product, *output.product});
+    return found;
+  }
+
+  /// Keys and values that are the same tensor are both (z, 1) if one of them is.
+  bool needsOnes(Pairs pairs) const {
+    return (pairs.scores && key->hasBias()) || (pairs.output && value->hasBias() && !sumsToOne);
+  }
+
+  int64_t elementsAfter(Pairs pairs) const {
+    int64_t ones = needsOnes(pairs), sum = 0;
+    if (pairs.scores)
+      sum += heads.count() * query->product->k * (key->product->k + ones);
+    if (pairs.output)
+      sum += mixedHeads.count() * (value->product->k + ones) * output.product->n;
+    return sum;
+  }
+
+  /// Why these are not merged; "" if they are.
+  std::string whyNot(Pairs pairs) const {
+    for (const MatrixProduct &product : productsOf(pairs)) {
+      if (pairs.output && product.op == output.product->op)
+        continue;
       llvm::SetVector<Operation *> readers;
-      collectReaders(product.op.getResult(), readers);
+      collectReaders(ContractOp(product.op).getResult(), readers);
       for (Operation *reader : readers)
-        if (reader != scores && reader != mixed)
-          return fail("'" + product.weight.getSymName() + "' stays: '" + sourceOf(reader->getLoc()) + "' reads its product too");
+        if (!(pairs.scores && reader == scores) && !(pairs.output && reader == mixed))
+          return llvm::formatv("'{0}' stays: '{1}' reads its product too", WeightOp(product.weight).getSymName(),
+                               sourceOf(reader->getLoc()));
     }
-    int64_t count = heads.count();
-    before = elementsOf(products());
-    after = count * (query->product->k * (key->product->k + withOnes) + (value->product->k + withOnes) * output.product->n);
-    if (after >= before)
-      fail(llvm::formatv("merged products would take {0} elements, and it has {1} (heads {2} wide, models {3})", after, before,
-                         query->columns, query->product->k));
+    int64_t before = elementsOf(productsOf(pairs)), after = elementsAfter(pairs);
+    if (after < before)
+      return "";
+    const HeadProjection &first = pairs.scores ? *query : *value;
+    return llvm::formatv("merged products would take {0} elements, and it has {1} (heads {2} wide, models {3})", after, before,
+                         first.columns, first.product->k);
+  }
+
+  int64_t savedBy(Pairs pairs) const { return elementsOf(productsOf(pairs)) - elementsAfter(pairs); }
+
+  /// Those that leave the fewest elements: both, or one of them.
+  void choosePairs() {
+    bool hasScores = problemOfScores.empty(), hasOutput = problemOfOutput.empty();
+    problem = !hasScores ? problemOfScores : !hasOutput ? problemOfOutput : whyNot({true, true});
+    for (Pairs pairs : {Pairs{true, true}, Pairs{true, false}, Pairs{false, true}}) {
+      bool isPossible = (hasScores || !pairs.scores) && (hasOutput || !pairs.output);
+      if (isPossible && whyNot(pairs).empty() && (!(merged.scores || merged.output) || savedBy(pairs) > savedBy(merged)))
+        merged = pairs;
+    }
+    withOnes = needsOnes(merged);
+    if (!merged.scores && !merged.output)
+      return;
+    problem.clear();
+    if (!merged.scores)
+      left = "query and key stay: " + (hasScores ? whyNot({true, false}) : problemOfScores);
+    else if (!merged.output)
+      left = "value and output stay: " + (hasOutput ? whyNot({false, true}) : problemOfOutput);
   }
 
   //===--------------------------------------------------------------------------===//
@@ -248,9 +304,9 @@ private:
   //===--------------------------------------------------------------------------===//
 
   /// One matrix, a chain of factors: for each head, side by side along `axis`.
-  llvm::Expected<WeightOp> eachHead(int64_t axis, llvm::function_ref<Chain(int64_t)> chainOf) {
+  llvm::Expected<WeightOp> eachHead(int64_t count, int64_t axis, llvm::function_ref<Chain(int64_t)> chainOf) {
     SmallVector<WeightOp> parts;
-    for (int64_t head = 0; head < heads.count(); ++head) {
+    for (int64_t head = 0; head < count; ++head) {
       llvm::Expected<WeightOp> part = linear.matrixOf(LinearForm{{chainOf(head)}, {}});
       if (!part)
         return part;
@@ -292,19 +348,19 @@ private:
   }
 
   llvm::Error mergeScores(std::vector<FactorizedWeight> &reports) {
-    llvm::Expected<WeightOp> matrix = eachHead(1, [&](int64_t head) {
+    llvm::Expected<WeightOp> matrix = eachHead(heads.count(), 1, [&](int64_t head) {
       return Chain{{{}, {scoreScale()}}, {query->matrix(head, false, weights), {}}, {keyTransposed(head), {}}};
     });
     llvm::Expected<Channels> offset = queryOffset();
     if (!matrix || !offset)
       return llvm::joinErrors(matrix ? llvm::Error::success() : matrix.takeError(), offset ? llvm::Error::success() : offset.takeError());
     OpBuilder builder(scores);
-    ContractSpec merged = scoreWords.spec;
-    merged.lhs.clear();
-    Value queries = multiplyHeads(builder, *matrix, *offset, key->product->k + withOnes, merged.lhs);
-    merged.rhs = withChannels(key->rowWords, width);
-    Value result = ContractOp::create(builder, scores.getLoc(), merged.str(), queries, inputOf(*key, builder));
-    report(scores, query->product->weight, *matrix, {*query->product, *key->product}, "query and key", reports);
+    ContractSpec spec = scoreWords.spec;
+    spec.lhs.clear();
+    Value queries = multiplyHeads(builder, *matrix, *offset, key->product->k + withOnes, spec.lhs);
+    spec.rhs = withChannels(key->rowWords, width);
+    Value result = ContractOp::create(builder, scores.getLoc(), spec.str(), queries, inputOf(*key, builder));
+    report(scores, query->product->weight, *matrix, {*query->product, *key->product}, "query and key", heads, reports);
     scores.getResult().replaceAllUsesWith(result);
     return llvm::Error::success();
   }
@@ -356,7 +412,7 @@ private:
   double valueScale() const { return value->scale * output.scale; }
 
   llvm::Error mergeOutput(std::vector<FactorizedWeight> &reports) {
-    llvm::Expected<WeightOp> stacked = eachHead(0, [&](int64_t head) {
+    llvm::Expected<WeightOp> stacked = eachHead(mixedHeads.count(), 0, [&](int64_t head) {
       return Chain{{{}, {valueScale()}}, {value->matrix(head, withOnes, weights), {}}, {outputRows(head), {}}};
     });
     llvm::Expected<Channels> offset = outputOffset();
@@ -384,7 +440,7 @@ private:
     if (!isAll(*offset, 0))
       result = addOffset(builder, out.getLoc(), result, *stacked, *offset, output.dim, weights);
     result = reshapeTo(builder, out.getLoc(), result, shapeOf(out.getResult()));
-    report(out, output.product->weight, *stacked, {*value->product, *output.product}, "value and output", reports);
+    report(out, output.product->weight, *stacked, {*value->product, *output.product}, "value and output", mixedHeads, reports);
     out.getResult().replaceAllUsesWith(result);
     return llvm::Error::success();
   }
@@ -392,12 +448,12 @@ private:
   /// Σ_h s bv Wo.
   llvm::Expected<Channels> outputOffset() {
     LinearForm form;
-    for (int64_t head = 0; head < heads.count() && value->hasBias() && !withOnes; ++head)
+    for (int64_t head = 0; head < mixedHeads.count() && value->hasBias() && !withOnes; ++head)
       form.offsets.push_back({product(value->bias(head), {valueScale()}), {{outputRows(head), {}}}});
     return linear.offsetOf(form);
   }
 
-  void report(ContractOp op, WeightOp weight, WeightOp merged, ArrayRef<MatrixProduct> of, const char *which,
+  void report(ContractOp op, WeightOp weight, WeightOp merged, ArrayRef<MatrixProduct> of, const char *which, const HeadWords &headsOfPair,
               std::vector<FactorizedWeight> &reports) {
     FactorizedWeight report;
     report.weight = weight.getSymName().str();
@@ -408,7 +464,7 @@ private:
     report.rows = sizesOf(merged)[0];
     report.columns = sizesOf(merged)[1];
     report.before = elementsOf(of);
-    report.change = llvm::formatv("one product for {0} of {1} {2}", which, heads.count(), heads.count() == 1 ? "head" : "heads");
+    report.change = llvm::formatv("one product for {0} of {1} {2}", which, headsOfPair.count(), headsOfPair.count() == 1 ? "head" : "heads");
     reportExact(op.getLoc(), StepKind::MergeHeads, report, reports);
   }
 
@@ -421,8 +477,10 @@ private:
   HeadOutput output;
   StringRef depth;
   unsigned weightsOperand = 0;
+  std::string problemOfScores, problemOfOutput;
+  bool sumsToOne = false; ///< The weights of values do.
+  Pairs merged;
   bool withOnes = false; ///< Keys and values are (z, 1).
-  int64_t before = 0, after = 0;
 };
 
 /// The contraction that sums over what becomes of these scores; null if there is none.
@@ -456,15 +514,17 @@ llvm::Error mergeHeads(ModuleOp module, ModelWeights &weights, llvm::function_re
     auto isNamed = [&](MatrixProduct product) { return isWanted(namesOf(product.op, product.weight)); };
     if (!isWanted({}) && llvm::none_of(attention.products(), isNamed))
       continue;
+    std::string reason = attention.problem.empty() ? attention.left : attention.problem;
+    std::string text = "attention '" + sourceOf(scores.getLoc()) + "': " + reason;
     if (attention.problem.empty()) {
       if (llvm::Error error = attention.run(reports))
         return error;
       hasOne = true;
-      continue;
+      if (reason.empty())
+        continue;
     }
-    std::string text = "attention '" + sourceOf(scores.getLoc()) + "': " + attention.problem;
     remark::missed(scores.getLoc(), remark::RemarkOpts::name("factorize").category(nameOf(StepKind::MergeHeads))) << remark::reason("{0}", text);
-    problem = problem.empty() ? text : problem;
+    problem = problem.empty() && !attention.problem.empty() ? text : problem;
   }
   if (!hasOne)
     return llvm::createStringError(problem.empty() ? "none of the products named is an attention's" : problem);

@@ -137,10 +137,10 @@ def Tenon_EmptyRowAttr : Tenon_EnumAttr<Tenon_EmptyRow, "empty_row">;
 
 def Tenon_AttentionAlgorithm : Tenon_Enum<"AttentionAlgorithm", "how an attention is computed", [
   I32EnumAttrCase<"Materialised", 0, "materialised">, I32EnumAttrCase<"Flash", 1, "flash">,
-  I32EnumAttrCase<"Split", 2, "split">, I32EnumAttrCase<"FFT", 3, "fft">]>;
+  I32EnumAttrCase<"Split", 2, "split">, I32EnumAttrCase<"FFT", 3, "fft">, I32EnumAttrCase<"FFTBlocks", 4, "fft_blocks">]>;
 def Tenon_AttentionAlgorithmAttr : Tenon_EnumAttr<Tenon_AttentionAlgorithm, "attention_algorithm">;
 
 def Tenon_ToeplitzForm : Tenon_Enum<"ToeplitzForm", "how a product with a Toeplitz matrix is computed", [
-  I32EnumAttrCase<"Direct", 0, "direct">, I32EnumAttrCase<"FFT", 1, "fft">]>;
+  I32EnumAttrCase<"Direct", 0, "direct">, I32EnumAttrCase<"FFT", 1, "fft">, I32EnumAttrCase<"FFTBlocks", 2, "fft_blocks">]>;
 def Tenon_ToeplitzFormAttr : Tenon_EnumAttr<Tenon_ToeplitzForm, "toeplitz_form">;
 #endif

@@ -106,19 +106,43 @@ LogicalResult ToeplitzOp::verify() {
   return verifySharedByChannels(*this, getFeatures(), diagonals, 2);
 }
 
+bool CirculantOp::isPerChannel() { return !getBlock() && shapeOf(getSpectrum()).size() == 4; }
+
+/// Blocks of constant sizes: a period that holds their diagonals, and spectra of the distances between them.
+static LogicalResult verifyBlocks(CirculantOp op) {
+  Shape spectrum = shapeOf(op.getSpectrum());
+  std::optional<int64_t> rows = shapeOf(op.getResult())[2].constant(), columns = shapeOf(op.getInput())[2].constant();
+  int64_t block = int64_t(*op.getBlock());
+  if (!rows || !columns || *rows < 1 || *columns < 1 || block < 1)
+    return op.emitOpError("has blocks of ") << block << " rows, of " << shapeOf(op.getInput())[2].str() << " to "
+                                            << shapeOf(op.getResult())[2].str() << ": wanted constants of at least 1";
+  if (spectrum.size() != 4 || spectrum[1] != Dim(2) || !spectrum[2].constant() || !spectrum[3].constant())
+    return op.emitOpError("wants a spectrum [H, 2, L, D] for blocks, found ") << toString(spectrum);
+  if (*spectrum[2].constant() < 2 * block - 1)
+    return op.emitOpError("wants a period of at least ") << 2 * block - 1 << " for blocks of " << block << " rows, found "
+                                                         << spectrum[2].str();
+  int64_t least = op.blocksOf(*rows), most = least + op.blocksOf(*columns) - 1;
+  if (*spectrum[3].constant() < least || *spectrum[3].constant() > most)
+    return op.emitOpError("wants spectra of ") << least << " to " << most << " distances between blocks, found " << spectrum[3].str();
+  return success();
+}
+
 LogicalResult CirculantOp::verify() {
   if (failed(verifyProduct(*this, getInput(), getResult(), getFeatures(), getSpectrum())))
     return failure();
   Shape spectrum = shapeOf(getSpectrum());
-  if (!isPerHeadOrChannel(spectrum, 3, shapeOf(getInput())[3]) || spectrum[1] != Dim(2))
+  if (getBlock() && failed(verifyBlocks(*this)))
+    return failure();
+  if (!getBlock() && (!isPerHeadOrChannel(spectrum, 3, shapeOf(getInput())[3]) || spectrum[1] != Dim(2)))
     return emitOpError("wants a spectrum [H, 2, L] or [H, 2, L, C], found ") << toString(spectrum);
   Shape sides{shapeOf(getInput())[2], shapeOf(getResult())[2]};
   for (const Dim &rows : sides)
-    if (Dim::isKnownLessEqual(rows, spectrum[2]) != true)
+    if (!getBlock() && Dim::isKnownLessEqual(rows, spectrum[2]) != true)
       return emitOpError("has ") << rows.str() << " rows, more than the period " << spectrum[2].str();
-  Shape kernel{spectrum[0], Dim(1), spectrum[2]};
-  if (getKernel() && (spectrum.size() != 3 || shapeOf(getKernel()) != kernel))
-    return emitOpError("wants a kernel ") << toString(kernel) << " of a spectrum [H, 2, L], found "
-                                          << toString(shapeOf(getKernel())) << " of " << toString(spectrum);
-  return verifySharedByChannels(*this, getFeatures(), spectrum, 3);
+  Shape kernel = spectrum;
+  kernel[1] = Dim(1);
+  if (getKernel() && shapeOf(getKernel()) != kernel)
+    return emitOpError("wants a kernel ") << toString(kernel) << " of a spectrum " << toString(spectrum) << ", found "
+                                          << toString(shapeOf(getKernel()));
+  return getBlock() ? success() : verifySharedByChannels(*this, getFeatures(), spectrum, 3);
 }

@@ -88,7 +88,8 @@ def Tenon_ToeplitzOp : Tenon_Op<"toeplitz", [Pure]> {
 
     The second line is why the op exists: the inner sum is a convolution, which the Fourier transform makes a
     product, so it costs R C (M + N) log(M + N) and no M x N matrix, where the first costs M N (R + C).
-    `form` says which: `direct` or `fft`; without it, ChooseToeplitzForm decides.
+    `form` says which: `direct`, `fft`, or `fft_blocks`, which transforms blocks of rows by themselves; without it,
+    ChooseToeplitzForm decides.
   }];
   let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$diagonals, Variadic<AnyRankedTensor>:$features,
                        UnitAttr:$causal, OptionalAttr<Tenon_ToeplitzFormAttr>:$form);
@@ -125,17 +126,39 @@ def Tenon_CirculantOp : Tenon_Op<"circulant", [Pure, AttrSizedOperandSegments, D
     channels of one g as one complex one: that is exact because g is real. Nothing of size N R C is ever held. Toeplitz products
     become this (LowerToeplitz). Elements are f32; M, N, L, R and C are constants.
 
+    With `block` b the convolution is taken apart into blocks of b rows and b columns, each of which is a circular convolution of
+    its own, of period L >= 2 b - 1. The kernel of a block depends on how many blocks lie between its rows and its columns:
+    of I = ceil(M / b) blocks of rows, J of columns, and a spectrum `[H, 2, L, D]`, I <= D < I + J,
+
+        y[b,h,i,c] = Σ_j g[h, (i mod b - j mod b) mod L, i floordiv b - j floordiv b + D - I] x[b,h,j,c]
+
+    over the j whose last index is not below zero: D = I leaves out the blocks of columns that lie behind the rows' (causal).
+
+        x0 ─ fft ─ X0 ─┬─ g0 X0 ──────────── fft⁻¹ ─ y0          b = N / 2, causal:
+        x1 ─ fft ─ X1 ─┴─ g1 X0 + g0 X1 ──── fft⁻¹ ─ y1          four transforms of N points, not two of 2 N
+
+    Each block is transformed once, forwards and back, so transforms are log(2 N) / log(2 b) times as few and, what counts
+    more, stay in the cache; the products of the spectra, 8 L operations a pair of blocks, grow as N² / b. Blocks are
+    all held as spectra while they are multiplied: as much as a transform of them all.
+
     What a transform loses is measured by the largest |g|: about 4e-7 of it times the norm of what it multiplies, in every row. With
-    `kernel`, which is g itself, `[H, 1, L]`, a head with |g[n]| > 100 |g[0]| for some n, or one that is not finite, is summed
-    directly, in M N steps: g[0] is in every row, so a row's relative error stays below 4e-5. That is decided for each head when
-    it runs.
+    `kernel`, which is g itself, `[H, 1, L]` (with blocks `[H, 1, L, D]`), a head with |g[n]| > 100 |g[0]| for some n, or one that is
+    not finite, is summed directly, in M N steps: g[0], that of i = j, is in every row, so a row's relative error stays below 4e-5.
+    Of a g for each channel, `[H, 1, L, C]`, which may well begin with a zero, the largest of the first 16 stands for g[0], and a
+    vector of channels is summed where one of them asks for it. That is decided when it runs.
   }];
   let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$spectrum, Optional<AnyRankedTensor>:$kernel,
-                       Variadic<AnyRankedTensor>:$features);
+                       Variadic<AnyRankedTensor>:$features, OptionalAttr<I64Attr>:$block);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = [{
-    $input `spectrum` $spectrum (`kernel` $kernel^)? (`features` $features^)? attr-dict `:` functional-type(operands, results)
+    $input `spectrum` $spectrum (`block` $block^)? (`kernel` $kernel^)? (`features` $features^)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Whether each channel has a g of its own.
+    bool isPerChannel();
+    /// Blocks that `rows` rows or columns take; of an op with blocks.
+    int64_t blocksOf(int64_t rows) { return (rows + int64_t(*getBlock()) - 1) / int64_t(*getBlock()); }
+  }];
 }
 #endif

@@ -222,11 +222,23 @@ std::string FFTOp::describe() {
   return std::string(getInverse() ? "inverse " : "") + "fft of length " + getLength().getValue().str();
 }
 
+/// Of one channel: half a complex transform for each block of columns and of rows, and the products of their spectra.
+static Dim operationsOfBlocks(CirculantOp op) {
+  Dim length = shapeOf(op.getSpectrum())[2];
+  int64_t rows = op.blocksOf(*shapeOf(op.getResult())[2].constant()), columns = op.blocksOf(*shapeOf(op.getInput())[2].constant());
+  int64_t behind = *shapeOf(op.getSpectrum())[3].constant() - rows, pairs = 0;
+  for (int64_t row = 0; row < rows; ++row)
+    pairs += std::min(columns, row + behind + 1);
+  return (Dim(rows + columns) * transformOperations(length, length)).floorDiv(Dim(2)) + Dim(4 * pairs) * length;
+}
+
 /// Two channels are one complex transform forwards, a product, and one backwards.
 Dim CirculantOp::countOperations() {
   Shape shape = shapeOf(getResult());
   Dim length = shapeOf(getSpectrum())[2], channels = shape[0] * shape[1] * shape[3];
   Dim work = transformOperations(length, length) + Dim(3) * length;
+  if (getBlock())
+    work = operationsOfBlocks(*this);
   if (getFeatures().empty())
     return channels * work;
   return channels * shapeOf(getFeatures()[0])[3] * (work + shapeOf(getInput())[2] + Dim(2) * shape[2]);
@@ -241,6 +253,8 @@ Reads CirculantOp::countReads() {
 
 std::string CirculantOp::describe() {
   std::string text = "circulant of period " + shapeOf(getSpectrum())[2].str();
+  if (getBlock())
+    text += ", blocks of " + std::to_string(*getBlock());
   return getFeatures().empty() ? text : text + ", " + shapeOf(getFeatures()[0])[3].str() + " features";
 }
 

@@ -141,7 +141,8 @@ private:
   /// Transforms are ChooseToeplitzForm's to ask for; they have been lowered by now.
   std::optional<AttentionAlgorithm> forced() const {
     std::optional<AttentionAlgorithm> algorithm = symbolizeAttentionAlgorithm(force);
-    return algorithm == AttentionAlgorithm::FFT ? std::nullopt : algorithm;
+    bool isTransform = algorithm == AttentionAlgorithm::FFT || algorithm == AttentionAlgorithm::FFTBlocks;
+    return isTransform ? std::nullopt : algorithm;
   }
 
   LogicalResult choose(AttentionOp op) {

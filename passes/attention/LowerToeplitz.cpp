@@ -2,6 +2,7 @@
 #include "dialects/tenon/AttentionRegions.h"
 #include "passes/Passes.h"
 #include "passes/attention/LinearScore.h"
+#include "passes/attention/ToeplitzAttention.h"
 #include "passes/fft_rpe/FourierPlan.h"
 
 using namespace mlir;
@@ -31,12 +32,19 @@ struct Diagonals {
   Dim heads;
   int64_t rows, columns;
   bool causal;
+  int64_t block = 0; ///< Rows of a block; 0: all are transformed at once.
 };
 
 /// A kernel g and its spectrum.
 struct Circulant {
   Value kernel, spectrum;
+  IntegerAttr block;
 };
+
+/// That of an op whose form is `fft_blocks`, else 0.
+int64_t blockOf(Operation *op, bool isInBlocks) {
+  return isInBlocks ? op->getAttrOfType<IntegerAttr>(toeplitzBlockName).getInt() : 0;
+}
 
 /// The kernel g of the period that holds all diagonals: g[n] is that of j - i = -n, g[period - n] that of n.
 Circulant circulantOf(OpBuilder &builder, Location loc, const Diagonals &diagonals) {
@@ -60,13 +68,41 @@ Circulant circulantOf(OpBuilder &builder, Location loc, const Diagonals &diagona
   Value kernel = MapOp::create(builder, loc, tensorOf(elementOf(diagonals.values), shape), diagonals.values, element);
   Value spectrum = FFTOp::create(builder, loc, /*inverse=*/false, kernel, /*axis=*/2, /*parts=*/1, Dim(period), Dim(period),
                                  /*resultParts=*/2);
-  return {from.size() == 3 ? Value() : kernel, spectrum};
+  return {kernel, spectrum, {}};
+}
+
+/// The kernels of blocks whose rows lie d blocks behind their columns, of a period that holds 2 · block - 1 diagonals: that of
+/// i - j = d · block + n at n, or at period + n where n < 0. The last index is d, from the least there is.
+Circulant blocksOf(OpBuilder &builder, Location loc, const Diagonals &diagonals) {
+  int64_t block = diagonals.block, period = convolutionLength(2 * block - 1);
+  auto count = [&](int64_t rows) { return (rows + block - 1) / block; };
+  int64_t ahead = diagonals.causal ? 0 : count(diagonals.columns) - 1;
+  Shape from = shapeOf(diagonals.values), shape{diagonals.heads, Dim(1), Dim(period), Dim(count(diagonals.rows) + ahead)};
+  auto element = [&](OpBuilder &b, Location at, ValueRange inputs, ValueRange place) -> Value {
+    Indices index{b, at};
+    Value n = place[2], zero = index.constant(0);
+    Value turned = index.sub(index.constant(period), n), isBehind = index.atMost(n, index.constant(block - 1));
+    Value isAhead = index.atMost(turned, index.constant(block - 1));
+    Value within = index.select(isBehind, n, index.sub(zero, turned));
+    Value start = arith::MulIOp::create(b, at, index.sub(place[3], index.constant(ahead)), index.constant(block));
+    Value position = index.sub(index.constant(diagonals.rows - 1), index.add(start, within));
+    Value last = index.constant(diagonals.causal ? diagonals.rows - 1 : diagonals.rows + diagonals.columns - 2);
+    Value isThere = arith::AndIOp::create(b, at, index.atMost(zero, position), index.atMost(position, last));
+    Value inside = arith::MinSIOp::create(b, at, arith::MaxSIOp::create(b, at, position, zero), last);
+    Value value = LoadOp::create(b, at, inputs[0], ValueRange{from[0] == Dim(1) ? zero : place[0], inside});
+    Value isOne = arith::AndIOp::create(b, at, isThere, arith::OrIOp::create(b, at, isBehind, isAhead));
+    return index.select(isOne, value, index.zero(elementOf(diagonals.values)));
+  };
+  Value kernel = MapOp::create(builder, loc, tensorOf(elementOf(diagonals.values), shape), diagonals.values, element);
+  Value spectrum = FFTOp::create(builder, loc, /*inverse=*/false, kernel, /*axis=*/2, /*parts=*/1, Dim(period), Dim(period),
+                                 /*resultParts=*/2);
+  return {kernel, spectrum, builder.getI64IntegerAttr(block)};
 }
 
 Value multiplied(OpBuilder &builder, Location loc, Value input, const Circulant &by, ValueRange features, const Dim &rows) {
   Shape shape = shapeOf(input);
   shape[2] = rows;
-  return CirculantOp::create(builder, loc, tensorOf(elementOf(input), shape), input, by.spectrum, by.kernel, features);
+  return CirculantOp::create(builder, loc, tensorOf(elementOf(input), shape), input, by.spectrum, by.kernel, features, by.block);
 }
 
 //===----------------------------------------------------------------------------===//
@@ -80,7 +116,7 @@ public:
         element(elementOf(op.getInput())), isPerChannel(shapeOf(op.getDiagonals()).size() == 3) {}
 
   Value lower() {
-    if (op.getForm() == ToeplitzForm::FFT)
+    if (op.getForm() != ToeplitzForm::Direct)
       return multiplied(builder, loc, op.getInput(), circulant(), op.getFeatures(), to[2]);
     if (!op.getFeatures().empty())
       return attended();
@@ -89,8 +125,9 @@ public:
 
 private:
   Circulant circulant() {
-    Diagonals diagonals{op.getDiagonals(), from[1], *to[2].constant(), *from[2].constant(), op.getCausal()};
-    return circulantOf(builder, loc, diagonals);
+    Diagonals diagonals{op.getDiagonals(), from[1], *to[2].constant(), *from[2].constant(), op.getCausal(),
+                        blockOf(op, op.getForm() == ToeplitzForm::FFTBlocks)};
+    return diagonals.block ? blocksOf(builder, loc, diagonals) : circulantOf(builder, loc, diagonals);
   }
 
   /// The matrix's element of head h at (i, j), of channel c where each has its own.
@@ -153,7 +190,7 @@ private:
 };
 
 //===----------------------------------------------------------------------------===//
-// tenon.attention with algorithm fft
+// tenon.attention with algorithm fft or fft_blocks
 //===----------------------------------------------------------------------------===//
 
 class AttentionByFourier : LinearAttentionRewriter {
@@ -165,8 +202,9 @@ public:
     scale(query, factors.ofQuery, "i");
     scale(key, factors.ofKey, "j");
     Value rows = ordered(query, "i", sizes.queries, sizes.depth), columns = ordered(key, "j", sizes.keys, sizes.depth);
-    Diagonals diagonals{tabulated(), sizes.heads, *sizes.queries.constant(), *sizes.keys.constant(), op.hasKeep()};
-    Circulant weights = circulantOf(builder, loc, diagonals);
+    Diagonals diagonals{tabulated(), sizes.heads, *sizes.queries.constant(), *sizes.keys.constant(), op.hasKeep(),
+                        blockOf(op, op.getAlgorithm() == AttentionAlgorithm::FFTBlocks)};
+    Circulant weights = diagonals.block ? blocksOf(builder, loc, diagonals) : circulantOf(builder, loc, diagonals);
     Value values = ordered(value, "j", sizes.keys, sizes.valueDepth);
     bool isShare = op.getNormaliser() == Normaliser::Sum;
     Value sums; // first: what they are made of is gone when the rows are there
@@ -261,7 +299,7 @@ struct LowerToeplitz : impl::LowerToeplitzBase<LowerToeplitz> {
     SmallVector<Operation *> found;
     getOperation().walk([&](Operation *op) {
       auto attention = dyn_cast<AttentionOp>(op);
-      if (isa<ToeplitzOp>(op) || (attention && attention.getAlgorithm() == AttentionAlgorithm::FFT))
+      if (isa<ToeplitzOp>(op) || (attention && isByTransforms(attention)))
         found.push_back(op);
     });
     for (Operation *op : found) {

@@ -36,6 +36,10 @@ StringRef whyNotToeplitz(AttentionOp op) {
   return "";
 }
 
+bool isByTransforms(AttentionOp op) {
+  return op.getAlgorithm() == AttentionAlgorithm::FFT || op.getAlgorithm() == AttentionAlgorithm::FFTBlocks;
+}
+
 ToeplitzSizes toeplitzSizesOf(AttentionOp op) {
   AttentionOp::Sizes sizes = op.getSizes();
   return {*sizes.queries.constant(), *sizes.keys.constant(), *sizes.depth.constant(), *sizes.valueDepth.constant(),

@@ -7,8 +7,14 @@
 
 namespace tenon {
 
+/// Beside the form `fft_blocks`: the rows of a block.
+inline constexpr llvm::StringLiteral toeplitzBlockName = "tenon.block";
+
 /// Why an attention is no Toeplitz product of constant sizes; empty where it is one.
 llvm::StringRef whyNotToeplitz(AttentionOp op);
+
+/// Whether its algorithm is one of the Fourier transforms.
+bool isByTransforms(AttentionOp op);
 
 /// Of one that is.
 ToeplitzSizes toeplitzSizesOf(AttentionOp op);

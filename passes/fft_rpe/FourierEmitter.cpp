@@ -147,6 +147,15 @@ Point FourierEmitter::times(const Point &a, const Point &b) {
   return {real, imaginary};
 }
 
+Point FourierEmitter::sumOfProducts(const Point &c, const Point &a, const Point &b) {
+  if (!c.real || !c.imaginary)
+    return sum(c, times(a, b));
+  Value real = math::FmaOp::create(builder, loc, a.real, b.real, c.real);
+  Value imaginary = math::FmaOp::create(builder, loc, a.real, b.imaginary, c.imaginary);
+  return {math::FmaOp::create(builder, loc, negated(a.imaginary), b.imaginary, real),
+          math::FmaOp::create(builder, loc, a.imaginary, b.real, imaginary)};
+}
+
 //===----------------------------------------------------------------------------===//
 // Butterflies: the transforms of one stage, in registers
 //===----------------------------------------------------------------------------===//

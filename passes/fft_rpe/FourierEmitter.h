@@ -42,6 +42,8 @@ public:
 
   /// Before using buffers outside of a transform: lays them out for it. Gives the buffer its sink may write.
   int begin(int64_t length);
+  /// Points from one buffer to the next. More of them may lie behind the two, if the caller has asked for their scratch.
+  int64_t bufferSize() const { return bufferPoints; }
   /// The buffer the caller may fill before a transform and read in its source.
   static constexpr int sourceBuffer = 1;
 
@@ -56,6 +58,8 @@ public:
   mlir::Value difference(mlir::Value a, mlir::Value b);
   mlir::Value scaled(mlir::Value a, double factor);
   Point times(const Point &a, const Point &b);
+  /// c + a b.
+  Point sumOfProducts(const Point &c, const Point &a, const Point &b);
   /// A scalar in all lanes.
   mlir::Value everywhere(mlir::Value scalar);
   mlir::Value zero();

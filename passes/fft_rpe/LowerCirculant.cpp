@@ -5,11 +5,15 @@
 // product with the spectrum in its last stage, which is the first one back, and the wanted rows (FourierEmitter.h). Where
 // each channel has a kernel of its own a tile is one vector of channels, without imaginary parts.
 //
+// With blocks the rows of each are transformed by themselves; the spectra of all of them stand in scratch behind the two
+// buffers, frequency by frequency their products with those of the distances take their place, and each is transformed back.
+//
 // With features that happens for each feature r: the first stage reads k[j, r] x[j, c], the last one adds q[i, r] y[i, c] to
 // the result. So what is held is two buffers of the period, whatever the number of features; the result's block of
 // rows is read and written once a feature and stays in the cache beside them.
 //
 #include "passes/fft_rpe/FourierEmitter.h"
+#include "passes/fft_rpe/KernelRange.h"
 #include "passes/fft_rpe/LowerFourier.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -21,6 +25,9 @@ using namespace mlir;
 namespace tenon {
 namespace {
 
+/// The first buffer behind those that transforms need.
+constexpr int firstSlot = 2;
+
 class CirculantLowering {
 public:
   CirculantLowering(KernelLowering &lowering, CirculantOp op)
@@ -29,8 +36,9 @@ public:
         given(*shape[2].constant()), wanted(*shapeOf(op.getResult())[2].constant()),
         period(*shapeOf(op.getSpectrum())[2].constant()), channels(*shape[3].constant()),
         input(lowering.memoryOf(op.getInput())), spectrum(lowering.memoryOf(op.getSpectrum())),
-        result(lowering.resultMemory()), isPerChannel(shapeOf(op.getSpectrum()).size() == 4),
-        width(isPerChannel ? lanes : 2 * lanes) {}
+        result(lowering.resultMemory()), isPerChannel(op.isPerChannel()), width(isPerChannel ? lanes : 2 * lanes),
+        block(op.getBlock().value_or(0)), rowBlocks(block ? op.blocksOf(wanted) : 0), columnBlocks(block ? op.blocksOf(given) : 0),
+        distances(block ? *shapeOf(op.getSpectrum())[3].constant() : 1) {}
 
   KernelGrid lower() {
     int64_t blocks = (channels + width - 1) / width;
@@ -39,20 +47,24 @@ public:
       Value head = builder.createOrFold<arith::RemUIOp>(loc, place, scope.dim(shape[1], loc));
       Value block = builder.createOrFold<arith::RemUIOp>(loc, tile, index(blocks));
       channel = times(block, width);
-      spectrumAt = times(head, 2 * period * (isPerChannel ? channels : 1));
+      spectrumAt = times(head, 2 * period * kernels());
       emitBlock(head);
     });
-    return {shape[0] * shape[1] * Dim(blocks), Dim(emitter.scratchBytes(period))};
+    int64_t buffers = 2 + std::max(rowBlocks, columnBlocks);
+    return {shape[0] * shape[1] * Dim(blocks), Dim(emitter.scratchBytes(period) / 2 * buffers)};
   }
 
 private:
+  /// Kernels of a head.
+  int64_t kernels() const { return isPerChannel ? channels : distances; }
+
   void emitTransforms() { op.getFeatures().empty() ? emitChannels() : emitFeatures(); }
 
   /// By transforms, or directly where they would lose the head's small values.
   void emitBlock(Value head) {
     if (!op.getKernel())
       return emitTransforms();
-    kernelAt = times(head, period);
+    kernelAt = times(head, period * kernels());
     auto form = scf::IfOp::create(builder, loc, isEven(), /*withElseRegion=*/true);
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(form.thenBlock());
@@ -122,6 +134,8 @@ private:
   //===--------------------------------------------------------------------------===//
 
   void convolve(PointSource source, PointSink sink) {
+    if (block)
+      return convolveBlocks(source, sink);
     Value share = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(1.0f / float(period)));
     auto frequency = [&](Value base, int64_t offset) -> Point {
       auto part = [&](int64_t number) {
@@ -137,6 +151,59 @@ private:
       return {part(0), part(1)};
     };
     emitter.convolve(period, given, wanted, source, frequency, sink);
+  }
+
+  /// body(number, rows) for each block of `rows` rows, the last of which may have fewer.
+  void forBlocks(int64_t rows, function_ref<void(Value number, int64_t rows)> body) {
+    int64_t whole = rows / block;
+    emitLoop(scope, loc, index(0), index(whole), [&](Value number) { body(number, block); });
+    if (rows % block)
+      body(index(whole), rows % block);
+  }
+
+  void convolveBlocks(PointSource source, PointSink sink) {
+    emitter.begin(period);
+    int64_t size = emitter.bufferSize();
+    auto slot = [&](Value number, Value base) { return plus(times(number, size), base); };
+    forBlocks(given, [&](Value number, int64_t rows) {
+      Value first = times(number, block);
+      auto scaled = [&](Value base, int64_t offset) -> Point {
+        Point point = source(plus(first, base), offset);
+        return {emitter.scaled(point.real, 1.0 / double(period)), emitter.scaled(point.imaginary, 1.0 / double(period))};
+      };
+      emitter.transform(period, rows, period, scaled, [&](Value base, int64_t offset, const Point &point) {
+        emitter.store(firstSlot, slot(number, base), offset, point);
+      });
+    });
+    emitLoop(scope, loc, index(0), index(period), [&](Value frequency) { multiplySpectra(frequency, size); });
+    // Backwards is forwards with real and imaginary parts exchanged.
+    forBlocks(wanted, [&](Value number, int64_t rows) {
+      Value first = times(number, block);
+      auto stored = [&](Value base, int64_t offset) { return emitter.load(firstSlot, slot(number, base), offset).swapped(); };
+      emitter.transform(period, period, rows, stored, [&](Value base, int64_t offset, const Point &point) {
+        sink(plus(first, base), offset, point.swapped());
+      });
+    });
+  }
+
+  /// At one frequency: of each block of rows the sum over the blocks of columns, in the place of these. All sums are in registers;
+  /// a distance's factor is in two of them while it is met.
+  void multiplySpectra(Value frequency, int64_t size) {
+    SmallVector<Point> columns, sums(rowBlocks);
+    for (int64_t number = 0; number < columnBlocks; ++number)
+      columns.push_back(emitter.load(firstSlot, frequency, number * size));
+    for (int64_t distance = 0; distance < distances; ++distance) {
+      Value at = plus(plus(spectrumAt, times(frequency, distances)), distance);
+      auto part = [&](int64_t number) {
+        return emitter.everywhere(memref::LoadOp::create(builder, loc, spectrum, plus(at, number * period * distances)));
+      };
+      Point factor{part(0), part(1)};
+      for (int64_t row = 0; row < rowBlocks; ++row)
+        if (int64_t column = row + distances - rowBlocks - distance; column >= 0 && column < columnBlocks)
+          sums[row] = emitter.sumOfProducts(sums[row], factor, columns[column]);
+    }
+    for (int64_t row = 0; row < rowBlocks; ++row)
+      emitter.store(firstSlot, frequency, row * size, sums[row]);
   }
 
   void emitChannels() {
@@ -185,21 +252,64 @@ private:
 
   /// |g[n]| <= 100 |g[0]| for all n; not where one of them is NaN.
   Value isEven() {
+    if (isPerChannel)
+      return areEven();
     Value yes = arith::ConstantOp::create(builder, loc, builder.getBoolAttr(true));
-    Value range = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(100));
-    Value first = math::AbsFOp::create(builder, loc, kernelValue(index(0)));
+    Value range = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(kernelRange));
+    // Of blocks: of the distance 0 between them, behind those of columns behind the rows.
+    Value first = math::AbsFOp::create(builder, loc, kernelValue(index(block ? distances - rowBlocks : 0)));
     Value most = arith::MulFOp::create(builder, loc, first, range);
-    return emitLoopNest(scope, loc, {index(period)}, yes, [&](ArrayRef<Value> n, Value carried) -> Value {
+    return emitLoopNest(scope, loc, {index(period * distances)}, yes, [&](ArrayRef<Value> n, Value carried) -> Value {
       Value size = math::AbsFOp::create(builder, loc, kernelValue(n[0]));
       Value here = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLE, size, most);
       return arith::AndIOp::create(builder, loc, carried, here);
     });
   }
 
-  /// g[i - j], times the product of the rows' features.
-  Value weightOf(Value i, Value j) {
-    Value distance = scope.sub(plus(i, period), j, loc);
-    Value weight = kernelValue(builder.createOrFold<arith::RemUIOp>(loc, distance, index(period)));
+  /// Where g of channels lies whose distance is n.
+  Value kernelRow(Value n) { return plus(kernelAt, times(n, channels)); }
+
+  /// The same of a vector of channels, beside the largest of each one's first values.
+  Value areEven() {
+    auto sizeAt = [&](Value n) -> Value {
+      return math::AbsFOp::create(builder, loc, loadPart(lowering.memoryOf(op.getKernel()), kernelRow(n), 0));
+    };
+    int64_t first = std::min(firstOfChannelKernel, period);
+    // The larger one, or NaN.
+    Value largest = emitLoopNest(scope, loc, {index(first)}, emitter.zero(), [&](ArrayRef<Value> n, Value carried) -> Value {
+      return arith::MaximumFOp::create(builder, loc, carried, sizeAt(n[0]));
+    });
+    Value most = emitter.scaled(largest, kernelRange);
+    auto mask = VectorType::get({lanes}, builder.getI1Type());
+    Value yes = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(mask, true));
+    Value even = emitLoopNest(scope, loc, {index(period)}, yes, [&](ArrayRef<Value> n, Value carried) -> Value {
+      Value here = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLE, sizeAt(n[0]), most);
+      return arith::AndIOp::create(builder, loc, carried, here);
+    });
+    return vector::ReductionOp::create(builder, loc, vector::CombiningKind::AND, even);
+  }
+
+  /// g[i - j] of the channels, or in all lanes; with features, times the product of the rows' ones.
+  Value weightsOf(Value i, Value j) {
+    Value distance = builder.createOrFold<arith::RemUIOp>(loc, scope.sub(plus(i, period), j, loc), index(period));
+    if (isPerChannel)
+      return loadPart(lowering.memoryOf(op.getKernel()), kernelRow(distance), 0);
+    return emitter.everywhere(timesFeatures(block ? weightOfBlock(i, j) : kernelValue(distance), i, j));
+  }
+
+  /// g of the blocks that i and j are in; none where that of j lies too far behind.
+  Value weightOfBlock(Value i, Value j) {
+    auto number = [&](Value row) { return builder.createOrFold<arith::DivUIOp>(loc, row, index(block)); };
+    auto within = [&](Value row) { return builder.createOrFold<arith::RemUIOp>(loc, row, index(block)); };
+    Value distance = scope.sub(plus(number(i), distances - rowBlocks), number(j), loc);
+    Value n = builder.createOrFold<arith::RemUIOp>(loc, scope.sub(plus(within(i), period), within(j), loc), index(period));
+    Value isThere = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, distance, index(0));
+    Value at = arith::MaxSIOp::create(builder, loc, distance, index(0));
+    Value none = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0));
+    return arith::SelectOp::create(builder, loc, isThere, kernelValue(plus(times(n, distances), at)), none);
+  }
+
+  Value timesFeatures(Value weight, Value i, Value j) {
     if (op.getFeatures().empty())
       return weight;
     Value query = lowering.memoryOf(op.getFeatures()[0]), key = lowering.memoryOf(op.getFeatures()[1]);
@@ -219,7 +329,7 @@ private:
       Value row = rowAt(wanted, channels, i, 0);
       storeRow(row, {emitter.zero(), emitter.zero()});
       emitLoop(scope, loc, index(0), index(given), [&](Value j) {
-        Value weight = emitter.everywhere(weightOf(i, j));
+        Value weight = weightsOf(i, j);
         Point from = loadRow(input, rowAt(given, channels, j, 0)), to = loadRow(result, row);
         auto added = [&](Value sum, Value value) -> Value {
           return sum && value ? math::FmaOp::create(builder, loc, weight, value, sum) : sum;
@@ -239,7 +349,8 @@ private:
   int64_t lanes, given, wanted, period, channels;
   Value input, spectrum, result;
   bool isPerChannel;
-  int64_t width; ///< Channels of a tile.
+  int64_t width;                                     ///< Channels of a tile.
+  int64_t block, rowBlocks, columnBlocks, distances; ///< Rows of a block, or 0; blocks; how far apart they may lie.
   Value place, channel, spectrumAt, kernelAt; ///< Of the tile: batch and head, first channel, the head's spectrum and kernel.
 };
 

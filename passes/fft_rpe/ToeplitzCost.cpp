@@ -10,6 +10,7 @@ namespace tenon {
 static constexpr double productRate = 90, reductionRate = 8;
 
 #define TENON_TOEPLITZ_DIRECT_RATE(which, rate) static constexpr double which##Rate = rate;
+#define TENON_TOEPLITZ_BLOCKS_RATE(which, rate) static constexpr double which##Rate = rate;
 #include "passes/fft_rpe/ToeplitzRates.def"
 
 static constexpr struct {
@@ -49,8 +50,39 @@ double fftOperations(const ToeplitzSizes &sizes) {
   return transforms(sizes) * perTransform(convolutionLength(sizes.rows + sizes.columns - 1));
 }
 
+static int64_t blocksOf(int64_t rows, int64_t block) { return (rows + block - 1) / block; }
+
+double costOfBlocks(const ToeplitzSizes &sizes, int64_t block) {
+  int64_t period = convolutionLength(2 * block - 1), rows = blocksOf(sizes.rows, block), columns = blocksOf(sizes.columns, block);
+  int64_t pairs = 0;
+  for (int64_t row = 0; row < rows; ++row)
+    pairs += sizes.causal ? std::min(columns, row + 1) : columns;
+  double transformed = double(rows + columns) / 2 * perTransform(period) / transformRate(period);
+  return transforms(sizes) * (transformed + 8 * double(period) * double(pairs) / spectraRate);
+}
+
+/// More blocks' sums than these do not stay in registers; smaller ones than these are all overhead.
+static constexpr int64_t mostBlocks = 8, leastBlock = 64;
+
+/// The blocks of least cost, if there are any: as many as a power of two, whose periods have the cheap radices.
+static void chooseBlock(const ToeplitzSizes &sizes, ToeplitzCost &cost) {
+  int64_t longest = std::max(sizes.rows, sizes.columns);
+  for (int64_t count = 2; count <= mostBlocks && !sizes.perChannel; count *= 2) {
+    int64_t block = blocksOf(longest, count);
+    if (block < leastBlock)
+      return;
+    double time = costOfBlocks(sizes, block);
+    if (cost.block && cost.blocks <= time)
+      continue;
+    cost.blocks = time;
+    cost.block = block;
+    cost.blockPeriod = convolutionLength(2 * block - 1);
+  }
+}
+
 ToeplitzCost costOf(const ToeplitzSizes &sizes) {
   ToeplitzCost cost{};
+  chooseBlock(sizes, cost);
   cost.period = convolutionLength(sizes.rows + sizes.columns - 1);
   cost.fft = fftOperations(sizes) / transformRate(cost.period);
   double pairs = double(sizes.rows) * double(sizes.columns);

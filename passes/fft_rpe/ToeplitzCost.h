@@ -6,6 +6,8 @@
 //   fft     transforms of period L >= M + N - 1, forwards and back, for each feature and each pair of vectors of channels:
 //           2 · 5 L log2 L + 6 L operations a complex channel / rate(L), lanes that no channel fills counted; and the
 //           same for R channels more where rows are divided by their sums
+//   blocks  of B rows and columns: for each of them half of such transforms, of period L >= 2 B - 1, and 8 L operations / rate of
+//           products for each pair of blocks, of which causal leaves out half. The B of least cost, of 2, 4 or 8 blocks
 //
 // The rates are those of ToeplitzRates.def. The program is the same for every level, so they are, too: only their quotient decides,
 // and the multiply-add unit and the vector's width, which differ, are in both.
@@ -23,11 +25,18 @@ struct ToeplitzSizes {
 };
 
 struct ToeplitzCost {
-  double direct, fft; ///< Nanoseconds.
-  int64_t period;     ///< Of the transform.
+  double direct, fft;      ///< Nanoseconds.
+  int64_t period;          ///< Of the transform.
+  double blocks = 0;       ///< Of the best block; meaningless where there is none.
+  int64_t block = 0;       ///< Its rows; 0 where no blocks are possible.
+  int64_t blockPeriod = 0; ///< Of its transforms.
+
+  bool isBestInBlocks() const { return block && blocks < fft && blocks < direct; }
 };
 
 ToeplitzCost costOf(const ToeplitzSizes &sizes);
+/// Nanoseconds in blocks of that many rows.
+double costOfBlocks(const ToeplitzSizes &sizes, int64_t block);
 
 /// Floating-point operations of the fft form, as its kernels do them: grows as N log N.
 double fftOperations(const ToeplitzSizes &sizes);

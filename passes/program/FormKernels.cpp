@@ -9,6 +9,7 @@
 #include "passes/attention/PositionProducts.h"
 #include "passes/lowering/RowMove.h"
 #include "passes/lowering/WindowProduct.h"
+#include "passes/scan/ScanForm.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
@@ -24,9 +25,6 @@ namespace {
 //===----------------------------------------------------------------------------===//
 // Which operations go together
 //===----------------------------------------------------------------------------===//
-
-/// Columns of a scan's state that one worker carries.
-constexpr int64_t columnsOfOneScan = 64;
 
 bool isRoot(Operation *op) { return isa<KernelRootOpInterface>(op); }
 
@@ -66,7 +64,7 @@ bool readsOnce(ScanOp scan, Value operand) {
     return false;
   if (operand == scan.getInitial())
     return sizes.states == sizes.heads;
-  if (operand != scan.getValue() && sizes.valueDepth.constant().value_or(0) > columnsOfOneScan)
+  if (operand != scan.getValue() && sizes.valueDepth.constant().value_or(0) > columnsOfTile(scan))
     return false;
   std::string error;
   unsigned number = llvm::find(scan.getInputs(), operand) - scan.getInputs().begin();

@@ -52,6 +52,8 @@ void StepScan::chooseTile() {
   int64_t least = std::numeric_limits<int64_t>::max();
   for (int64_t candidate : hasManyRegisters() ? ArrayRef<int64_t>(manyRegisters) : ArrayRef<int64_t>(fewRegisters)) {
     // The delta rule walks its columns at every step: they stay in the first-level cache.
+    if (isCutInTwo(op) && candidate > 1 && candidate * int64_t(lanes) > columnsOfHalf)
+      continue;
     int64_t bytes = depth * candidate * lowering.target.getVectorBits() / 8;
     if (walksAtEachStep() && candidate > 1 && bytes > lowering.target.getL1Bytes() / 2)
       continue;

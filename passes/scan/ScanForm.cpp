@@ -27,13 +27,12 @@ static double stepRate(ScanOp op, int64_t depth) {
   return !op.getRate() ? rates.decay : op.getDecay() ? rates.gated : rates.rule;
 }
 
-/// Columns of a tile, where a state has as many.
-static constexpr int64_t columnsOfTile = 64;
+int64_t columnsOfTile(ScanOp op) { return isCutInTwo(op) ? columnsOfHalf : 2 * columnsOfHalf; }
 
 ScanCost costOf(ScanOp op) {
   ScanOp::Sizes sizes = op.getSizes();
   int64_t depth = *sizes.depth.constant(), columns = *sizes.valueDepth.constant();
-  double d = double(depth), e = double(columns), tiles = double(llvm::divideCeil(columns, columnsOfTile));
+  double d = double(depth), e = double(columns), tiles = double(llvm::divideCeil(columns, columnsOfTile(op)));
   double sides = op.getRate() ? 2 : 1, decay = op.getDecay() ? 1 : 0, c = chunkSteps;
   double steps = d * e * (1 + sides + decay);
   double chunks = d * e * (1 + sides + decay / c) + e * sides * c / 2 + d * (sides * c + 1) * tiles;

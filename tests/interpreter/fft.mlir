@@ -2,6 +2,7 @@
 
 tenon.weight @t : tensor<1x5xf32> = dense<[[0.0, 10.0, 1.0, 100.0, 0.0]]> : tensor<1x5xf32>
 tenon.weight @q : tensor<1x1x3x2xf32> = dense<[[[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]]]> : tensor<1x1x3x2xf32>
+tenon.weight @near : tensor<1x2x4x2xf32> = dense<[[[[1.0, 10.0], [1.0, 10.0], [1.0, 10.0], [1.0, 10.0]], [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]]]> : tensor<1x2x4x2xf32>
 tenon.weight @delay : tensor<1x2x4xf32> = dense<[[[1.0, 0.0, -1.0, 0.0], [0.0, -1.0, 0.0, 1.0]]]> : tensor<1x2x4xf32>
 
 // 0, 1, 2, 3: the sum is 6, Y[1] = -2 + 2i.
@@ -49,5 +50,12 @@ func.func @features(%x: tensor<1x1x3x1xf32>) -> tensor<1x1x3x1xf32> {
 func.func @circulant(%x: tensor<1x1x3x1xf32>) -> tensor<1x1x4x1xf32> {
   %s = tenon.get @delay : tensor<1x2x4xf32>
   %y = tenon.circulant %x spectrum %s : (tensor<1x1x3x1xf32>, tensor<1x2x4xf32>) -> tensor<1x1x4x1xf32>
+  return %y : tensor<1x1x4x1xf32>
+}
+// Blocks of two: 0, 1, 2, 3 plus ten times the same row of the block before, of which the first has none.
+// CHECK: @blocks f32[1, 1, 4, 1]: {{.*}}, [1], [2], [13]]]]
+func.func @blocks(%x: tensor<1x1x4x1xf32>) -> tensor<1x1x4x1xf32> {
+  %s = tenon.get @near : tensor<1x2x4x2xf32>
+  %y = tenon.circulant %x spectrum %s block 2 : (tensor<1x1x4x1xf32>, tensor<1x2x4x2xf32>) -> tensor<1x1x4x1xf32>
   return %y : tensor<1x1x4x1xf32>
 }

@@ -10,6 +10,7 @@ TENON_BUILD names the build folder.
 import math
 import pathlib
 import re
+import subprocess
 import sys
 import unittest
 
@@ -517,6 +518,70 @@ class MergeHeadsTest(AttentionCase):
                    {"tenon.attention": 1, "tenon.contract": 2})
         self.assertIn("one product for query and key of 4 heads", self.printed)
 
+    def check_one(self, which, other, *what):
+        self.check(*what)
+        self.assertIn(f"one product for {which} of 2 heads", self.printed)
+        self.assertNotIn(f"one product for {other}", self.printed)
+
+    def test_rotary(self):
+        """Positions between query and key: value and output alone, with biases of both and with a guard."""
+        turned = lambda x, w: x * w["cos"] + np.concatenate([-x[..., 10:], x[..., :10]], -1) * w["sin"]
+        for biases, mask in (("", False), ("qkvo", False), ("vo", True)):
+            nodes, weights = self.attention(biases=biases, mask=mask)
+            angles = np.outer(np.arange(7), 10.0 ** -np.arange(10)).astype(np.float32)
+            weights |= {"cos": np.cos(np.tile(angles, 2)), "sin": np.sin(np.tile(angles, 2)), "first": np.array([0]), "half": np.array([10]),
+                        "end": np.array([20]), "last": np.array([-1])}
+            for c in "qk":
+                t = "t" + c
+                for node in nodes:
+                    node.input[:] = ["rot" + c if name == t else name for name in node.input]
+                nodes += [helper.make_node("Slice", [t, "first", "half", "last"], [t + "1"]),
+                          helper.make_node("Slice", [t, "half", "end", "last"], [t + "2"]), helper.make_node("Neg", [t + "2"], [t + "n"]),
+                          helper.make_node("Concat", [t + "n", t + "1"], [t + "t"], axis=-1), helper.make_node("Mul", [t, "cos"], [t + "c"]),
+                          helper.make_node("Mul", [t + "t", "sin"], [t + "s"]), helper.make_node("Add", [t + "c", t + "s"], ["rot" + c])]
+
+            def formula(i, w):
+                project = lambda c: (i["x"] @ w[c] + w.get("b" + c, 0)).reshape(2, 7, 2, 20).transpose(0, 2, 1, 3)
+                scores = np.exp(turned(project("q"), w) @ turned(project("k"), w).swapaxes(-1, -2) * float(w["root"]))
+                heads = scores / scores.sum(-1, keepdims=True) @ project("v")
+                return heads.transpose(0, 2, 1, 3).reshape(2, 7, 40) @ w["o"] + w.get("bo", 0)
+
+            with self.subTest(biases=biases, guard=mask):
+                model = self.write(self.sorted(nodes), weights, [7, 24])
+                self.check_one("value and output", "query and key", model, self.MERGE, self.input(2, 7, 24), formula, weights)
+                explained = subprocess.run([native.BUILD / "bin" / "tenon", "explain", model, "--factorize", self.recipe(self.MERGE)],
+                                           capture_output=True, text=True)
+                self.assertRegex(explained.stdout, r"missed .*merge_heads: attention 'scores': query and key stay: '.*' is no product with a weight")
+
+    def test_no_output(self):
+        """Heads that no product reads; keys with a bias are (z, 1), values are what they were."""
+        for biases in ("", "qkv"):
+            nodes, weights = self.attention(biases=biases)
+            nodes = nodes[:-1] + [helper.make_node("Identity", ["c"], ["y"])]
+            whole = self.formula(2, 20)
+            formula = lambda i, w: whole(i, w | {"o": np.eye(40)})
+            with self.subTest(biases=biases):
+                self.check_one("query and key", "value and output", self.write(nodes, weights, [7, 24]), self.MERGE,
+                               self.input(2, 7, 24), formula, weights)
+
+    def test_narrow_values(self):
+        """Values of 6 columns take fewer elements as they are."""
+        nodes, weights = self.attention(biases="qkvo")
+        weights |= {"v": self.weight(24, 12), "o": self.weight(12, 24), "bv": self.weight(12), "as_values": np.array([0, 0, -1, 6]),
+                    "flat": np.array([0, 0, 12])}
+        for node in nodes:
+            if node.output[0] == "sv":
+                node.input[1] = "as_values"
+
+        def formula(i, w):
+            project = lambda c, width: (i["x"] @ w[c] + w["b" + c]).reshape(2, 7, 2, width).transpose(0, 2, 1, 3)
+            scores = np.exp(project("q", 20) @ project("k", 20).swapaxes(-1, -2) * float(w["root"]))
+            heads = scores / scores.sum(-1, keepdims=True) @ project("v", 6)
+            return heads.transpose(0, 2, 1, 3).reshape(2, 7, 12) @ w["o"] + w["bo"]
+
+        self.check_one("query and key", "value and output", self.write(nodes, weights, [7, 24]), self.MERGE, self.input(2, 7, 24),
+                       formula, weights)
+
     def test_patterns(self):
         nodes, weights = self.attention()
         model = self.write(nodes, weights, [7, 24])
@@ -552,12 +617,9 @@ class MergeHeadsTest(AttentionCase):
         refused = lambda nodes, weights, *words: self.refused(self.write(nodes, weights, [7, 24]), self.MERGE, *words)
         refused(nodes, weights, "step 1: attention 'scores': merged products would take 2400 elements, and it has 2304 (heads 12 wide, models 24)")
         nodes, weights = self.attention(biases="")
-        rotated = [n for n in nodes if n.output[0] != "qk"] + [
-            helper.make_node("Sin", ["tq"], ["turned"], name="rotation"), helper.make_node("MatMul", ["turned", "kt"], ["qk"], name="scores")]
-        refused(self.sorted(rotated), weights, "attention 'scores': 'tq, rotation' is no product with a weight, read as heads")
-        read = [*nodes, helper.make_node("ReduceSum", ["pk"], ["total"], name="cache")]
-        model = self.write(read, weights, [7, 24], outputs=("y", "total"))
-        self.refused(model, self.MERGE, "attention 'scores': 'k' stays: 'cache' reads its product too")
+        read = [*nodes, *(helper.make_node("ReduceSum", ["p" + c], ["total" + c], name="cache" + c) for c in "kv")]
+        model = self.write(read, weights, [7, 24], outputs=("y", "totalk", "totalv"))
+        self.refused(model, self.MERGE, "attention 'scores': 'k' stays: 'cachek' reads its product too")
         weights["o"][2, 3] = np.inf
         refused(nodes, weights, "step 1: weight 'o", "wanted finite elements, found infinity or NaN")
         plain = [helper.make_node("MatMul", ["x", "q"], ["y"])]
@@ -629,6 +691,96 @@ class HardwareAwareTest(AttentionCase):
         for width in (16, 5):
             with self.subTest(width=width):
                 self.compare(model, [{"do": "prefix", "weights": ["e"], "size": width}], x, self.stacked(x, weights, width))
+
+
+class DropLayersTest(AttentionCase):
+    """HAT's depths: a model without some of its layers is, bit for bit, the model that never had them."""
+
+    def layer(self, number, source, post):
+        """Attention and a feed-forward block around a residual stream, norms in front or behind; its last tensor is layerN."""
+        name = f"layer{number}"
+        nodes, weights = self.attention(heads=2, width=12)
+        rename = {value: f"{name}.{value}" for value in {*weights, *(v for n in nodes for v in (*n.input, *n.output) if v != "x")}}
+        weights = {rename[k]: v for k, v in weights.items()}
+        for part in "ab":
+            weights |= {f"{name}.g{part}": self.weight(24) + 1, f"{name}.s{part}": self.weight(24)}
+        weights |= {f"{name}.u": self.weight(24, 40), f"{name}.d": self.weight(40, 24)}
+        norm = lambda part, of, to: helper.make_node("LayerNormalization", [of, f"{name}.g{part}", f"{name}.s{part}"], [to], name=to)
+        first, middle = (source, f"{name}.m") if post else (f"{name}.n", f"{name}.mn")
+        rename["x"] = first
+        inner = [helper.make_node(n.op_type, [rename[i] for i in n.input], [rename[o] for o in n.output],
+                                  name=f"{name}.{n.name}" if n.name else "") for n in nodes]
+        for new, old in zip(inner, nodes):
+            new.attribute.extend(old.attribute)
+        end, sum1, sum2 = name, f"{name}.sum1", f"{name}.sum2"
+        nodes = [] if post else [norm("a", source, first)]
+        nodes += [*inner, helper.make_node("Add", [source, f"{name}.y"], [sum1])]
+        nodes += [norm("a", sum1, middle) if post else norm("b", sum1, middle)]
+        nodes += [helper.make_node("MatMul", [middle, f"{name}.u"], [f"{name}.wide"]), helper.make_node("Relu", [f"{name}.wide"], [f"{name}.active"]),
+                  helper.make_node("MatMul", [f"{name}.active", f"{name}.d"], [f"{name}.narrow"], name=f"{name}.down"),
+                  helper.make_node("Add", [middle if post else sum1, f"{name}.narrow"], [sum2 if post else end], name=f"{name}.add")]
+        if post:
+            nodes.append(norm("b", sum2, end))
+        return nodes, weights
+
+    def model(self, layers, post, seed=7):
+        """Layers of these numbers, each with the weights it always has."""
+        nodes, weights, source = [helper.make_node("MatMul", ["x", "e"], ["h"])], {}, "h"
+        for number in range(4):
+            self.random = np.random.default_rng(seed + number)
+            more, theirs = self.layer(number, source, post)
+            if number in layers:
+                nodes, weights, source = nodes + more, weights | theirs, f"layer{number}"
+        weights |= {"e": self.weight(12, 24), "head": self.weight(24, 10)}
+        return nodes + [helper.make_node("MatMul", [source, "head"], ["y"])], weights
+
+    def run_model(self, nodes, weights, steps, x):
+        status, self.printed, _ = self.compile(self.write(nodes, weights, [5, 12]), steps)
+        self.assertEqual(status, 0, self.printed)
+        return native.outputs(self.artifact, x, threads=1)["y"]
+
+    def test_dropped(self):
+        x = self.input(2, 5, 12)
+        for post in (False, True):
+            for left in ((0, 1), (1, 3)):
+                gone = [n for n in range(4) if n not in left]
+                steps = [{"do": "drop_layers", "weights": [f"layer{n}.*"]} for n in gone]
+                with self.subTest(post=post, left=left):
+                    wanted = self.run_model(*self.model(left, post), None, x)
+                    np.testing.assert_array_equal(self.run_model(*self.model(range(4), post), steps, x), wanted)
+                    self.assertIn(f"factorized {6 * len(gone)} of {6 * len(gone)} weights", self.printed)
+
+    def test_several_at_once(self):
+        """A span of neighbours is one step."""
+        x = self.input(2, 5, 12)
+        step = {"do": "drop_layers", "weights": ["layer1.*", "layer2.*"]}
+        wanted = self.run_model(*self.model((0, 3), False), None, x)
+        np.testing.assert_array_equal(self.run_model(*self.model(range(4), False), [step], x), wanted)
+
+    def test_part_of_a_layer(self):
+        """The feed-forward block by itself."""
+        nodes, weights = self.model(range(2), False)
+        step = {"do": "drop_layers", "weights": ["layer1.gb", "layer1.sb", "layer1.u", "layer1.d"]}
+        without = [n for n in nodes if n.output[0] not in ("layer1.mn", "layer1.wide", "layer1.active", "layer1.narrow", "layer1")]
+        for node in without:
+            node.input[:] = ["layer1.sum1" if name == "layer1" else name for name in node.input]
+        x = self.input(2, 5, 12)
+        wanted = self.run_model(without, {k: v for k, v in weights.items() if k not in step["weights"]}, None, x)
+        nodes, weights = self.model(range(2), False)
+        np.testing.assert_array_equal(self.run_model(nodes, weights, [step], x), wanted)
+
+    def test_refusals(self):
+        nodes, weights = self.model(range(2), False)
+        model = self.write(nodes, weights, [5, 12])
+        drop = lambda *names: [{"do": "drop_layers", "weights": list(names)}]
+        self.refused(model, drop("layer7.*"), "step 1, weights: no product has a weight or node called 'layer7.*'")
+        self.refused(model, [{"do": "drop_layers"}], "step 1: wanted 'weights': a list of patterns")
+        self.refused(model, drop("layer0.[gs]a", "layer0.q", "layer0.d"), "the layer cannot be left out: weight 'layer0.",
+                     "stands between them and is not named")
+        self.refused(model, drop("layer0.q", "layer0.d"), "the layer cannot be left out: more than one tensor like '")
+        self.refused(model, drop("e"), "the layer cannot be left out: what they make does not come together")
+        read = [*nodes, helper.make_node("ReduceSum", ["layer1.wide"], ["total"], name="probe")]
+        self.refused(self.write(read, weights, [5, 12], outputs=("y", "total")), drop("layer1.*"), "the layer cannot be left out")
 
 
 class PrefixTest(ExactCase):

@@ -62,6 +62,14 @@ def transform(length, given=None, wanted=None):
     return operations(lowered(f"  %y = tenon.fft %x length #tenon.dim<{length}> axis 0 parts 1 : {x} -> {y}", {"x": x}, y))
 
 
+def blocks(rows, count, causal, features=3):
+    """A tile's work in `count` blocks."""
+    block = rows // count
+    x, q, s = tensor(1, 1, rows, 32), tensor(1, 1, rows, features), tensor(1, 2, 2 * block, count if causal else 2 * count - 1)
+    body = f"  %y = tenon.circulant %x spectrum %s block {block} features %q, %k : ({x}, {s}, {q}, {q}) -> {x}"
+    return operations(lowered(body, {"x": x, "s": s, "q": q, "k": q}, x))
+
+
 def circulant(rows, features):
     period = 2 * rows
     x, s, q = tensor(1, 1, rows, 32), tensor(1, 2, period), tensor(1, 1, rows, features)
@@ -82,6 +90,17 @@ class FourierWork(unittest.TestCase):
             whole = transform(length)
             self.assertLess(transform(length, given=length // 2), 0.99 * whole)
             self.assertLess(transform(length, given=length // 2, wanted=length // 2), 0.97 * whole)
+
+    def test_blocks(self):
+        """Transforms of each block, forwards and back, and for each pair of blocks a product of complex numbers a frequency."""
+        for causal in (False, True):
+            for count in (2, 4, 8):
+                block = 8192 // count
+                pairs = count * (count + 1) // 2 if causal else count * count
+                transforms = 2 * count * 2 * block * 5 * math.log2(2 * block)
+                share = blocks(8192, count, causal) / 3 / (transforms + 8 * pairs * 2 * block)
+                self.assertTrue(0.7 <= share <= 1.05, f"{count} blocks, causal {causal}: {share:.2f} of the model's count")
+        self.assertLess(blocks(8192, 4, True), blocks(8192, 4, False))
 
     def test_convolutions(self):
         """A tile's work grows as n log n, and as the number of features."""
@@ -156,6 +175,39 @@ class ConstantKernels(unittest.TestCase):
 
         for level, threads, outputs in program.run({"u": given}):
             compare(outputs["y"], oracle(np.float64), oracle(np.float32), f"{level} {threads} thread(s)")
+
+    def kernels(self, text):
+        """Convolutions that look at their kernels' range when they run."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder, "model.mlir")
+            source.write_text(text)
+            return len(re.findall(r"tenon\.circulant .* kernel %", tenon("compile", source, "--emit=mlir@kernels")))
+
+    def growing(self, scale):
+        u, y, a, k = tensor("B", 64), tensor("B", 64, 6), tensor(6, 6), tensor(6)
+        body = (f"  %a = tenon.get @a : {a}\n  %k = tenon.get @k : {k}\n"
+                f'  %y = tenon.scan %a, %k, %u transition (%a : {a}) layout ["h d", "d", "b n", "b n h"] {{tenon.form = "fft"}}'
+                f" : {a}, {k}, {u} -> {y}")
+        return (f"tenon.weight @a : {a} = #tenon.random<1, {scale}>\ntenon.weight @k : {k} = #tenon.random<2, 1.0>\n" +
+                entry({"u": u}, {"y": y}, body, {"B": (0, 4)}))
+
+    def test_ranges(self):
+        """The compiler has seen the range of what follows from weights: only a kernel beyond it is kept, to be summed directly."""
+        self.assertEqual(self.kernels(self.convolution(96, 5, is_weight=True)), 0)
+        self.assertEqual(self.kernels(self.convolution(96, 5, is_weight=False)), 1)
+        self.assertEqual(self.kernels(self.growing(0.3)), 0)
+        self.assertEqual(self.kernels(self.growing(1.0)), 1)
+        a, k = random_weight(1, 1.0, 6, 6).astype(np.float64), random_weight(2, 1.0, 6).astype(np.float64)
+        given = np.random.default_rng(3).standard_normal((2, 64)).astype(np.float32)
+        state, rows = np.zeros((2, 6)), []
+        for step in given.astype(np.float64).T:
+            state = state @ a.T + step[:, None] * k
+            rows.append(state @ a.T)
+        wanted = np.stack(rows, 1)
+        self.assertGreater(np.abs(wanted[:, 63]).max(), 1e5 * np.abs(wanted[:, 0]).max())
+        for level, threads, outputs in Program(self.growing(1.0)).run({"u": given}):
+            error = np.linalg.norm(outputs["y"] - wanted, axis=-1) / np.linalg.norm(wanted, axis=-1)
+            self.assertLessEqual(error.max(), 1e-5, f"{level} {threads} thread(s)")
 
     def test_results(self):
         """Powers of two and primes, one channel and more than a vector; no batch items."""

@@ -69,14 +69,14 @@ class Form:
     """One way to write a scan: sizes, and which of its operands are there."""
 
     def __init__(self, depth=8, width=16, heads=2, query=None, key=None, value=None, decay="", rate=False, initial=False,
-                 final=True, order="b h n {}"):
-        self.depth, self.width, self.heads, self.order = depth, width, heads, order
+                 final=True, order="b h n {}", batch="B"):
+        self.depth, self.width, self.heads, self.order, self.batch = depth, width, heads, order, batch
         self.query, self.key, self.value = query or heads, key or heads, value or heads
         self.states = max(self.key, self.value)
         self.decay, self.rate, self.initial, self.final = decay, rate, initial, final
 
     def shape(self, layout, heads, depth):
-        of = {"b": "B", "h": heads, "n": "N", "d": depth}
+        of = {"b": self.batch, "h": heads, "n": "N", "d": depth}
         return [of[role] for role in layout.split()]
 
     def operands(self):
@@ -97,7 +97,7 @@ class Form:
         operands = self.operands()
         types = {name: tensor(*dims) for name, (_, dims) in operands.items()}
         result = tensor(*self.shape(self.order.format("d"), self.heads, self.width))
-        state = tensor("B", self.states, self.depth, self.width)
+        state = tensor(self.batch, self.states, self.depth, self.width)
         layouts = [layout for layout, _ in operands.values()] + [self.order.format("d")]
         more = f" decay (%a : {types['a']})" if self.decay else ""
         more += f" rate (%r : {types['r']})" if self.rate else ""
@@ -105,7 +105,7 @@ class Form:
         outputs = {"y": result, **({"z": state} if self.final else {})}
         body = (f"  %{', %'.join(outputs)} = tenon.scan %q, %k, %v{more} layout [{', '.join(f'{chr(34)}{x}{chr(34)}' for x in layouts)}] {{tenon.form = \"{how}\"}}\n"
                 f"    : {types['q']}, {types['k']}, {types['v']} -> {', '.join(outputs.values())}\n")
-        return entry({**types, **({"s": state} if self.initial else {})}, outputs, body, {"B": (0, 4), "N": (0, 256)})
+        return entry({**types, **({"s": state} if self.initial else {})}, outputs, body, {**({"B": (0, 4)} if self.batch == "B" else {}), "N": (0, 256)})
 
 
 def standard(array, layout):
@@ -201,6 +201,12 @@ class ScanTest(unittest.TestCase):
         for depth, width in ((1, 1), (3, 5), (5, 17), (64, 64), (7, 65), (16, 96), (33, 130), (128, 48)):
             for rate in (False, True):
                 self.check(Form(depth, width, decay="b n h", rate=rate), (2, 33))
+
+    def test_single_head(self):
+        """Of a single batch item: its columns are cut in two, of which the second may be narrower."""
+        for depth, width in ((64, 64), (7, 33), (20, 50), (5, 32), (9, 65)):
+            for kind, rate in (("", False), ("b n h", False), ("b n h d", False), ("", True), ("b n h", True)):
+                self.check(Form(depth, width, heads=1, decay=kind, rate=rate, initial=True, batch=1), (1, 33), batches=(1,))
 
     def test_shared_heads(self):
         self.check(Form(heads=6, query=2, key=1, value=6, decay="b n h"), (1, 33))

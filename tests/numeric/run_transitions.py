@@ -176,6 +176,54 @@ class ConvolutionTest(unittest.TestCase):
                     Form(depth=4, heads=4, states=2, key="h d", value="b h n d", width=16, result="b h n d", each=True, steps=29)])
 
 
+class GrowingTest(unittest.TestCase):
+    """Matrices whose powers grow: what transforms lose is measured by the largest response, so a response more than a hundred times
+    the largest of the first sixteen (one kernel of all columns: the first) is summed directly. Errors are relative to each row."""
+
+    def errors(self, form, size, rows):
+        rng = np.random.default_rng(form.depth)
+        given = form.numbers(rng, 2, form.steps)
+        given["a"] = rotation(rng, form.depth, size=size)
+        wanted = standard(form.wanted(given, np.float64, 2, form.steps)["y"], form.layouts["y"])
+        norms = lambda array: np.linalg.norm(array, axis=(1, 3))
+        for level, threads, outputs in Program(form.text("fft")).run(given):
+            found = standard(outputs["y"], form.layouts["y"]).astype(np.float64)
+            self.assertTrue(np.isfinite(found).all(), level)
+            yield f"{size}, {level}, {threads} thread(s)", (norms(found - wanted) / norms(wanted))[:, rows:].max()
+
+    def few_columns(self, steps=100):
+        return Form(depth=9, heads=9, steps=steps)
+
+    def many_columns(self):
+        return Form(depth=6, heads=2, width=20, value="b n d", result="b n h d", steps=100)
+
+    def test_below_the_bound(self):
+        """1.03 to the 99th is 19."""
+        for what, error in self.errors(self.few_columns(), 1.03, rows=16):
+            self.assertLessEqual(error, 4e-5, what)
+
+    def test_beyond_the_bound(self):
+        """1.07 to the 83rd is 275; 1.6 to the 99th is 1.6e20: by transforms the first rows would have no digits."""
+        for size in (1.07, 1.3, 1.6):
+            for form in (self.few_columns(), self.many_columns()):
+                for what, error in self.errors(form, size, rows=0):
+                    self.assertLessEqual(error, 2e-5, what)
+
+    def test_overflow(self):
+        """Responses beyond float32: what the recurrence has before is right, and what it has then is no number by steps either."""
+        form = self.few_columns(steps=300)
+        rng = np.random.default_rng(1)
+        given = form.numbers(rng, 1, form.steps)
+        given["a"] = rotation(rng, form.depth, size=2)
+        given["v"][:, 100:] = 0
+        wanted = form.wanted(given, np.float64, 1, form.steps)["y"]
+        for level, threads, outputs in Program(form.text("fft")).run(given):
+            found = outputs["y"].astype(np.float64)
+            first = np.linalg.norm(found - wanted, axis=-1)[:, :100] / np.linalg.norm(wanted, axis=-1)[:, :100]
+            self.assertLessEqual(first.max(), 2e-5, f"{level} {threads}")
+            self.assertFalse(np.isfinite(found[:, 150:]).any(), f"{level} {threads}")
+
+
 class StateTest(unittest.TestCase):
     """A session that keeps the state in place: some steps at once, then one after another."""
 

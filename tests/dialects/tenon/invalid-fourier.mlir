@@ -109,7 +109,31 @@ func.func @f(%x: tensor<1x2x3x8xf32>, %t: tensor<2x5x8xf32>, %q: tensor<1x2x3x4x
 // -----
 // A kernel of another period than its spectrum.
 func.func @f(%x: tensor<1x2x3x8xf32>, %s: tensor<2x2x4xf32>, %g: tensor<2x1x5xf32>) {
-  // expected-error @+1 {{wants a kernel [2, 1, 4] of a spectrum [H, 2, L], found [2, 1, 5] of [2, 2, 4]}}
+  // expected-error @+1 {{wants a kernel [2, 1, 4] of a spectrum [2, 2, 4], found [2, 1, 5]}}
   %y = tenon.circulant %x spectrum %s kernel %g : (tensor<1x2x3x8xf32>, tensor<2x2x4xf32>, tensor<2x1x5xf32>) -> tensor<1x2x3x8xf32>
+  return
+}
+
+// -----
+// A period that does not hold a block's diagonals.
+func.func @f(%x: tensor<1x2x6x8xf32>, %s: tensor<2x2x4x3xf32>) {
+  // expected-error @+1 {{wants a period of at least 5 for blocks of 3 rows, found 4}}
+  %y = tenon.circulant %x spectrum %s block 3 : (tensor<1x2x6x8xf32>, tensor<2x2x4x3xf32>) -> tensor<1x2x6x8xf32>
+  return
+}
+
+// -----
+// Two blocks of rows and of columns lie one ahead, one behind, or at one place.
+func.func @f(%x: tensor<1x2x6x8xf32>, %s: tensor<2x2x6x4xf32>) {
+  // expected-error @+1 {{wants spectra of 2 to 3 distances between blocks, found 4}}
+  %y = tenon.circulant %x spectrum %s block 3 : (tensor<1x2x6x8xf32>, tensor<2x2x6x4xf32>) -> tensor<1x2x6x8xf32>
+  return
+}
+
+// -----
+// Blocks, and one spectrum.
+func.func @f(%x: tensor<1x2x6x8xf32>, %s: tensor<2x2x6xf32>) {
+  // expected-error @+1 {{wants a spectrum [H, 2, L, D] for blocks, found [2, 2, 6]}}
+  %y = tenon.circulant %x spectrum %s block 3 : (tensor<1x2x6x8xf32>, tensor<2x2x6xf32>) -> tensor<1x2x6x8xf32>
   return
 }

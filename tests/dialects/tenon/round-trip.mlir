@@ -158,11 +158,14 @@ func.func @fourier(%x: tensor<?x8x1xf32, #tenon.dims<[B, 8, 1]>>, %s: tensor<?x2
 }
 
 // CHECK-LABEL: func.func @toeplitz
-func.func @toeplitz(%x: tensor<1x2x3x8xf32>, %t: tensor<2x5xf32>, %q: tensor<1x2x3x4xf32>, %s: tensor<2x2x6xf32>) -> (tensor<1x2x3x8xf32>, tensor<1x2x4x8xf32>) {
+func.func @toeplitz(%x: tensor<1x2x3x8xf32>, %t: tensor<2x5xf32>, %q: tensor<1x2x3x4xf32>, %s: tensor<2x2x6xf32>,
+                    %blocks: tensor<2x2x4x3xf32>, %g: tensor<2x1x4x3xf32>) -> (tensor<1x2x3x8xf32>, tensor<1x2x4x8xf32>) {
   // CHECK: tenon.toeplitz %{{.*}} diagonals %{{.*}} features %{{.*}}, %{{.*}} causal form fft :
   %y = tenon.toeplitz %x diagonals %t features %q, %q causal form fft
      : (tensor<1x2x3x8xf32>, tensor<2x5xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>) -> tensor<1x2x3x8xf32>
   // CHECK: tenon.circulant %{{.*}} spectrum %{{.*}} :
   %z = tenon.circulant %y spectrum %s : (tensor<1x2x3x8xf32>, tensor<2x2x6xf32>) -> tensor<1x2x4x8xf32>
+  // CHECK: tenon.circulant %{{.*}} spectrum %{{.*}} block 2 kernel %{{.*}} :
+  %w = tenon.circulant %y spectrum %blocks block 2 kernel %g : (tensor<1x2x3x8xf32>, tensor<2x2x4x3xf32>, tensor<2x1x4x3xf32>) -> tensor<1x2x4x8xf32>
   return %y, %z : tensor<1x2x3x8xf32>, tensor<1x2x4x8xf32>
 }

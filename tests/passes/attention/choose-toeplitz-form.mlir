@@ -2,8 +2,9 @@
 // RUN: tenon-opt %s --tenon-choose-toeplitz-form=force=direct | FileCheck %s --check-prefix=DIRECT
 // RUN: not tenon-opt %s --tenon-choose-toeplitz-form=force=quick 2>&1 | FileCheck %s --check-prefix=UNKNOWN
 // RUN: tenon-opt %s --tenon-choose-toeplitz-form --remark-format=emitRemark --remarks-filter-passed='.*' --remarks-filter-missed='.*' 2>&1 | FileCheck %s --check-prefix=REMARK
-// UNKNOWN: unknown form 'quick' of a Toeplitz product, wanted direct or fft
-// REMARK: fft: 8192 x 8192, 16 features, 64 channels: {{.*}} us a head by transforms of 16384 points, {{.*}} us directly
+// UNKNOWN: unknown form 'quick' of a Toeplitz product, wanted direct, fft or fft_blocks
+// RUN: tenon-opt %s --tenon-choose-toeplitz-form=force=fft_blocks | FileCheck %s --check-prefix=BLOCKS
+// REMARK: fft: 2048 x 2048, 16 features, 64 channels: {{.*}} us a head by transforms of 4096 points, {{.*}} us directly
 // REMARK: direct: 64 x 64, 16 features, 64 channels
 tenon.symbol @N in [1, 8192]
 
@@ -11,13 +12,25 @@ tenon.symbol @N in [1, 8192]
 // DIRECT-NOT: form fft
 
 // Long and with few features.
-// CHECK-LABEL: func.func @long(
-// CHECK: algorithm fft
-func.func @long(%q: tensor<2x8192x16xf32>, %v: tensor<2x8192x64xf32>, %c: tensor<2x16383xf32>) -> tensor<2x8192x64xf32> {
+// CHECK-LABEL: func.func @fft(
+// CHECK: algorithm fft {{:|$}}
+// BLOCKS-LABEL: func.func @fft(
+// BLOCKS: algorithm fft_blocks {tenon.block = {{[0-9]+}} : i64}
+func.func @fft(%q: tensor<2x2048x16xf32>, %v: tensor<2x2048x64xf32>, %c: tensor<2x4095xf32>) -> tensor<2x2048x64xf32> {
   %o = tenon.attention %q, (%q), (%v) captures (%c) normalise sum empty zero layout ["h n d", "h n d", "h n d", "h n d"]
-     : (tensor<2x8192x16xf32>, tensor<2x8192x16xf32>, tensor<2x8192x64xf32>, tensor<2x16383xf32>) -> tensor<2x8192x64xf32>
-     score (%x, %b, %h, %i, %j, %c) = %x * %c[%h, %j - %i + 8191]
-  return %o : tensor<2x8192x64xf32>
+     : (tensor<2x2048x16xf32>, tensor<2x2048x16xf32>, tensor<2x2048x64xf32>, tensor<2x4095xf32>) -> tensor<2x2048x64xf32>
+     score (%x, %b, %h, %i, %j, %c) = %x * %c[%h, %j - %i + 2047]
+  return %o : tensor<2x2048x64xf32>
+}
+
+// Longer than what the cache holds as one transform.
+// CHECK-LABEL: func.func @long(
+// CHECK: algorithm fft_blocks {tenon.block = {{[0-9]+}} : i64}
+func.func @long(%q: tensor<2x32768x16xf32>, %v: tensor<2x32768x64xf32>, %c: tensor<2x65535xf32>) -> tensor<2x32768x64xf32> {
+  %o = tenon.attention %q, (%q), (%v) captures (%c) normalise sum empty zero layout ["h n d", "h n d", "h n d", "h n d"]
+     : (tensor<2x32768x16xf32>, tensor<2x32768x16xf32>, tensor<2x32768x64xf32>, tensor<2x65535xf32>) -> tensor<2x32768x64xf32>
+     score (%x, %b, %h, %i, %j, %c) = %x * %c[%h, %j - %i + 32767]
+  return %o : tensor<2x32768x64xf32>
 }
 
 // Short.
@@ -77,6 +90,9 @@ func.func @symbolic(%q: tensor<2x?x16xf32, #tenon.dims<[2, N, 16]>>, %c: tensor<
   return %o : tensor<2x?x16xf32, #tenon.dims<[2, N, 16]>>
 }
 
+// Kernels of each channel are not transformed in blocks.
+// BLOCKS-LABEL: func.func @convolutions(
+// BLOCKS-NOT: form fft_blocks
 // A long convolution of each channel, and a short one that says what it wants.
 // CHECK-LABEL: func.func @convolutions(
 // CHECK: tenon.toeplitz {{.*}} causal form fft

@@ -113,6 +113,41 @@ func.func @long_rows(%q: tensor<70x2x3xf32>, %v: tensor<70x2x4xf32>) -> tensor<7
   return %o : tensor<70x2x4xf32>
 }
 
+// In blocks of 3: of rows three, of columns two, so distances -1 to 2, each with a kernel of period 5 or more.
+// CHECK-LABEL: func.func @blocks(
+// CHECK: %[[G:.*]] = tenon.map {{.*}} -> tensor<2x1x[[L:[0-9]+]]x4xf32>
+// CHECK: %[[S:.*]] = tenon.fft %[[G]] length #tenon.dim<[[L]]> axis 2 parts 1 : tensor<2x1x[[L]]x4xf32> -> tensor<2x2x[[L]]x4xf32>
+// CHECK: tenon.circulant %arg0 spectrum %[[S]] block 3 kernel %[[G]] :
+func.func @blocks(%x: tensor<3x2x5x4xf32>) -> tensor<3x2x7x4xf32> {
+  %t = tenon.get @t : tensor<2x11xf32>
+  %y = tenon.toeplitz %x diagonals %t form fft_blocks {tenon.block = 3 : i64} : (tensor<3x2x5x4xf32>, tensor<2x11xf32>) -> tensor<3x2x7x4xf32>
+  return %y : tensor<3x2x7x4xf32>
+}
+
+// Causal: distances 0 to 2 alone.
+// CHECK-LABEL: func.func @causal_blocks(
+// CHECK: tenon.circulant %arg0 spectrum %{{.*}} block 2 kernel %{{.*}} features %arg1, %arg2 : {{.*}}, tensor<2x2x{{[0-9]+}}x3xf32>,
+func.func @causal_blocks(%x: tensor<3x2x6x4xf32>, %q: tensor<3x2x6x3xf32>, %k: tensor<3x2x6x3xf32>) -> tensor<3x2x6x4xf32> {
+  %t = tenon.get @t : tensor<2x11xf32>
+  %y = tenon.toeplitz %x diagonals %t features %q, %k causal form fft_blocks {tenon.block = 2 : i64}
+     : (tensor<3x2x6x4xf32>, tensor<2x11xf32>, tensor<3x2x6x3xf32>, tensor<3x2x6x3xf32>) -> tensor<3x2x6x4xf32>
+  return %y : tensor<3x2x6x4xf32>
+}
+
+// NPRF in blocks, both products of the same spectra.
+// CHECK-LABEL: func.func @nprf_blocks(
+// CHECK: %[[D:.*]] = tenon.circulant %{{.*}} spectrum %[[S:.*]] block 32 kernel %[[G:[^ ]*]] :
+// CHECK: %[[N:.*]] = tenon.circulant %{{.*}} spectrum %[[S]] block 32 kernel %[[G]] features
+func.func @nprf_blocks(%q: tensor<70x2x3xf32>, %v: tensor<70x2x4xf32>) -> tensor<70x2x4xf32> {
+  %t = tenon.get @long : tensor<2x139xf32>
+  %a = tenon.map %x = %q at %n, %h, %d : (tensor<70x2x3xf32>) -> tensor<70x2x3xf32> = exp(%x[%n, %h, %d])
+  %o = tenon.attention %a, (%a), (%v) captures (%t) normalise sum empty zero layout ["n h d", "n h d", "n h d", "n h d"] algorithm fft_blocks {tenon.block = 32 : i64}
+     : (tensor<70x2x3xf32>, tensor<70x2x3xf32>, tensor<70x2x4xf32>, tensor<2x139xf32>) -> tensor<70x2x4xf32>
+     score (%x, %b, %h, %i, %j, %t) = %x * exp(%t[%h, %j - %i + 69])
+     keep (%b, %h, %i, %j, %t) = %j <= %i
+  return %o : tensor<70x2x4xf32>
+}
+
 // Another algorithm is left alone.
 // CHECK-LABEL: func.func @flash(
 // CHECK: tenon.attention {{.*}} algorithm flash
