@@ -416,13 +416,33 @@ std::optional<bool> Dim::isKnownLessEqual(const Dim &a, const Dim &b, const Boun
   return std::nullopt;
 }
 
+/// The same value, `x mod a` as `x - a * (x floordiv a)` where a is a constant: what makes `B * S - B * (S mod 8)` and
+/// `8 * B * (S floordiv 8)` one.
+static Dim withoutRemainders(const Dim &dim) {
+  Dim result = 0;
+  for (const Term &term : dim.terms()) {
+    Dim product = term.coefficient;
+    for (const AtomPtr &factor : term.factors) {
+      const std::vector<Dim> &operands = factor->operands;
+      if (factor->kind == AtomKind::Symbol)
+        product *= Dim::symbol(factor->name);
+      else if (factor->kind == AtomKind::Mod && operands[1].isConstant())
+        product *= operands[0] - operands[1] * operands[0].floorDiv(operands[1]);
+      else
+        product *= detail::combine(factor->kind, operands);
+    }
+    result += product;
+  }
+  return result;
+}
+
 std::optional<bool> Dim::isKnownEqual(const Dim &a, const Dim &b, const Bounds &bounds) {
   if (a.isValid() && a == b)
     return true;
   Dim difference = (a - b).simplify(bounds);
   if (!difference.isValid())
     return std::nullopt;
-  if (difference == Dim(0))
+  if (difference == Dim(0) || withoutRemainders(difference) == Dim(0))
     return true;
   // Quotients of a symbol are compared as those of the multiple that it is: 2 * (S floordiv 8) is S floordiv 4.
   std::map<std::string, Dim, std::less<>> multiples;

@@ -62,6 +62,25 @@ class ShapeArithmetic(unittest.TestCase):
         with self.assertRaisesRegex(Error, "S to be a multiple of 4"):
             run(np.zeros(7, np.float32))
 
+    def test_padded_blocks(self):
+        """Padded to rows of 4, as block-wise attention and chunked scans are: any S, not multiples of 4 alone."""
+        paddings = {
+            "negated": [("Mul", "s minus", "negative", {}), ("Mod", "negative four", "padding", {})],
+            "subtracted": [("Mod", "s four", "over", {}), ("Sub", "four over", "missing", {}),
+                           ("Mod", "missing four", "padding", {})],
+        }
+        for name, padding in paddings.items():
+            run = self.compile(
+                [("Shape", "x", "s", {}), *padding, ("Concat", "zero padding", "pads", {"axis": 0}),
+                 ("Pad", "x pads", "padded", {}), ("Add", "s padding", "length", {}), ("Div", "length four", "rows", {}),
+                 ("Concat", "rows four", "shape", {"axis": 0}), ("Reshape", "padded shape", "blocks", {}),
+                 ("ReduceSum", "blocks one", "y", {"keepdims": 0})],
+                [integers("zero", 0), integers("four", 4), integers("one", 1), integers("minus", -1)], TensorProto.FLOAT)
+            for size in (1, 3, 4, 5, 20, 23):
+                with self.subTest(padding=name, size=size):
+                    x = np.arange(1, size + 1, dtype=np.float32)
+                    np.testing.assert_array_equal(run(x), np.pad(x, (0, -size % 4)).reshape(-1, 4).sum(1))
+
     def test_positions_of_ones(self):
         """NonZero of a mask that is true throughout, as exporters write an index over all rows."""
         run = self.compile(
