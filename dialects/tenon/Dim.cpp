@@ -395,9 +395,9 @@ Dim Dim::Builder::nestedQuotient(const Dim &dividend, int64_t divisor) {
   return quotient(numerator + first * (terms.size() == 2 ? terms[1].coefficient : 0), product);
 }
 
-/// `dividend` with each `x mod a` of a term as `x - a * (x floordiv a)`, where the constant `divisor` divides a: what is
-/// padded to a multiple, `S + (-S) mod 8`, becomes `8 * ((S + 7) floordiv 8)`. If only the value modulo `divisor` counts,
-/// `congruent`, as x alone.
+/// `dividend` with each `x mod a` of a term as `x - a * (x floordiv a)`, where the constant `divisor` divides a: what
+/// is padded to a multiple, `S + (-S) mod 8`, becomes `8 * ((S + 7) floordiv 8)`. If only the value modulo `divisor`
+/// counts, `congruent`, as x alone.
 Dim Dim::Builder::withoutRemainders(const Dim &dividend, const Dim &divisor, bool congruent) {
   Dim result = 0;
   for (const Term &term : dividend.terms()) {
@@ -417,8 +417,8 @@ Dim Dim::Builder::withoutRemainders(const Dim &dividend, const Dim &divisor, boo
   return result;
 }
 
-/// `d floordiv c` as `-((c - 1 - d) floordiv c)` where d is minus an atom: `-((-S) floordiv 8)` and `S - (7 * S) floordiv 8`
-/// are `(S + 7) floordiv 8`, as ceilDiv writes it. Invalid where d is not.
+/// `d floordiv c` as `-((c - 1 - d) floordiv c)` where d is minus an atom: `-((-S) floordiv 8)` and `S - (7 * S)
+/// floordiv 8` are `(S + 7) floordiv 8`, as ceilDiv writes it. Invalid where d is not.
 Dim Dim::Builder::reflected(const Dim &dividend, int64_t divisor) {
   if (divisor <= 3 || dividend.terms()[0].coefficient != divisor - 1)
     return invalid();

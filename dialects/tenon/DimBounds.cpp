@@ -227,8 +227,8 @@ static std::optional<Shifted> shiftToLeastValues(const std::vector<Term> &terms,
   return shifted.dim.isValid() ? std::optional(std::move(shifted)) : std::nullopt;
 }
 
-/// Every `k * c * (e floordiv c)` as `k * e - k * r`, where the rest r is from 0 to c - 1: so 2 * ((s + 1) floordiv 2) - s
-/// is at least 0. `rests` takes what is left out.
+/// Every `k * c * (e floordiv c)` as `k * e - k * r`, where the rest r is from 0 to c - 1: so 2 * ((s + 1) floordiv 2)
+/// - s is at least 0. `rests` takes what is left out.
 static std::optional<Dim> withoutDivisions(const Dim &dim, Interval &rests) {
   Dim result = dim;
   for (const Term &term : dim.terms()) {

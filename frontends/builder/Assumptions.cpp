@@ -128,7 +128,7 @@ static void collectDivisions(const Dim &dim, std::vector<std::pair<std::string, 
         continue;
       auto parts = atomAndConstant(atom->operands[0]);
       std::optional<int64_t> by = atom->operands[1].constant();
-      if (parts && by && *by > 1 && parts->second % *by == 0 && parts->first.factors[0]->kind == Dim::AtomKind::Symbol)
+      if (parts && by && *by > 1 && parts->first.factors[0]->kind == Dim::AtomKind::Symbol)
         found.emplace_back(parts->first.factors[0]->name, *by / std::gcd(*by, parts->first.coefficient));
     }
 }

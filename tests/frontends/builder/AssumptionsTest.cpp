@@ -48,6 +48,14 @@ TEST(Assumptions, BlocksPutTogetherAgainDivide) {
   EXPECT_FALSE(assumptions.equate(s * p, Dim(8) * t.floorDiv(Dim(8))));
 }
 
+TEST(Assumptions, WhatIsPaddedButNotCutDivides) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.equate(p * s, Dim(8) * p * s.ceilDiv(Dim(8))));
+  EXPECT_EQ(assumptions.divisor("S"), 8);
+  EXPECT_TRUE(assumptions.equate(t + (-t).mod(Dim(6)), t));
+  EXPECT_EQ(assumptions.divisor("T"), 6);
+}
+
 TEST(Assumptions, WhatBothSidesHaveIsLeftOut) {
   Assumptions assumptions;
   EXPECT_TRUE(assumptions.equate(Dim(512) * p, Dim(64) * p * s));
