@@ -81,6 +81,22 @@ class ShapeArithmetic(unittest.TestCase):
                     x = np.arange(1, size + 1, dtype=np.float32)
                     np.testing.assert_array_equal(run(x), np.pad(x, (0, -size % 4)).reshape(-1, 4).sum(1))
 
+    def test_a_product_over_a_size_in_two_forms(self):
+        """S / 4 rows beside (S + 3) / 4 rows: S is a multiple of 4, and a product takes both."""
+        run = self.compile(
+            [("Shape", "x", "s", {}), ("Div", "s four", "rows", {}), ("Concat", "rows four", "shape", {"axis": 0}),
+             ("Reshape", "x shape", "blocks", {}), ("Add", "s three", "more", {}), ("Div", "more four", "atmost", {}),
+             ("Squeeze", "atmost zero", "end", {}), ("Range", "start end step", "numbers", {}),
+             ("Cast", "numbers", "weights", {"to": TensorProto.FLOAT}),
+             ("Einsum", "weights blocks", "y", {"equation": "c,ct->t"})],
+            [integers("four", 4), integers("three", 3), integers("zero", 0),
+             *(integers(n, v, shape=[]) for n, v in (("start", 0), ("step", 1)))], TensorProto.FLOAT)
+        for size in (4, 20):
+            x = np.arange(size, dtype=np.float32)
+            np.testing.assert_array_equal(run(x), np.arange(size // 4) @ x.reshape(-1, 4))
+        with self.assertRaisesRegex(Error, "S to be a multiple of 4"):
+            run(np.zeros(7, np.float32))
+
     def test_positions_of_ones(self):
         """NonZero of a mask that is true throughout, as exporters write an index over all rows."""
         run = self.compile(
