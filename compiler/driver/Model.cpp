@@ -105,7 +105,7 @@ llvm::Expected<Model> Compiler::load(const std::string &path, ModelFormat format
     format = *guessed;
   }
   auto model = emptyModel();
-  DiagnosticCollector diagnostics(model->context.get());
+  DiagnosticCollector diagnostics(model->context.get(), path);
   if (format == ModelFormat::Onnx) {
     model->module = importOnnx(path, *model->context, model->weights);
   } else if (format == ModelFormat::HuggingFace) {
@@ -123,7 +123,7 @@ llvm::Expected<Model> Compiler::load(const std::string &path, ModelFormat format
 
 llvm::Expected<Model> Compiler::loadBytes(StringRef bytes, ModelFormat format, const std::string &name) {
   auto model = emptyModel();
-  DiagnosticCollector diagnostics(model->context.get());
+  DiagnosticCollector diagnostics(model->context.get(), name);
   if (format == ModelFormat::Onnx) {
     Bytes kept = Bytes::own(std::vector<uint8_t>(bytes.bytes_begin(), bytes.bytes_end()));
     model->module = importOnnx(kept, name, std::nullopt, *model->context, model->weights);
