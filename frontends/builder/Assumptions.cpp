@@ -18,6 +18,13 @@ Interval Assumptions::restrict(const std::string &symbol, Interval interval) con
   return {std::max(interval.lo, it->second.lo), std::min(interval.hi, it->second.hi)};
 }
 
+std::optional<std::pair<std::string, Interval>> Assumptions::contradiction() const {
+  for (const auto &entry : intervals)
+    if (entry.second.lo > entry.second.hi)
+      return entry;
+  return std::nullopt;
+}
+
 int64_t Assumptions::divisor(const std::string &symbol) const {
   auto it = divisors.find(symbol);
   return it == divisors.end() ? 1 : it->second;
@@ -46,9 +53,7 @@ static std::optional<std::pair<Dim::Term, int64_t>> atomAndConstant(const Dim &d
 }
 
 /// Rounded to minus infinity; the divisor is positive.
-static int64_t floorDivide(int64_t a, int64_t divisor) {
-  return a / divisor - (a % divisor < 0);
-}
+static int64_t floorDivide(int64_t a, int64_t divisor) { return a / divisor - (a % divisor < 0); }
 
 // Example: (S + 55) floordiv 80 - 1 >= 0 where (S + 55) floordiv 80 >= 1, where S + 55 >= 80: S >= 25.
 std::optional<std::pair<std::string, Interval>> Assumptions::solveNonNegative(const Dim &dim) {

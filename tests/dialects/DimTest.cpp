@@ -93,6 +93,11 @@ TEST(Dim, WhatIsPaddedToAMultipleIsOne) {
   EXPECT_EQ(equal("B * S + B * (-S mod 8)", "8 * B * ((S + 7) floordiv 8)"), true);
   EXPECT_EQ(equal("S - S mod 8", "8 * (S floordiv 8)"), true);
   EXPECT_EQ(equal("S - S mod 8", "4 * (S floordiv 4)"), std::nullopt);
+  Bounds bounds;
+  bounds.set("S", {1, 8});
+  EXPECT_EQ(Dim::isKnownEqual(parsed("S + -S mod 8"), 8, bounds), true);
+  EXPECT_EQ(Dim::isKnownLessEqual(parsed("S + -S mod 8"), 8, bounds), true);
+  EXPECT_EQ(Dim::isKnownEqual(parsed("S + -S mod 8"), 8), std::nullopt);
 }
 
 TEST(Dim, MinAndMax) {

@@ -75,6 +75,15 @@ TEST(Assumptions, AtLeast) {
   EXPECT_EQ(assumptions.restrict("S", {0, 100}), (Interval{1, 100}));
 }
 
+TEST(Assumptions, WhatIsGivenIsNarrowedUntilNothingIsLeft) {
+  Assumptions assumptions({{"S", {1, 8}}});
+  EXPECT_EQ(assumptions.restrict("S", {0, 100}), (Interval{1, 8}));
+  EXPECT_TRUE(assumptions.bound(Dim(8), s));
+  EXPECT_FALSE(assumptions.contradiction());
+  EXPECT_TRUE(assumptions.bound(Dim(9), s));
+  EXPECT_EQ(assumptions.contradiction()->first, "S");
+}
+
 TEST(Assumptions, BoundsReachIntoDivisions) {
   Assumptions assumptions;
   // Windows of 400 samples every 320, less one: at least one is left.
