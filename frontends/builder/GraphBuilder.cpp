@@ -417,6 +417,10 @@ std::optional<Shape> GraphBuilder::broadcast(Dims a, Dims b) {
       dim = b[i];
       continue;
     }
+    // A slice of one, `min(1, S)`, is there to be broadcast: S is at least 1.
+    for (const Dim &one : {dim, b[i]})
+      if (Interval interval = one.interval(bounds); interval.lo == 0 && interval.hi == 1 && assumeAtLeast(one, Dim(1)))
+        return std::nullopt;
     if (!wantEqual(dim, b[i], "broadcast of " + toString(a) + " with " + toString(b)))
       return std::nullopt;
     if (b[i].isConstant())

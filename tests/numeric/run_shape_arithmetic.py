@@ -124,6 +124,14 @@ class ShapeArithmetic(unittest.TestCase):
         with self.assertRaisesRegex(Error, "S to be a multiple of 4"):
             run(np.zeros(7, np.float32))
 
+    def test_a_slice_of_one_is_broadcast(self):
+        """x[:1] has min(1, S) elements: added to x it is one, not S at most 1."""
+        run = self.compile([("Slice", "x zero one", "first", {}), ("Add", "x first", "y", {})],
+                           [integers("zero", 0), integers("one", 1)], TensorProto.FLOAT)
+        for size in (1, 5):
+            x = np.arange(3, 3 + size, dtype=np.float32)
+            np.testing.assert_array_equal(run(x), x + x[:1])
+
     def test_positions_of_ones(self):
         """NonZero of a mask that is true throughout, as exporters write an index over all rows."""
         run = self.compile(

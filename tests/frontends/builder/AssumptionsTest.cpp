@@ -94,4 +94,12 @@ TEST(Assumptions, BoundsReachIntoDivisions) {
   EXPECT_FALSE(assumptions.bound(Dim(0), s.floorDiv(p))) << "not by a constant";
 }
 
+TEST(Assumptions, BoundsReachIntoTheSmallest) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.bound(Dim(1), Dim::min(Dim(1), s)));
+  EXPECT_EQ(assumptions.restrict("S", {0, 100}), (Interval{1, 100}));
+  EXPECT_FALSE(assumptions.bound(Dim(2), Dim::min(Dim(1), s))) << "1 is smaller";
+  EXPECT_FALSE(assumptions.bound(Dim(1), Dim::min(p, t))) << "two to solve for";
+}
+
 } // namespace
