@@ -51,6 +51,8 @@ struct Compiler::Impl {
   llvm::Expected<std::vector<Level>> levels() const;
 };
 
+const CompileOptions &optionsOf(const Compiler::Impl &compiler) { return compiler.options; }
+
 Compiler::Compiler(CompileOptions options) : impl(new Impl{std::move(options)}) {}
 Compiler::~Compiler() = default;
 
@@ -70,7 +72,7 @@ llvm::Expected<std::vector<Level>> Compiler::Impl::levels() const {
 // From a module to kernels
 //===----------------------------------------------------------------------------===//
 
-/// Narrows the bounds of symbols to what the options say.
+/// Narrows the bounds of symbols to what the options say: what the model takes for granted stays.
 static llvm::Error applyBounds(ModuleOp module, const CompileOptions &options) {
   for (const auto &[name, range] : options.dims) {
     auto symbol = module.lookupSymbol<SymbolOp>(name);
@@ -80,8 +82,13 @@ static llvm::Error applyBounds(ModuleOp module, const CompileOptions &options) {
         known += (known.empty() ? "" : ", ") + op.getSymName().str();
       return makeError("no dim is named '" + name + "'; the model has: " + (known.empty() ? "none" : known));
     }
-    symbol.setMin(range.first);
-    symbol.setMax(range.second);
+    int64_t low = std::max<int64_t>(symbol.getMin(), range.first);
+    int64_t high = std::min<int64_t>(symbol.getMax(), range.second);
+    if (low > high)
+      return makeError("dim '" + name + "': the model takes " + Twine(symbol.getMin()) + ".." + Twine(symbol.getMax()) +
+                       ", wanted a size of it, found --dim " + name + "=" + Twine(range.first) + ".." + Twine(range.second));
+    symbol.setMin(low);
+    symbol.setMax(high);
   }
   return llvm::Error::success();
 }

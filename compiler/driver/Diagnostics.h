@@ -10,7 +10,8 @@ namespace tenon {
 /// Collects the errors (with their notes) that are reported in its scope.
 class DiagnosticCollector {
 public:
-  explicit DiagnosticCollector(mlir::MLIRContext *context);
+  /// Messages about a node begin with `model`, the file it is of, where that is given.
+  explicit DiagnosticCollector(mlir::MLIRContext *context, llvm::StringRef model = {});
   /// What was collected, one line each, or `otherwise`.
   llvm::Error takeError(llvm::StringRef otherwise);
 

@@ -97,6 +97,14 @@ static std::unique_ptr<Model::Impl> emptyModel() {
   return impl;
 }
 
+/// What the options say of dims, for the importer to decide with.
+static SymbolIntervals givenDims(const CompileOptions &options) {
+  SymbolIntervals given;
+  for (const auto &[name, range] : options.dims)
+    given[name] = {range.first, range.second};
+  return given;
+}
+
 llvm::Expected<Model> Compiler::load(const std::string &path, ModelFormat format) {
   if (format == ModelFormat::Guess) {
     auto guessed = guessFormat(path);
@@ -105,9 +113,9 @@ llvm::Expected<Model> Compiler::load(const std::string &path, ModelFormat format
     format = *guessed;
   }
   auto model = emptyModel();
-  DiagnosticCollector diagnostics(model->context.get());
+  DiagnosticCollector diagnostics(model->context.get(), path);
   if (format == ModelFormat::Onnx) {
-    model->module = importOnnx(path, *model->context, model->weights);
+    model->module = importOnnx(path, *model->context, model->weights, givenDims(optionsOf(*impl)));
   } else if (format == ModelFormat::HuggingFace) {
     model->module = importHuggingFace(path, *model->context, model->weights);
   } else {
@@ -123,10 +131,10 @@ llvm::Expected<Model> Compiler::load(const std::string &path, ModelFormat format
 
 llvm::Expected<Model> Compiler::loadBytes(StringRef bytes, ModelFormat format, const std::string &name) {
   auto model = emptyModel();
-  DiagnosticCollector diagnostics(model->context.get());
+  DiagnosticCollector diagnostics(model->context.get(), name);
   if (format == ModelFormat::Onnx) {
     Bytes kept = Bytes::own(std::vector<uint8_t>(bytes.bytes_begin(), bytes.bytes_end()));
-    model->module = importOnnx(kept, name, std::nullopt, *model->context, model->weights);
+    model->module = importOnnx(kept, name, std::nullopt, *model->context, model->weights, givenDims(optionsOf(*impl)));
   } else if (format == ModelFormat::Mlir) {
     model->module = parseSourceString<ModuleOp>(bytes, ParserConfig(model->context.get()), name);
   } else {

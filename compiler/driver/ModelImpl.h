@@ -36,6 +36,9 @@ struct EmulatedModel::Impl {
   tenon_linked_program program{};
 };
 
+/// What a compiler was made with.
+const CompileOptions &optionsOf(const Compiler::Impl &compiler);
+
 /// A context with every dialect the compiler uses.
 std::unique_ptr<mlir::MLIRContext> makeContext();
 

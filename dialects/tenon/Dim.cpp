@@ -197,6 +197,8 @@ private:
   static Term commonTerm(const Dim &a, const Dim &b);
   static Dim divideTerms(const Dim &dim, const Term &by);
   static Dim nestedQuotient(const Dim &dividend, int64_t divisor);
+  static Dim withoutRemainders(const Dim &dividend, const Dim &divisor, bool congruent);
+  static Dim reflected(const Dim &dividend, int64_t divisor);
 };
 
 Dim Dim::invalid() {
@@ -393,6 +395,36 @@ Dim Dim::Builder::nestedQuotient(const Dim &dividend, int64_t divisor) {
   return quotient(numerator + first * (terms.size() == 2 ? terms[1].coefficient : 0), product);
 }
 
+/// `dividend` with each `x mod a` of a term as `x - a * (x floordiv a)`, where the constant `divisor` divides a: what
+/// is padded to a multiple, `S + (-S) mod 8`, becomes `8 * ((S + 7) floordiv 8)`. If only the value modulo `divisor`
+/// counts, `congruent`, as x alone.
+Dim Dim::Builder::withoutRemainders(const Dim &dividend, const Dim &divisor, bool congruent) {
+  Dim result = 0;
+  for (const Term &term : dividend.terms()) {
+    auto isRemainder = [&](const AtomPtr &factor) {
+      return factor->kind == AtomKind::Mod && factor->operands[1].isConstant() &&
+             factor->operands[1].exactDiv(divisor).has_value();
+    };
+    auto found = std::find_if(term.factors.begin(), term.factors.end(), isRemainder);
+    if (found == term.factors.end()) {
+      result += ofTerm(term.coefficient, term.factors);
+      continue;
+    }
+    const Dim &x = (*found)->operands[0], &a = (*found)->operands[1];
+    Dim value = congruent ? x : x - a * quotient(x, a);
+    result += ofTerm(term.coefficient, *divideProducts(term.factors, {*found})) * value;
+  }
+  return result;
+}
+
+/// `d floordiv c` as `-((c - 1 - d) floordiv c)` where d is minus an atom: `-((-S) floordiv 8)` and `S - (7 * S)
+/// floordiv 8` are `(S + 7) floordiv 8`, as ceilDiv writes it. Invalid where d is not.
+Dim Dim::Builder::reflected(const Dim &dividend, int64_t divisor) {
+  if (divisor <= 3 || dividend.terms()[0].coefficient != divisor - 1)
+    return invalid();
+  return -quotient(Dim(divisor - 1) - dividend, Dim(divisor));
+}
+
 Dim Dim::Builder::quotient(Dim dividend, Dim divisor) {
   if (!dividend.isValid() || divisor.terms().empty())
     return invalid();
@@ -404,6 +436,10 @@ Dim Dim::Builder::quotient(Dim dividend, Dim divisor) {
     if (!dividend.isValid() || !divisor.isValid())
       return invalid();
   }
+  if (divisor.isConstant())
+    if (Dim whole = withoutRemainders(dividend, divisor, /*congruent=*/false); whole != dividend)
+      if (auto exact = whole.exactDiv(divisor))
+        return *exact;
   if (divisor.terms().size() == 1) {
     Split split = takeMultiples(dividend, divisor.terms()[0]);
     if (split.whole != Dim(0))
@@ -420,6 +456,8 @@ Dim Dim::Builder::quotient(Dim dividend, Dim divisor) {
                       Dim(*constant / common));
     if (Dim flat = nestedQuotient(dividend, *constant); flat.isValid())
       return flat;
+    if (Dim other = reflected(dividend, *constant); other.isValid())
+      return other;
   } else if (Term common = commonTerm(dividend, divisor); common.coefficient > 1 || !common.factors.empty()) {
     return quotient(divideTerms(dividend, common), divideTerms(divisor, common));
   }
@@ -446,10 +484,9 @@ Dim Dim::Builder::remainder(Dim dividend, Dim divisor) {
                        Dim(*constant / common)) *
                  common +
              *detail::floorModulo(offset, common);
-    // (x mod a) mod b = x mod b where b divides a.
-    AtomPtr only = detail::onlyAtom(dividend);
-    if (only && only->kind == AtomKind::Mod && only->operands[1].exactDiv(divisor))
-      return remainder(only->operands[0], divisor);
+    // (x + y mod a) mod b = (x + y) mod b where b divides a.
+    if (Dim sum = withoutRemainders(dividend, divisor, /*congruent=*/true); sum.isValid() && sum != dividend)
+      return remainder(sum, divisor);
   } else if (Term common = commonTerm(dividend, divisor); common.coefficient > 1 || !common.factors.empty()) {
     return remainder(divideTerms(dividend, common), divideTerms(divisor, common)) *
            ofTerm(common.coefficient, common.factors);

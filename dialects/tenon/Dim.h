@@ -24,6 +24,9 @@
 //   * A divisor of one term takes whole multiples of itself out of the
 //     dividend: `(5 * S + 7) floordiv 3` is `S + 2 + (2 * S + 1) floordiv 3`.
 //     Any divisor that divides exactly disappears; common factors cancel.
+//   * A mod that a constant quotient or mod takes in goes where that leaves no
+//     rest: `(S + -S mod 8) floordiv 8` is `(S + 7) floordiv 8`, and
+//     `(S + -S mod 8) mod 8` is 0.
 //   * floordiv rounds to minus infinity; `a mod b` is `a - b * (a floordiv b)`,
 //     so its sign is that of b. A constant divisor is made positive.
 //   * min and max are flat, sorted, free of operands that another operand

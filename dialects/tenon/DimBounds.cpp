@@ -227,8 +227,8 @@ static std::optional<Shifted> shiftToLeastValues(const std::vector<Term> &terms,
   return shifted.dim.isValid() ? std::optional(std::move(shifted)) : std::nullopt;
 }
 
-/// Every `k * c * (e floordiv c)` as `k * e - k * r`, where the rest r is from 0 to c - 1: so 2 * ((s + 1) floordiv 2) - s
-/// is at least 0. `rests` takes what is left out.
+/// Every `k * c * (e floordiv c)` as `k * e - k * r`, where the rest r is from 0 to c - 1: so 2 * ((s + 1) floordiv 2)
+/// - s is at least 0. `rests` takes what is left out.
 static std::optional<Dim> withoutDivisions(const Dim &dim, Interval &rests) {
   Dim result = dim;
   for (const Term &term : dim.terms()) {
@@ -246,6 +246,34 @@ static std::optional<Dim> withoutDivisions(const Dim &dim, Interval &rests) {
 }
 
 static constexpr size_t maxChoices = 3;
+
+static bool isRemainder(const AtomPtr &atom) { return atom->kind == AtomKind::Mod && atom->operands[1].isConstant(); }
+
+static bool hasRemainder(const std::vector<Term> &terms) {
+  return std::any_of(terms.begin(), terms.end(), [](const Term &term) {
+    return std::any_of(term.factors.begin(), term.factors.end(), isRemainder);
+  });
+}
+
+/// The same value, `x mod a` as `x - a * (x floordiv a)` where a is a constant: what makes `B * S - B * (S mod 8)` and
+/// `8 * B * (S floordiv 8)` one.
+static Dim withoutRemainders(const Dim &dim) {
+  Dim result = 0;
+  for (const Term &term : dim.terms()) {
+    Dim product = term.coefficient;
+    for (const AtomPtr &factor : term.factors) {
+      const std::vector<Dim> &operands = factor->operands;
+      if (factor->kind == AtomKind::Symbol)
+        product *= Dim::symbol(factor->name);
+      else if (isRemainder(factor))
+        product *= operands[0] - operands[1] * operands[0].floorDiv(operands[1]);
+      else
+        product *= detail::combine(factor->kind, operands);
+    }
+    result += product;
+  }
+  return result;
+}
 
 /// A sum with `k * max(a, b)` is the larger of the sums with `k * a` and `k * b`, the smaller for k < 0: so
 /// 2 * s + max(0, 5 - s) is at least 5. Of sums with few such terms, the first is resolved.
@@ -284,6 +312,9 @@ Interval Dim::interval(const Bounds &bounds) const {
     return widen({value, value});
   AtomIntervals intervals(bounds);
   Interval plain = sumOfTerms(sum->terms, [&](const AtomPtr &atom) { return intervals.of(atom); });
+  if (hasRemainder(sum->terms))
+    if (Dim other = withoutRemainders(*this); other.isValid() && !(other == *this))
+      plain = intersect(plain, other.interval(bounds));
   if (sum->terms.size() < 2)
     return plain;
   Interval rests{0, 0};
@@ -423,6 +454,8 @@ std::optional<bool> Dim::isKnownEqual(const Dim &a, const Dim &b, const Bounds &
   if (!difference.isValid())
     return std::nullopt;
   if (difference == Dim(0))
+    return true;
+  if (hasRemainder(difference.terms()) && withoutRemainders(difference).simplify(bounds) == Dim(0))
     return true;
   // Quotients of a symbol are compared as those of the multiple that it is: 2 * (S floordiv 8) is S floordiv 4.
   std::map<std::string, Dim, std::less<>> multiples;

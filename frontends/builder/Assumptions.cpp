@@ -18,6 +18,13 @@ Interval Assumptions::restrict(const std::string &symbol, Interval interval) con
   return {std::max(interval.lo, it->second.lo), std::min(interval.hi, it->second.hi)};
 }
 
+std::optional<std::pair<std::string, Interval>> Assumptions::contradiction() const {
+  for (const auto &entry : intervals)
+    if (entry.second.lo > entry.second.hi)
+      return entry;
+  return std::nullopt;
+}
+
 int64_t Assumptions::divisor(const std::string &symbol) const {
   auto it = divisors.find(symbol);
   return it == divisors.end() ? 1 : it->second;
@@ -46,9 +53,7 @@ static std::optional<std::pair<Dim::Term, int64_t>> atomAndConstant(const Dim &d
 }
 
 /// Rounded to minus infinity; the divisor is positive.
-static int64_t floorDivide(int64_t a, int64_t divisor) {
-  return a / divisor - (a % divisor < 0);
-}
+static int64_t floorDivide(int64_t a, int64_t divisor) { return a / divisor - (a % divisor < 0); }
 
 // Example: (S + 55) floordiv 80 - 1 >= 0 where (S + 55) floordiv 80 >= 1, where S + 55 >= 80: S >= 25.
 std::optional<std::pair<std::string, Interval>> Assumptions::solveNonNegative(const Dim &dim) {
@@ -64,6 +69,18 @@ std::optional<std::pair<std::string, Interval>> Assumptions::solveNonNegative(co
     Interval interval;
     (isLower ? interval.lo : interval.hi) = limit;
     return std::pair(atom.name, interval);
+  }
+  if (atom.kind == Dim::AtomKind::Min && isLower) {
+    // The smallest is so large where each is: numbers are or are not, and one other operand is solved for.
+    std::optional<Dim> open;
+    for (const Dim &operand : atom.operands) {
+      std::optional<int64_t> number = operand.constant();
+      if (number ? *number < limit : open.has_value())
+        return std::nullopt;
+      if (!number)
+        open = operand;
+    }
+    return open ? solveNonNegative(*open - Dim(limit)) : std::nullopt;
   }
   std::optional<int64_t> divisor = atom.operands.size() == 2 ? atom.operands[1].constant() : std::nullopt;
   if (atom.kind != Dim::AtomKind::FloorDiv || !divisor || *divisor <= 0)
@@ -128,7 +145,7 @@ static void collectDivisions(const Dim &dim, std::vector<std::pair<std::string, 
         continue;
       auto parts = atomAndConstant(atom->operands[0]);
       std::optional<int64_t> by = atom->operands[1].constant();
-      if (parts && by && *by > 1 && parts->second % *by == 0 && parts->first.factors[0]->kind == Dim::AtomKind::Symbol)
+      if (parts && by && *by > 1 && parts->first.factors[0]->kind == Dim::AtomKind::Symbol)
         found.emplace_back(parts->first.factors[0]->name, *by / std::gcd(*by, parts->first.coefficient));
     }
 }

@@ -18,8 +18,8 @@
 // together again, `8 * (S floordiv 8)`, is S where 8 divides S.
 //
 // Limits. Equations: linear in one symbol with coefficient 1 or -1, or one min against one of its
-// operands. Bounds: one symbol and numbers, perhaps within divisions by constants. Two dims of which one might be 1 at run time are taken to be equal,
-// not broadcast.
+// operands. Bounds: one symbol and numbers, perhaps within divisions by constants. Two dims of which one might be 1 at
+// run time are taken to be equal, not broadcast.
 //
 #ifndef TENON_FRONTENDS_BUILDER_ASSUMPTIONS_H
 #define TENON_FRONTENDS_BUILDER_ASSUMPTIONS_H
@@ -30,8 +30,13 @@
 
 namespace tenon {
 
+/// What is given of symbols by name: `{"sequence", {1, 512}}`.
+using SymbolIntervals = std::map<std::string, Interval, std::less<>>;
+
 class Assumptions {
 public:
+  explicit Assumptions(SymbolIntervals given = {}) : intervals(std::move(given)) {}
+
   /// Learns what makes `a` equal `b`. False when nothing can be learned.
   bool equate(const Dim &a, const Dim &b);
 
@@ -45,6 +50,8 @@ public:
   Dim resolve(const std::string &symbol) const;
   /// The interval, intersected with what was learned.
   Interval restrict(const std::string &symbol, Interval interval) const;
+  /// A symbol that no size is left for, and what its interval has become.
+  std::optional<std::pair<std::string, Interval>> contradiction() const;
   /// What divides the symbol, as far as was learned; else 1.
   int64_t divisor(const std::string &symbol) const;
 
@@ -53,7 +60,7 @@ private:
   bool divide(const Dim &a, const Dim &b);
 
   std::map<std::string, Dim, std::less<>> values;
-  std::map<std::string, Interval, std::less<>> intervals;
+  SymbolIntervals intervals;
   std::map<std::string, int64_t, std::less<>> divisors;
 };
 

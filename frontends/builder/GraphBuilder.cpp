@@ -374,6 +374,13 @@ bool GraphBuilder::assumeUncut(const Dim &a, const Dim &b) {
   return false;
 }
 
+/// What a user can do about dims that cannot be decided: name the sizes they run.
+static std::string sizesToGive(ArrayRef<std::string> symbols) {
+  return symbols.empty()
+             ? ""
+             : "; a size or bounds of " + llvm::join(symbols, ", ") + " (--dim NAME=LOW..HIGH) may decide it";
+}
+
 bool GraphBuilder::wantEqual(const Dim &a, const Dim &b, const Twine &what) {
   if (a == b)
     return true;
@@ -389,7 +396,7 @@ bool GraphBuilder::wantEqual(const Dim &a, const Dim &b, const Twine &what) {
     diagnostic << what << ": wanted " << a.str() << ", found " << b.str();
   else
     diagnostic << what << ": wanted equal dimensions, found " << a.str() << " and " << b.str()
-               << ", which may differ when the program runs";
+               << ", which may differ when the program runs" << sizesToGive((a - b).symbols());
   return false;
 }
 
@@ -410,6 +417,10 @@ std::optional<Shape> GraphBuilder::broadcast(Dims a, Dims b) {
       dim = b[i];
       continue;
     }
+    // A slice of one, `min(1, S)`, is there to be broadcast: S is at least 1.
+    for (const Dim &one : {dim, b[i]})
+      if (Interval interval = one.interval(bounds); interval.lo == 0 && interval.hi == 1 && assumeAtLeast(one, Dim(1)))
+        return std::nullopt;
     if (!wantEqual(dim, b[i], "broadcast of " + toString(a) + " with " + toString(b)))
       return std::nullopt;
     if (b[i].isConstant())

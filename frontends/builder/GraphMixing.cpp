@@ -22,7 +22,8 @@ Value GraphBuilder::contract(StringRef text, Value a, Value b) {
     return {};
   }
   llvm::StringMap<Dim> sizes;
-  auto bind = [&](ArrayRef<StringRef> indices, Value operand, StringRef side) {
+  // An index has one size; an operand that writes it in another form is the same memory under the first.
+  auto bind = [&](ArrayRef<StringRef> indices, Value &operand, StringRef side) {
     Shape shape = shapeOf(operand);
     if (shape.size() != indices.size()) {
       error() << "contraction \"" << text << "\" wants a " << side << " operand of rank " << indices.size()
@@ -33,8 +34,10 @@ Value GraphBuilder::contract(StringRef text, Value a, Value b) {
       auto [known, isNew] = sizes.try_emplace(index, dim);
       if (!isNew && !wantEqual(known->second, dim, "index '" + index + "' of \"" + text + "\""))
         return false;
+      dim = known->second;
     }
-    return true;
+    operand = reshape(operand, shape);
+    return operand != nullptr;
   };
   if (!bind(spec->lhs, a, "left") || !bind(spec->rhs, b, "right") || !sameElements(a, b))
     return {};
@@ -167,6 +170,7 @@ Value GraphBuilder::scatter(Value updates, Value into, Value places, std::option
   for (auto [number, pair] : llvm::enumerate(llvm::zip(wanted, given)))
     if (!wantEqual(std::get<0>(pair), std::get<1>(pair), "dimension " + Twine(number) + " of the updates"))
       return {};
+  updates = reshape(updates, wanted);
   Value wrapped = map(i64(), tuples, places, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
     Value bound = s.size(target[size - 1]);
     for (int64_t k = size - 1; k-- > 0;)

@@ -80,6 +80,26 @@ TEST(Dim, FloorDivAndMod) {
   EXPECT_EQ(normal("-(S floordiv 2)"), "-(S floordiv 2)");
 }
 
+TEST(Dim, WhatIsPaddedToAMultipleIsOne) {
+  EXPECT_EQ(normal("(S + -S mod 8) floordiv 8"), "(S + 7) floordiv 8");
+  EXPECT_EQ(normal("(S + (8 - S mod 8) mod 8) floordiv 8"), "(S + 7) floordiv 8");
+  EXPECT_EQ(normal("(S + -S mod 8) mod 4"), "0");
+  EXPECT_EQ(normal("(3 * (S mod 8) + P) mod 4"), "(P + 3 * S) mod 4");
+  EXPECT_EQ(normal("(3 * (S mod 6) + P) mod 4"), "(P + 3 * (S mod 6)) mod 4");
+  EXPECT_EQ(normal("-(-S floordiv 8)"), "(S + 7) floordiv 8");
+  EXPECT_EQ(normal("(S - S mod 8) floordiv 8"), "S floordiv 8");
+  EXPECT_EQ(normal("(S - S mod 8) floordiv 3"), "(S + 2 * (S mod 8)) floordiv 3 - S mod 8");
+  auto equal = [](const char *a, const char *b) { return Dim::isKnownEqual(parsed(a), parsed(b)); };
+  EXPECT_EQ(equal("B * S + B * (-S mod 8)", "8 * B * ((S + 7) floordiv 8)"), true);
+  EXPECT_EQ(equal("S - S mod 8", "8 * (S floordiv 8)"), true);
+  EXPECT_EQ(equal("S - S mod 8", "4 * (S floordiv 4)"), std::nullopt);
+  Bounds bounds;
+  bounds.set("S", {1, 8});
+  EXPECT_EQ(Dim::isKnownEqual(parsed("S + -S mod 8"), 8, bounds), true);
+  EXPECT_EQ(Dim::isKnownLessEqual(parsed("S + -S mod 8"), 8, bounds), true);
+  EXPECT_EQ(Dim::isKnownEqual(parsed("S + -S mod 8"), 8), std::nullopt);
+}
+
 TEST(Dim, MinAndMax) {
   EXPECT_EQ(Dim::min(s, s), s);
   EXPECT_EQ(normal("min(S + 1, S + 3)"), "S + 1");

@@ -25,7 +25,7 @@ def integers(name, *values, shape=None):
 
 
 class ShapeArithmetic(unittest.TestCase):
-    def compile(self, nodes, constants, result):
+    def compile(self, nodes, constants, result, *options):
         """A model of the input x, [S] float32, and the output y."""
         folder = tempfile.TemporaryDirectory(prefix="tenon-shapes-")
         self.addCleanup(folder.cleanup)
@@ -35,7 +35,7 @@ class ShapeArithmetic(unittest.TestCase):
             "shapes", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["S"])],
             [helper.make_tensor_value_info("y", result, None)], constants)
         onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), file)
-        native.tenon("compile", "--quiet", file, "-o", artifact, "--target=host")
+        native.tenon("compile", "--quiet", file, "-o", artifact, "--target=host", *options)
         return lambda x: native.outputs(artifact, {"x": x}, threads=1)["y"]
 
     def test_a_number_of_windows(self):
@@ -50,6 +50,33 @@ class ShapeArithmetic(unittest.TestCase):
         with self.assertRaisesRegex(Error, "S in 127"):
             run(np.zeros(126, np.float32))
 
+    def test_bounds_that_decide(self):
+        """x[:-n] for n = -S mod 8, which means another thing where n is 0; not so between two multiples."""
+        graph = ([("Shape", "x", "s", {}), ("Mul", "s minus", "negative", {}), ("Mod", "negative eight", "n", {}),
+                  ("Mul", "n minus", "end", {}), ("Slice", "x zero end", "y", {})],
+                 [integers("zero", 0), integers("eight", 8), integers("minus", -1)], TensorProto.FLOAT)
+        with self.assertRaisesRegex(AssertionError, r"Slice.*found -\(\(7 \* S\) mod 8\); bounds .*--dim"):
+            self.compile(*graph)
+        run = self.compile(*graph, "--dim", "S=9..15")
+        for size in (9, 15):
+            x = np.arange(size, dtype=np.float32)
+            np.testing.assert_array_equal(run(x), x[:-(-size % 8)])
+        with self.assertRaisesRegex(Error, "S in 9..15"):
+            run(np.zeros(16, np.float32))
+
+    def test_bounds_beyond_what_the_file_takes(self):
+        """--dim narrows: it does not allow what the file means nothing for."""
+        graph = ([("Shape", "x", "s", {}), ("Squeeze", "s zero", "n", {}), ("Sub", "n c127", "a", {}),
+                  ("Div", "a c384", "count", {}), ("Range", "start count step", "y", {})],
+                 [integers("zero", 0), *(integers(n, v, shape=[]) for n, v in
+                                         (("c127", 127), ("c384", 384), ("start", 0), ("step", 1)))], TensorProto.INT64)
+        run = self.compile(*graph, "--dim", "S=1..2000")
+        np.testing.assert_array_equal(run(np.zeros(1300, np.float32)), np.arange((1300 - 127) // 384))
+        with self.assertRaisesRegex(Error, "S in 127..2000"):
+            run(np.zeros(126, np.float32))
+        few = self.compile(*graph, "--dim", "S=1..100")
+        self.assertEqual(few(np.zeros(50, np.float32)).shape, (0,), "no window, as the file says of these sizes")
+
     def test_blocks(self):
         """Reshaped to S / 4 rows of 4: S is a multiple of 4."""
         run = self.compile(
@@ -61,6 +88,49 @@ class ShapeArithmetic(unittest.TestCase):
             np.testing.assert_array_equal(run(x), x.reshape(-1, 4).sum(1))
         with self.assertRaisesRegex(Error, "S to be a multiple of 4"):
             run(np.zeros(7, np.float32))
+
+    def test_padded_blocks(self):
+        """Padded to rows of 4, as block-wise attention and chunked scans are: any S, not multiples of 4 alone."""
+        paddings = {
+            "negated": [("Mul", "s minus", "negative", {}), ("Mod", "negative four", "padding", {})],
+            "subtracted": [("Mod", "s four", "over", {}), ("Sub", "four over", "missing", {}),
+                           ("Mod", "missing four", "padding", {})],
+        }
+        for name, padding in paddings.items():
+            run = self.compile(
+                [("Shape", "x", "s", {}), *padding, ("Concat", "zero padding", "pads", {"axis": 0}),
+                 ("Pad", "x pads", "padded", {}), ("Add", "s padding", "length", {}), ("Div", "length four", "rows", {}),
+                 ("Concat", "rows four", "shape", {"axis": 0}), ("Reshape", "padded shape", "blocks", {}),
+                 ("ReduceSum", "blocks one", "y", {"keepdims": 0})],
+                [integers("zero", 0), integers("four", 4), integers("one", 1), integers("minus", -1)], TensorProto.FLOAT)
+            for size in (1, 3, 4, 5, 20, 23):
+                with self.subTest(padding=name, size=size):
+                    x = np.arange(1, size + 1, dtype=np.float32)
+                    np.testing.assert_array_equal(run(x), np.pad(x, (0, -size % 4)).reshape(-1, 4).sum(1))
+
+    def test_a_product_over_a_size_in_two_forms(self):
+        """S / 4 rows beside (S + 3) / 4 rows: S is a multiple of 4, and a product takes both."""
+        run = self.compile(
+            [("Shape", "x", "s", {}), ("Div", "s four", "rows", {}), ("Concat", "rows four", "shape", {"axis": 0}),
+             ("Reshape", "x shape", "blocks", {}), ("Add", "s three", "more", {}), ("Div", "more four", "atmost", {}),
+             ("Squeeze", "atmost zero", "end", {}), ("Range", "start end step", "numbers", {}),
+             ("Cast", "numbers", "weights", {"to": TensorProto.FLOAT}),
+             ("Einsum", "weights blocks", "y", {"equation": "c,ct->t"})],
+            [integers("four", 4), integers("three", 3), integers("zero", 0),
+             *(integers(n, v, shape=[]) for n, v in (("start", 0), ("step", 1)))], TensorProto.FLOAT)
+        for size in (4, 20):
+            x = np.arange(size, dtype=np.float32)
+            np.testing.assert_array_equal(run(x), np.arange(size // 4) @ x.reshape(-1, 4))
+        with self.assertRaisesRegex(Error, "S to be a multiple of 4"):
+            run(np.zeros(7, np.float32))
+
+    def test_a_slice_of_one_is_broadcast(self):
+        """x[:1] has min(1, S) elements: added to x it is one, not S at most 1."""
+        run = self.compile([("Slice", "x zero one", "first", {}), ("Add", "x first", "y", {})],
+                           [integers("zero", 0), integers("one", 1)], TensorProto.FLOAT)
+        for size in (1, 5):
+            x = np.arange(3, 3 + size, dtype=np.float32)
+            np.testing.assert_array_equal(run(x), x + x[:1])
 
     def test_positions_of_ones(self):
         """NonZero of a mask that is true throughout, as exporters write an index over all rows."""

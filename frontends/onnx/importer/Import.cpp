@@ -9,17 +9,25 @@ using namespace tenon;
 static constexpr unsigned maxRebuilds = 256;
 
 static OwningOpRef<ModuleOp> importModel(const Result<onnx_reader::Model> &model, MLIRContext &context,
-                                         WeightStore &weights) {
+                                         WeightStore &weights, const SymbolIntervals &given) {
   if (!model) {
     emitError(UnknownLoc::get(&context)) << model.error().message;
     return {};
   }
   if (failed(onnx_importer::checkSupport(*model, context)))
     return {};
-  Assumptions assumptions;
+  Assumptions assumptions(given);
   for (unsigned i = 0; i < maxRebuilds; ++i) {
     GraphBuilder graph(context, weights, "main", &assumptions);
     LogicalResult imported = onnx_importer::GraphImport(*model, graph).run();
+    if (auto none = assumptions.contradiction()) {
+      auto range = given.find(none->first);
+      emitError(UnknownLoc::get(&context))
+          << model->file << ": no size is left for dim '" << none->first << "': wanted at least " << none->second.lo
+          << ", found at most " << none->second.hi
+          << (range == given.end() ? "" : "; one is what the file takes, the other what was given (--dim)");
+      return {};
+    }
     if (graph.wantsRebuild())
       continue;
     if (failed(imported))
@@ -31,12 +39,13 @@ static OwningOpRef<ModuleOp> importModel(const Result<onnx_reader::Model> &model
   return {};
 }
 
-OwningOpRef<ModuleOp> tenon::importOnnx(const std::string &path, MLIRContext &context, WeightStore &weights) {
-  return importModel(onnx_reader::readModel(path), context, weights);
+OwningOpRef<ModuleOp> tenon::importOnnx(const std::string &path, MLIRContext &context, WeightStore &weights,
+                                        const SymbolIntervals &given) {
+  return importModel(onnx_reader::readModel(path), context, weights, given);
 }
 
 OwningOpRef<ModuleOp> tenon::importOnnx(const Bytes &bytes, const std::string &name,
                                         const std::optional<std::string> &folder, MLIRContext &context,
-                                        WeightStore &weights) {
-  return importModel(onnx_reader::readModel(bytes, name, folder), context, weights);
+                                        WeightStore &weights, const SymbolIntervals &given) {
+  return importModel(onnx_reader::readModel(bytes, name, folder), context, weights, given);
 }

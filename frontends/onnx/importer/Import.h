@@ -12,18 +12,20 @@
 
 #include "dialects/tenon/WeightStore.h"
 #include "frontends/MappedFile.h"
+#include "frontends/builder/Assumptions.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 
 namespace tenon {
 
-/// The model in a file. Null after errors.
-mlir::OwningOpRef<mlir::ModuleOp> importOnnx(const std::string &path, mlir::MLIRContext &context, WeightStore &weights);
+/// The model in a file. Null after errors. What is `given` of its symbols decides what cannot be decided for all sizes.
+mlir::OwningOpRef<mlir::ModuleOp> importOnnx(const std::string &path, mlir::MLIRContext &context, WeightStore &weights,
+                                             const SymbolIntervals &given = {});
 
 /// The model in memory. `name` stands for it in messages; external data is looked for in `folder`.
 mlir::OwningOpRef<mlir::ModuleOp> importOnnx(const Bytes &bytes, const std::string &name,
                                              const std::optional<std::string> &folder, mlir::MLIRContext &context,
-                                             WeightStore &weights);
+                                             WeightStore &weights, const SymbolIntervals &given = {});
 
 /// The table of supported operators as Markdown: docs/onnx-support.md.
 std::string onnxSupportTable();

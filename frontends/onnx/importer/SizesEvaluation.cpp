@@ -442,7 +442,8 @@ static std::optional<Dim> fromBegin(NodeContext &n, const Dim &at, const Dim &di
   bool countsFromEnd = interval.hi == 0;
   if (countsFromEnd ? n.graph.assumeAtLeast(Dim(-1), at) : n.graph.assumeAtLeast(at, Dim(0)))
     return std::nullopt;
-  n.error() << "wants a position that is at least 0, or below 0, for all sizes, found " << at.str();
+  n.error() << "wants a position that is at least 0, or below 0, for all sizes, found " << at.str()
+            << "; bounds of what is in it (--dim NAME=LOW..HIGH) may decide it";
   return std::nullopt;
 }
 

@@ -48,6 +48,14 @@ TEST(Assumptions, BlocksPutTogetherAgainDivide) {
   EXPECT_FALSE(assumptions.equate(s * p, Dim(8) * t.floorDiv(Dim(8))));
 }
 
+TEST(Assumptions, WhatIsPaddedButNotCutDivides) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.equate(p * s, Dim(8) * p * s.ceilDiv(Dim(8))));
+  EXPECT_EQ(assumptions.divisor("S"), 8);
+  EXPECT_TRUE(assumptions.equate(t + (-t).mod(Dim(6)), t));
+  EXPECT_EQ(assumptions.divisor("T"), 6);
+}
+
 TEST(Assumptions, WhatBothSidesHaveIsLeftOut) {
   Assumptions assumptions;
   EXPECT_TRUE(assumptions.equate(Dim(512) * p, Dim(64) * p * s));
@@ -67,6 +75,15 @@ TEST(Assumptions, AtLeast) {
   EXPECT_EQ(assumptions.restrict("S", {0, 100}), (Interval{1, 100}));
 }
 
+TEST(Assumptions, WhatIsGivenIsNarrowedUntilNothingIsLeft) {
+  Assumptions assumptions({{"S", {1, 8}}});
+  EXPECT_EQ(assumptions.restrict("S", {0, 100}), (Interval{1, 8}));
+  EXPECT_TRUE(assumptions.bound(Dim(8), s));
+  EXPECT_FALSE(assumptions.contradiction());
+  EXPECT_TRUE(assumptions.bound(Dim(9), s));
+  EXPECT_EQ(assumptions.contradiction()->first, "S");
+}
+
 TEST(Assumptions, BoundsReachIntoDivisions) {
   Assumptions assumptions;
   // Windows of 400 samples every 320, less one: at least one is left.
@@ -75,6 +92,14 @@ TEST(Assumptions, BoundsReachIntoDivisions) {
   EXPECT_TRUE(assumptions.bound(s.floorDiv(Dim(4)), Dim(511)));
   EXPECT_EQ(assumptions.restrict("S", {0, 100000}), (Interval{720, 2047}));
   EXPECT_FALSE(assumptions.bound(Dim(0), s.floorDiv(p))) << "not by a constant";
+}
+
+TEST(Assumptions, BoundsReachIntoTheSmallest) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.bound(Dim(1), Dim::min(Dim(1), s)));
+  EXPECT_EQ(assumptions.restrict("S", {0, 100}), (Interval{1, 100}));
+  EXPECT_FALSE(assumptions.bound(Dim(2), Dim::min(Dim(1), s))) << "1 is smaller";
+  EXPECT_FALSE(assumptions.bound(Dim(1), Dim::min(p, t))) << "two to solve for";
 }
 
 } // namespace
