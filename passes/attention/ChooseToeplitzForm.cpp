@@ -27,6 +27,8 @@ struct ChooseToeplitzForm : impl::ChooseToeplitzFormBase<ChooseToeplitzForm> {
       getOperation().emitError("unknown form '") << force << "' of a Toeplitz product, wanted direct or fft";
       return signalPassFailure();
     }
+    if (auto target = getOperation()->getAttrOfType<TargetAttr>("tenon.target"))
+      level = target.getLevel();
     WalkResult walked = getOperation().walk([&](Operation *op) -> WalkResult {
       if (auto attention = dyn_cast<AttentionOp>(op))
         return choose(attention);
@@ -39,9 +41,11 @@ struct ChooseToeplitzForm : impl::ChooseToeplitzFormBase<ChooseToeplitzForm> {
   }
 
 private:
+  StringRef level; ///< that the program is for alone; empty: CPUs
+
   /// The form asked for, or the cheaper one; says why.
   ToeplitzForm decide(Operation *op, const ToeplitzSizes &sizes) {
-    ToeplitzCost cost = costOf(sizes);
+    ToeplitzCost cost = costOf(sizes, level);
     bool isCheaper = cost.fft < cost.direct;
     std::optional<ToeplitzForm> forced = force.empty() ? std::nullopt : symbolizeToeplitzForm(force);
     ToeplitzForm form = forced.value_or(isCheaper ? ToeplitzForm::FFT : ToeplitzForm::Direct);

@@ -1,17 +1,23 @@
 //===- ToeplitzCost.h - what the forms of a Toeplitz product cost ---------------------===//
 //
-// Time of one core, in nanoseconds, for one batch item and head: M rows of N columns, R features (1 without), C channels.
+// Nanoseconds for one batch item and head, of one core of a CPU or of a whole GPU: M rows of N columns, R features (1 without),
+// C channels.
 //
 //   direct  M N (2 R + 2 C + 2) / rate, of which causal computes half (flash attention; without features a product: 2 M N C)
 //   fft     transforms of period L >= M + N - 1, forwards and back, for each feature and each pair of vectors of channels:
 //           2 · 5 L log2 L + 6 L operations a complex channel / rate(L), lanes that no channel fills counted; and the
 //           same for R channels more where rows are divided by their sums
 //
-// The rates are those of ToeplitzRates.def. The program is the same for every level, so they are, too: only their quotient decides,
-// and the multiply-add unit and the vector's width, which differ, are in both.
+// On a GPU transforms are done by workers (docs/decisions/0011-nvptx.md): a tile, which is a vector or two of channels with all of its
+// features, takes one thread's time, however many others run beside it. So the fft form takes at least that, shared by the heads.
+//
+// The rates are those of ToeplitzRates.def. A program is the same for all levels of an artifact. CPUs have one set of rates: only
+// their quotient decides, and the multiply-add unit and the vector's width, which differ, are in both.
 //
 #ifndef TENON_PASSES_FFT_RPE_TOEPLITZCOST_H
 #define TENON_PASSES_FFT_RPE_TOEPLITZCOST_H
+
+#include "llvm/ADT/StringRef.h"
 
 #include <cstdint>
 
@@ -20,6 +26,7 @@ namespace tenon {
 struct ToeplitzSizes {
   int64_t rows, columns, features, channels; ///< M, N, R (0: none), C.
   bool causal = false, normalised = false, perChannel = false;
+  int64_t heads = 1; ///< Of all batch items, as far as known: what runs at once.
 };
 
 struct ToeplitzCost {
@@ -27,7 +34,8 @@ struct ToeplitzCost {
   int64_t period;     ///< Of the transform.
 };
 
-ToeplitzCost costOf(const ToeplitzSizes &sizes);
+/// Of a CPU; of a GPU where `level` is one that ToeplitzRates.def has rates of.
+ToeplitzCost costOf(const ToeplitzSizes &sizes, llvm::StringRef level = {});
 
 /// Floating-point operations of the fft form, as its kernels do them: grows as N log N.
 double fftOperations(const ToeplitzSizes &sizes);
