@@ -523,6 +523,9 @@ def ChooseToeplitzForm : Pass<"tenon-choose-toeplitz-form", "::mlir::ModuleOp"> 
     %o = tenon.attention %q, (%k), (%v) … normalise sum … algorithm fft score …
     ```
 
+    Rates are a CPU's, or those of the level that the module's `tenon.target` names if it is a GPU: the driver sets it where a program is
+    compiled for GPUs alone. There transforms are done by workers, and the first form wins far longer.
+
     All forms are exact in real arithmetic. In f32 the error of transforms is about 4e-7 of the largest |c| times the norm of what they
     multiply, in every row; heads with a |c| above 100 times that of distance 0 are therefore summed directly when it runs
     (`tenon.circulant`), at the quadratic cost.

@@ -105,12 +105,29 @@ llvm::Error Compiler::Impl::applyRecipe(Model &model) {
   });
 }
 
+static TargetAttr targetOf(const Level &level, MLIRContext *context) {
+  return TargetAttr::get(context, level.name, level.vectorBits, level.vectorRegisters, level.tileRows, 2, level.l1Bytes,
+                         level.l2Bytes);
+}
+
+/// A program is the same for all of its levels. One for GPUs alone is planned for the first of them.
+static void planFor(ModuleOp module, ArrayRef<Level> levels) {
+  if (llvm::all_of(levels, [](const Level &level) { return level.isDevice(); }))
+    module->setAttr("tenon.target", targetOf(levels.front(), module.getContext()));
+}
+
 llvm::Error Compiler::Impl::runProgramPhases(Model &model, StringRef last) {
   if (llvm::Error error = applyBounds(model.module(), options))
     return error;
   MLIRContext *context = model.module().getContext();
   if (options.products == ProductType::BF16)
     model.module()->setAttr("tenon.products", StringAttr::get(context, "bf16"));
+  if (!options.targets.empty()) {
+    auto levels = this->levels();
+    if (!levels)
+      return levels.takeError();
+    planFor(model.module(), *levels);
+  }
   // A module of kernels, as exposeKernelResults leaves it, has been through all of them.
   if (last == "import" || !model.module().getOps<KernelOp>().empty())
     return llvm::Error::success();
@@ -131,11 +148,6 @@ llvm::Error Compiler::Impl::runProgramPhases(Model &model, StringRef last) {
       break;
   }
   return llvm::Error::success();
-}
-
-static TargetAttr targetOf(const Level &level, MLIRContext *context) {
-  return TargetAttr::get(context, level.name, level.vectorBits, level.vectorRegisters, level.tileRows, 2, level.l1Bytes,
-                         level.l2Bytes);
 }
 
 /// The kernels alone, as bytecode: each level reads them into a context of its own, so that

@@ -31,6 +31,8 @@ struct ChooseToeplitzForm : impl::ChooseToeplitzFormBase<ChooseToeplitzForm> {
       getOperation().emitError("unknown form '") << force << "' of a Toeplitz product, wanted direct, fft or fft_blocks";
       return signalPassFailure();
     }
+    if (auto target = getOperation()->getAttrOfType<TargetAttr>("tenon.target"))
+      level = target.getLevel();
     WalkResult walked = getOperation().walk([&](Operation *op) -> WalkResult {
       if (auto attention = dyn_cast<AttentionOp>(op))
         return choose(attention);
@@ -43,9 +45,11 @@ struct ChooseToeplitzForm : impl::ChooseToeplitzFormBase<ChooseToeplitzForm> {
   }
 
 private:
+  StringRef level; ///< that the program is for alone; empty: CPUs
+
   /// The form asked for, or the cheapest one; says why.
   ToeplitzForm decide(Operation *op, const ToeplitzSizes &sizes) {
-    ToeplitzCost cost = costOf(sizes);
+    ToeplitzCost cost = costOf(sizes, level);
     ToeplitzForm cheapest = cost.isBestInBlocks()      ? ToeplitzForm::FFTBlocks
                             : cost.fft < cost.direct ? ToeplitzForm::FFT
                                                      : ToeplitzForm::Direct;

@@ -43,7 +43,8 @@ bool isByTransforms(AttentionOp op) {
 ToeplitzSizes toeplitzSizesOf(AttentionOp op) {
   AttentionOp::Sizes sizes = op.getSizes();
   return {*sizes.queries.constant(), *sizes.keys.constant(), *sizes.depth.constant(), *sizes.valueDepth.constant(),
-          op.hasKeep(), op.getNormaliser() == Normaliser::Sum, false};
+          op.hasKeep(), op.getNormaliser() == Normaliser::Sum, false,
+          sizes.batch.constant().value_or(1) * sizes.heads.constant().value_or(1)};
 }
 
 std::optional<ToeplitzSizes> toeplitzSizesOf(ToeplitzOp op) {
@@ -53,7 +54,8 @@ std::optional<ToeplitzSizes> toeplitzSizesOf(ToeplitzOp op) {
     if (!dim.isConstant())
       return std::nullopt;
   return ToeplitzSizes{*to[2].constant(), *from[2].constant(), *features.constant(), *from[3].constant(), op.getCausal(),
-                       false, shapeOf(op.getDiagonals()).size() == 3};
+                       false, shapeOf(op.getDiagonals()).size() == 3,
+                       from[0].constant().value_or(1) * from[1].constant().value_or(1)};
 }
 
 } // namespace tenon

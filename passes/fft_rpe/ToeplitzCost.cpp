@@ -21,6 +21,16 @@ static constexpr struct {
 #include "passes/fft_rpe/ToeplitzRates.def"
 };
 
+/// Of a GPU.
+struct DeviceRates {
+  llvm::StringLiteral level;
+  double attention, reduction, transforms, worker;
+};
+static constexpr DeviceRates deviceRates[] = {
+#define TENON_TOEPLITZ_DEVICE_RATES(...) {__VA_ARGS__},
+#include "passes/fft_rpe/ToeplitzRates.def"
+};
+
 /// Of transforms: that of the next larger period that was measured, or of the largest one.
 static double transformRate(int64_t period) {
   for (const auto &measured : transformRates)
@@ -29,14 +39,17 @@ static double transformRate(int64_t period) {
   return std::end(transformRates)[-1].rate;
 }
 
-/// Channels of a tile: two vectors of the widest level.
-static constexpr int64_t lanes = 16;
+/// Channels of a vector: of the widest level of CPUs, and of what a worker of a GPU does at once.
+static constexpr int64_t widestLanes = 16, workerLanes = 4;
 
 static int64_t roundedUp(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
 
+/// Channels of a tile: one vector, or two as real and imaginary parts.
+static int64_t tileWidth(const ToeplitzSizes &sizes, int64_t lanes) { return sizes.perChannel ? lanes : 2 * lanes; }
+
 /// Transforms that lanes are filled with, forwards and backwards each.
-static double transforms(const ToeplitzSizes &sizes) {
-  int64_t width = sizes.perChannel ? lanes : 2 * lanes;
+static double transforms(const ToeplitzSizes &sizes, int64_t lanes) {
+  int64_t width = tileWidth(sizes, lanes);
   int64_t features = std::max<int64_t>(sizes.features, 1);
   double columns = double(roundedUp(sizes.channels, width)) * double(features);
   if (sizes.normalised)
@@ -46,8 +59,8 @@ static double transforms(const ToeplitzSizes &sizes) {
 
 static double perTransform(int64_t period) { return double(period) * (10 * std::log2(double(period)) + 6); }
 
-double fftOperations(const ToeplitzSizes &sizes) {
-  return transforms(sizes) * perTransform(convolutionLength(sizes.rows + sizes.columns - 1));
+static double operations(const ToeplitzSizes &sizes, int64_t lanes) {
+  return transforms(sizes, lanes) * perTransform(convolutionLength(sizes.rows + sizes.columns - 1));
 }
 
 static int64_t blocksOf(int64_t rows, int64_t block) { return (rows + block - 1) / block; }
@@ -58,7 +71,7 @@ double costOfBlocks(const ToeplitzSizes &sizes, int64_t block) {
   for (int64_t row = 0; row < rows; ++row)
     pairs += sizes.causal ? std::min(columns, row + 1) : columns;
   double transformed = double(rows + columns) / 2 * perTransform(period) / transformRate(period);
-  return transforms(sizes) * (transformed + 8 * double(period) * double(pairs) / spectraRate);
+  return transforms(sizes, widestLanes) * (transformed + 8 * double(period) * double(pairs) / spectraRate);
 }
 
 /// More blocks' sums than these do not stay in registers; smaller ones than these are all overhead.
@@ -80,16 +93,41 @@ static void chooseBlock(const ToeplitzSizes &sizes, ToeplitzCost &cost) {
   }
 }
 
-ToeplitzCost costOf(const ToeplitzSizes &sizes) {
-  ToeplitzCost cost{};
-  chooseBlock(sizes, cost);
-  cost.period = convolutionLength(sizes.rows + sizes.columns - 1);
-  cost.fft = fftOperations(sizes) / transformRate(cost.period);
+double fftOperations(const ToeplitzSizes &sizes) { return operations(sizes, widestLanes); }
+
+static double directOperations(const ToeplitzSizes &sizes) {
   double pairs = double(sizes.rows) * double(sizes.columns);
+  if (!sizes.features)
+    return pairs * 2 * double(sizes.channels);
+  return pairs * double(2 * sizes.features + 2 * sizes.channels + 2) * (sizes.causal ? 0.5 : 1);
+}
+
+static double hostDirectRate(const ToeplitzSizes &sizes) {
   if (sizes.features)
-    cost.direct = pairs * double(2 * sizes.features + 2 * sizes.channels + 2) * (sizes.causal ? 0.5 / causalRate : 1 / fullRate);
-  else
-    cost.direct = pairs * 2 * double(sizes.channels) / (sizes.perChannel ? reductionRate : productRate);
+    return sizes.causal ? causalRate : fullRate;
+  return sizes.perChannel ? reductionRate : productRate;
+}
+
+/// As many tiles at once as there are, each by one thread; all together no faster than memory.
+static double workersTime(const ToeplitzSizes &sizes, const DeviceRates &rates) {
+  double all = operations(sizes, workerLanes);
+  double tiles = double(roundedUp(sizes.channels, tileWidth(sizes, workerLanes)) / tileWidth(sizes, workerLanes));
+  return std::max(all / rates.transforms, all / (rates.worker * tiles * double(sizes.heads)));
+}
+
+ToeplitzCost costOf(const ToeplitzSizes &sizes, llvm::StringRef level) {
+  ToeplitzCost cost{};
+  cost.period = convolutionLength(sizes.rows + sizes.columns - 1);
+  for (const DeviceRates &rates : deviceRates)
+    if (rates.level == level) {
+      bool isReduction = !sizes.features && sizes.perChannel;
+      cost.direct = directOperations(sizes) / (isReduction ? rates.reduction : rates.attention);
+      cost.fft = workersTime(sizes, rates);
+      return cost;
+    }
+  chooseBlock(sizes, cost);
+  cost.direct = directOperations(sizes) / hostDirectRate(sizes);
+  cost.fft = fftOperations(sizes) / transformRate(cost.period);
   return cost;
 }
 
