@@ -68,7 +68,7 @@ TARGET_SELECTION = {
 GPU_SELECTION = {
     "numeric/run_contractions.py": ("ContractionTest.test_matrices_and_map",),
     "numeric/run_attention.py": ("AttentionTest.test_alibi", "AttentionTest.test_causal", "AttentionTest.test_few_queries_odd_depths"),
-    "numeric/run_fft.py": ("Fourier.test_pairs",),
+    "numeric/run_fft.py": ("Fourier.test_pairs", "Fourier.test_columns_whole"),
     "numeric/run_scans.py": ("ScanTest.test_delta_rule",),
     "numeric/run_positions.py": ("PositionsTest.test_both",),
     "numeric/run_windows.py": ("WindowTest.test_three_by_three", "WindowTest.test_groups", "WindowTest.test_one_dim_strided",

@@ -1,10 +1,7 @@
 //===- FourierEmitter.cpp - Fourier transforms of many columns at once, as vector code --===//
 #include "passes/fft_rpe/FourierEmitter.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-
-#include <cmath>
 
 using namespace mlir;
 
@@ -14,8 +11,8 @@ namespace tenon {
 static constexpr int64_t skew = 5;
 
 FourierEmitter::FourierEmitter(KernelLowering &lowering, Type real, int64_t scratchAt)
-    : real(real), lanes(lowering.lanesOf(real)), lowering(lowering), scope(lowering.scope), builder(lowering.builder),
-      loc(lowering.loc), scratchAt(scratchAt), widest(lowering.target.getVectorRegisters() >= 32 ? 8 : 4) {}
+    : Butterflies(lowering.builder, lowering.loc, VectorType::get({int64_t(lowering.lanesOf(real))}, real)), real(real),
+      lanes(lowering.lanesOf(real)), lowering(lowering), scope(lowering.scope), scratchAt(scratchAt), widest(lowering.target.getVectorRegisters() >= 32 ? 8 : 4) {}
 
 //===----------------------------------------------------------------------------===//
 // Memory
@@ -54,22 +51,10 @@ void FourierEmitter::store(int buffer, Value base, int64_t offset, const Point &
 }
 
 Value FourierEmitter::table(StringRef name, ArrayRef<Complex> numbers) {
-  auto module = lowering.kernel->getParentOfType<ModuleOp>();
-  auto type = MemRefType::get({2 * int64_t(numbers.size())}, real);
-  std::string symbol = (name + (real.isF64() ? ".f64" : ".f32")).str();
-  if (!module.lookupSymbol(symbol)) {
-    SmallVector<APFloat> elements;
-    for (const Complex &number : numbers)
-      for (double part : {number.real(), number.imag()})
-        elements.push_back(cast<FloatAttr>(FloatAttr::get(real, part)).getValue());
-    auto tensor = DenseElementsAttr::get(RankedTensorType::get(type.getShape(), real), elements);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(module.getBody());
-    memref::GlobalOp::create(builder, loc, symbol, builder.getStringAttr("private"), type, tensor, /*constant=*/true,
-                             builder.getI64IntegerAttr(64));
-  }
-  return memref::GetGlobalOp::create(builder, loc, type, symbol);
+  return complexTable(lowering, cast<FloatType>(real), name, numbers);
 }
+
+Value FourierEmitter::everywhere(Value scalar) { return vector::BroadcastOp::create(builder, loc, vectorType(), scalar); }
 
 Point FourierEmitter::entry(Value table, Value base, int64_t offset) {
   Value at = scope.add(scope.mul(base, scope.index(2, loc), loc), scope.index(2 * offset, loc), loc);
@@ -106,137 +91,6 @@ SmallVector<Point> FourierEmitter::stageEntries(Value table, Value p, int64_t ra
   for (int64_t k = 1; k < radix; ++k)
     entries.push_back({number(2 * k - 2), number(2 * k - 1)});
   return entries;
-}
-
-//===----------------------------------------------------------------------------===//
-// Arithmetic
-//===----------------------------------------------------------------------------===//
-
-Value FourierEmitter::everywhere(Value scalar) { return vector::BroadcastOp::create(builder, loc, vectorType(), scalar); }
-Value FourierEmitter::constant(double value) {
-  FloatAttr element = cast<FloatAttr>(FloatAttr::get(real, value));
-  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vectorType(), element.getValue()));
-}
-Value FourierEmitter::zero() { return constant(0); }
-
-Value FourierEmitter::sum(Value a, Value b) {
-  return !a ? b : !b ? a : Value(arith::AddFOp::create(builder, loc, a, b));
-}
-Value FourierEmitter::negated(Value a) { return a ? Value(arith::NegFOp::create(builder, loc, a)) : Value(); }
-Value FourierEmitter::difference(Value a, Value b) {
-  return !b ? a : !a ? negated(b) : Value(arith::SubFOp::create(builder, loc, a, b));
-}
-Value FourierEmitter::product(Value a, Value b) {
-  return a && b ? Value(arith::MulFOp::create(builder, loc, a, b)) : Value();
-}
-Value FourierEmitter::scaled(Value a, double factor) { return a ? product(a, constant(factor)) : Value(); }
-Value FourierEmitter::sumScaled(Value c, Value a, double factor) {
-  if (!a || !c)
-    return a ? scaled(a, factor) : c;
-  return math::FmaOp::create(builder, loc, a, constant(factor), c);
-}
-
-Point FourierEmitter::times(const Point &a, const Point &b) {
-  Value real = product(a.real, b.real), imaginary = product(a.real, b.imaginary);
-  if (a.imaginary && b.imaginary)
-    real = real ? Value(math::FmaOp::create(builder, loc, negated(a.imaginary), b.imaginary, real))
-                : negated(product(a.imaginary, b.imaginary));
-  if (a.imaginary && b.real)
-    imaginary = imaginary ? Value(math::FmaOp::create(builder, loc, a.imaginary, b.real, imaginary))
-                          : product(a.imaginary, b.real);
-  return {real, imaginary};
-}
-
-Point FourierEmitter::sumOfProducts(const Point &c, const Point &a, const Point &b) {
-  if (!c.real || !c.imaginary)
-    return sum(c, times(a, b));
-  Value real = math::FmaOp::create(builder, loc, a.real, b.real, c.real);
-  Value imaginary = math::FmaOp::create(builder, loc, a.real, b.imaginary, c.imaginary);
-  return {math::FmaOp::create(builder, loc, negated(a.imaginary), b.imaginary, real),
-          math::FmaOp::create(builder, loc, a.imaginary, b.real, imaginary)};
-}
-
-//===----------------------------------------------------------------------------===//
-// Butterflies: the transforms of one stage, in registers
-//===----------------------------------------------------------------------------===//
-
-/// a, b, c, d become their transform.
-void FourierEmitter::dft4(Point &a, Point &b, Point &c, Point &d) {
-  Point evenSum = sum(a, c), evenDifference = difference(a, c), oddSum = sum(b, d), oddDifference = difference(b, d);
-  a = sum(evenSum, oddSum);
-  c = difference(evenSum, oddSum);
-  // -i (x + i y) = y - i x
-  b = {sum(evenDifference.real, oddDifference.imaginary), difference(evenDifference.imaginary, oddDifference.real)};
-  d = {difference(evenDifference.real, oddDifference.imaginary), sum(evenDifference.imaginary, oddDifference.real)};
-}
-
-void FourierEmitter::dft8(MutableArrayRef<Point> x) {
-  dft4(x[0], x[2], x[4], x[6]);
-  dft4(x[1], x[3], x[5], x[7]);
-  double half = std::sqrt(0.5);
-  // e^(-πi/4) (x + i y) = (x + y + i (y - x)) √½, e^(-3πi/4) (x + i y) = (y - x - i (x + y)) √½: the root goes into the last sum.
-  Point first{sum(x[3].real, x[3].imaginary), difference(x[3].imaginary, x[3].real)};
-  Point third{difference(x[7].imaginary, x[7].real), negated(sum(x[7].real, x[7].imaginary))};
-  Point second{x[5].imaginary, negated(x[5].real)};
-  Point even[] = {x[0], x[2], x[4], x[6]}, odd[] = {x[1], first, second, third};
-  for (int k = 0; k < 4; ++k) {
-    double factor = k % 2 ? half : 1;
-    auto combine = [&](double sign) -> Point {
-      if (factor == 1)
-        return sign > 0 ? sum(even[k], odd[k]) : difference(even[k], odd[k]);
-      return {sumScaled(even[k].real, odd[k].real, sign * factor),
-              sumScaled(even[k].imaginary, odd[k].imaginary, sign * factor)};
-    };
-    x[k] = combine(1);
-    x[k + 4] = combine(-1);
-  }
-}
-
-/// y[k], y[r - k] = x[0] + Σ_j cos(2πjk/r) (x[j] + x[r - j]) ∓ i Σ_j sin(2πjk/r) (x[j] - x[r - j])
-void FourierEmitter::dftOdd(MutableArrayRef<Point> x) {
-  int64_t radix = x.size(), pairs = radix / 2;
-  SmallVector<Point> sums, differences;
-  Point total = x[0];
-  for (int64_t j = 1; j <= pairs; ++j) {
-    sums.push_back(sum(x[j], x[radix - j]));
-    differences.push_back(difference(x[j], x[radix - j]));
-    total = sum(total, sums.back());
-  }
-  SmallVector<Point> result(radix);
-  result[0] = total;
-  for (int64_t k = 1; k <= pairs; ++k) {
-    Point even = x[0], odd{};
-    for (int64_t j = 1; j <= pairs; ++j) {
-      Complex root = rootOfUnity(j * k, radix);
-      even = {sumScaled(even.real, sums[j - 1].real, root.real()),
-              sumScaled(even.imaginary, sums[j - 1].imaginary, root.real())};
-      odd = {sumScaled(odd.real, differences[j - 1].real, -root.imag()),
-             sumScaled(odd.imaginary, differences[j - 1].imaginary, -root.imag())};
-    }
-    result[k] = {sum(even.real, odd.imaginary), difference(even.imaginary, odd.real)};
-    result[radix - k] = {difference(even.real, odd.imaginary), sum(even.imaginary, odd.real)};
-  }
-  llvm::copy(result, x.begin());
-}
-
-void FourierEmitter::dft(MutableArrayRef<Point> points) {
-  switch (points.size()) {
-  case 1:
-    return;
-  case 2: {
-    Point first = points[0];
-    points[0] = sum(first, points[1]);
-    points[1] = difference(first, points[1]);
-    return;
-  }
-  case 4:
-    return dft4(points[0], points[1], points[2], points[3]);
-  case 8:
-    dft8(points);
-    return;
-  default:
-    return dftOdd(points);
-  }
 }
 
 //===----------------------------------------------------------------------------===//

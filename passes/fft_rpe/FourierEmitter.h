@@ -10,24 +10,15 @@
 #ifndef TENON_PASSES_FFT_RPE_FOURIEREMITTER_H
 #define TENON_PASSES_FFT_RPE_FOURIEREMITTER_H
 
-#include "passes/fft_rpe/FourierPlan.h"
-#include "passes/lowering/KernelLowering.h"
+#include "passes/fft_rpe/Butterflies.h"
 
 namespace tenon {
-
-/// One number of each transform. A part that is null is zero.
-struct Point {
-  mlir::Value real, imaginary;
-
-  Point swapped() const { return {imaginary, real}; }
-  bool isZero() const { return !real && !imaginary; }
-};
 
 /// Point number base + offset.
 using PointSource = llvm::function_ref<Point(mlir::Value base, int64_t offset)>;
 using PointSink = llvm::function_ref<void(mlir::Value base, int64_t offset, const Point &)>;
 
-class FourierEmitter {
+class FourierEmitter : public Butterflies {
 public:
   /// Buffers from byte `scratchAt` of scratch on. `real` is f32 or f64.
   FourierEmitter(KernelLowering &lowering, mlir::Type real, int64_t scratchAt = 0);
@@ -53,18 +44,10 @@ public:
   mlir::Value memory();
   mlir::Value position(int buffer, mlir::Value base, int64_t offset);
 
-  // Arithmetic; parts that are zero cost nothing.
-  mlir::Value sum(mlir::Value a, mlir::Value b);
-  mlir::Value difference(mlir::Value a, mlir::Value b);
-  mlir::Value scaled(mlir::Value a, double factor);
-  Point times(const Point &a, const Point &b);
-  /// c + a b.
-  Point sumOfProducts(const Point &c, const Point &a, const Point &b);
   /// A scalar in all lanes.
   mlir::Value everywhere(mlir::Value scalar);
-  mlir::Value zero();
 
-  mlir::VectorType vectorType() const { return mlir::VectorType::get({int64_t(lanes)}, real); }
+  mlir::VectorType vectorType() const { return llvm::cast<mlir::VectorType>(type); }
 
   const mlir::Type real;
   const unsigned lanes;
@@ -80,20 +63,6 @@ private:
   void bluestein(int64_t length, int64_t given, int64_t wanted, PointSource source, PointSink sink);
   void forParts(int64_t size, int64_t most, int64_t limit, llvm::function_ref<void(mlir::Value i, int64_t count)> body);
 
-  void dft(llvm::MutableArrayRef<Point> points);
-  void dft4(Point &a, Point &b, Point &c, Point &d);
-  void dft8(llvm::MutableArrayRef<Point> points);
-  void dftOdd(llvm::MutableArrayRef<Point> points);
-  Point sum(const Point &a, const Point &b) { return {sum(a.real, b.real), sum(a.imaginary, b.imaginary)}; }
-  Point difference(const Point &a, const Point &b) {
-    return {difference(a.real, b.real), difference(a.imaginary, b.imaginary)};
-  }
-  mlir::Value negated(mlir::Value a);
-  /// c + factor · a.
-  mlir::Value sumScaled(mlir::Value c, mlir::Value a, double factor);
-  mlir::Value constant(double value);
-  mlir::Value product(mlir::Value a, mlir::Value b);
-
   /// Numbers that stand in the image, as pairs; and how they are read.
   mlir::Value table(llvm::StringRef name, llvm::ArrayRef<Complex> numbers);
   Point entry(mlir::Value table, mlir::Value base, int64_t offset);
@@ -103,8 +72,6 @@ private:
 
   KernelLowering &lowering;
   KernelScope &scope;
-  mlir::OpBuilder &builder;
-  mlir::Location loc;
   int64_t scratchAt, widest;
   int64_t bufferPoints = 0; ///< Points between the buffers.
 };

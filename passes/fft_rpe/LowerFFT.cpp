@@ -12,6 +12,7 @@
 // and so write what it writes.
 //
 #include "passes/fft_rpe/FourierEmitter.h"
+#include "passes/fft_rpe/FourierSides.h"
 #include "passes/fft_rpe/LowerFourier.h"
 #include "passes/lowering/TransposeTile.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -22,24 +23,10 @@ using namespace mlir;
 namespace tenon {
 namespace {
 
-/// The operand or the result: where the numbers of one transform are.
-struct Side {
-  Value memory;
-  Shape shape;
-  Type element;
-  SmallVector<Value> strides;
-  int64_t points, parts;
-  bool partsInside, axisInside; ///< The last dimension is the pair; is, but for the pair, the transformed one.
-};
-
-class FFTLowering {
+class FFTLowering : FourierSides {
 public:
   FFTLowering(KernelLowering &lowering, FFTOp op)
-      : lowering(lowering), scope(lowering.scope), builder(lowering.builder), loc(lowering.loc), op(op),
-        emitter(lowering, realType(op)), lanes(emitter.lanes), length(*op.getLength().getValue().constant()),
-        from(sideOf(op.getInput(), lowering.memoryOf(op.getInput()))), to(sideOf(op.getResult(), lowering.resultMemory())) {
-    from.points = std::min(from.points, length);
-  }
+      : FourierSides(lowering, op), builder(lowering.builder), emitter(lowering, realType(op)), lanes(emitter.lanes) {}
 
   KernelGrid lower() {
     int64_t scratch = emitter.scratchBytes(length);
@@ -54,67 +41,14 @@ private:
     return element.isF64() ? element : Type(Float32Type::get(op.getContext()));
   }
 
-  Side sideOf(Value tensor, Value memory) {
-    Side side{memory, shapeOf(tensor), elementOf(tensor), {}, 0, 0, false, false};
-    side.strides = scope.strides(side.shape, loc);
-    side.points = *side.shape[op.getAxis()].constant();
-    side.parts = *side.shape[op.getParts()].constant();
-    int64_t last = int64_t(side.shape.size()) - 1;
-    side.partsInside = int64_t(op.getParts()) == last;
-    side.axisInside = int64_t(op.getAxis()) == last - (side.partsInside ? 1 : 0);
-    return side;
-  }
-
   /// The dimension lanes run along, where one of the batch is innermost and fills them.
   std::optional<int64_t> laneDim() {
-    int64_t dim = int64_t(from.shape.size()) - (from.partsInside ? 2 : 1);
-    if (dim < 0 || from.axisInside || dim == int64_t(op.getParts()))
-      return std::nullopt;
-    std::optional<int64_t> size = from.shape[dim].constant();
-    return size && *size < int64_t(lanes) / 2 ? std::nullopt : std::optional(dim);
+    std::optional<int64_t> dim = columnDim();
+    std::optional<int64_t> size = dim ? from.shape[*dim].constant() : std::nullopt;
+    return size && *size < int64_t(lanes) / 2 ? std::nullopt : dim;
   }
 
-  /// The dims of the batch, in order.
-  SmallVector<int64_t> batchDims(std::optional<int64_t> without = {}) {
-    SmallVector<int64_t> dims;
-    for (int64_t dim = 0; dim < int64_t(from.shape.size()); ++dim)
-      if (dim != int64_t(op.getAxis()) && dim != int64_t(op.getParts()) && dim != without)
-        dims.push_back(dim);
-    return dims;
-  }
-
-  /// Where transform `number` of the dims `batch` begins.
-  Value startOf(const Side &side, ArrayRef<int64_t> batch, Value number) {
-    Shape shape = llvm::map_to_vector<4>(batch, [&](int64_t dim) { return side.shape[dim]; });
-    Value start = index(0);
-    for (auto [dim, at] : llvm::zip(batch, lowering.delinearise(number, shape)))
-      start = scope.add(start, scope.mul(at.value, side.strides[dim], loc), loc);
-    return start;
-  }
-
-  Dim batchCount(ArrayRef<int64_t> batch) {
-    Dim count(1);
-    for (int64_t dim : batch)
-      count *= from.shape[dim];
-    return count;
-  }
-
-  Value index(int64_t value) { return scope.index(value, loc); }
-  Value offsetOf(const Side &side, Value start, Value base, int64_t offset, int64_t part) {
-    Value step = side.strides[op.getAxis()];
-    Value at = scope.add(scope.mul(base, step, loc), scope.mul(index(offset), step, loc), loc);
-    at = scope.add(at, scope.mul(index(part), side.strides[op.getParts()], loc), loc);
-    return scope.add(start, at, loc);
-  }
-
-  /// The inverse is the transform with real and imaginary parts exchanged, before and after, divided by its length.
-  Point entering(Point point) { return op.getInverse() ? point.swapped() : point; }
-  Point leaving(Point point) {
-    if (!op.getInverse())
-      return point;
-    double share = 1.0 / double(length);
-    return {emitter.scaled(point.imaginary, share), emitter.scaled(point.real, share)};
-  }
+  Point leaving(const Point &point) { return FourierSides::leaving(emitter, point); }
 
   //===--------------------------------------------------------------------------===//
   // Columns
@@ -122,7 +56,7 @@ private:
 
   VectorType vectorOf(Type element, int64_t count) { return VectorType::get({count}, element); }
 
-  Value loadVector(const Side &side, Value at, int64_t count, Value present) {
+  Value loadVector(const FourierSide &side, Value at, int64_t count, Value present) {
     VectorType type = vectorOf(side.element, count);
     Value loaded;
     if (!present) {
@@ -134,7 +68,7 @@ private:
     return convertFloat(builder, loc, loaded, emitter.real);
   }
 
-  void storeVector(const Side &side, Value at, Value vector, Value present) {
+  void storeVector(const FourierSide &side, Value at, Value vector, Value present) {
     Value narrow = convertFloat(builder, loc, vector, side.element);
     int64_t count = cast<VectorType>(narrow.getType()).getDimSize(0);
     if (present)
@@ -187,7 +121,7 @@ private:
       Value block = builder.createOrFold<arith::RemUIOp>(loc, tile, blockCount);
       Value lane = scope.mul(block, index(lanes), loc);
       Value present = isWhole ? Value() : scope.minimum(scope.sub(total, lane, loc), index(lanes), loc);
-      auto begin = [&](const Side &side) {
+      auto begin = [&](const FourierSide &side) {
         return scope.add(startOf(side, batch, number), scope.mul(lane, side.strides[column], loc), loc);
       };
       Value source = begin(from), target = begin(to);
@@ -209,7 +143,7 @@ private:
   struct Run {
     int64_t part, count, pointsApart; ///< Part of the first; elements; vectors of scratch from one to the next.
   };
-  SmallVector<Run> runsOf(const Side &side) {
+  SmallVector<Run> runsOf(const FourierSide &side) {
     if (side.partsInside && side.axisInside && side.parts == 2)
       return {{0, 2 * side.points, 1}};
     SmallVector<Run> runs{{0, side.points, 2}};
@@ -219,9 +153,9 @@ private:
   }
 
   /// Whether the elements of a run are neighbours in memory and of the type of the arithmetic.
-  bool isTurnable(const Side &side) { return side.axisInside && side.element == emitter.real; }
+  bool isTurnable(const FourierSide &side) { return side.axisInside && side.element == emitter.real; }
 
-  Value elementAt(const Side &side, const Run &run, Value start, Value i) {
+  Value elementAt(const FourierSide &side, const Run &run, Value start, Value i) {
     if (run.pointsApart == 1)
       return scope.add(start, i, loc);
     return offsetOf(side, start, i, 0, run.part);
@@ -308,15 +242,9 @@ private:
     return count.ceilDiv(Dim(int64_t(lanes)));
   }
 
-  KernelLowering &lowering;
-  KernelScope &scope;
   OpBuilder &builder;
-  Location loc;
-  FFTOp op;
   FourierEmitter emitter;
   unsigned lanes;
-  int64_t length;
-  Side from, to;
 };
 
 } // namespace

@@ -17,6 +17,7 @@ std::optional<DeviceForm> nativeForm(KernelOp kernel, std::string &reason) {
       .Case([&](AttentionUpdateOp op) { return nativeUpdate(op, reason); })
       .Case([&](AttentionMergeOp op) { return nativeMerge(op, reason); })
       .Case([&](AttentionFinishOp op) { return nativeFinish(op, reason); })
+      .Case([&](FFTOp op) { return nativeFFT(op, reason); })
       .Case([&](ContractOp op) { return nativeContract(kernel, op, reason); })
       .Default([&](Operation *root) { return nativeAttention(root, reason); });
 }
