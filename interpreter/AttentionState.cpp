@@ -38,9 +38,10 @@ public:
     if (key.size[0] != query.size[0] || value.size[0] != query.size[0] || key.size[2] != value.size[2] ||
         key.size[3] != query.size[3] || value.size[1] != key.size[1] || key.size[1] == 0 ||
         query.size[1] % key.size[1] != 0)
-      return errorAt(op, "wanted equal batch, keys and depth, and query heads a multiple of the key heads, found query " +
-                             toString(operands[0]->shape) + ", keys " + toString(operands[1]->shape) + ", values " +
-                             toString(operands[2]->shape));
+      return errorAt(op,
+                     "wanted equal batch, keys and depth, and query heads a multiple of the key heads, found query " +
+                         toString(operands[0]->shape) + ", keys " + toString(operands[1]->shape) + ", values " +
+                         toString(operands[2]->shape));
     if (llvm::Error error = compile(op.getScore(), 1, score))
       return error;
     if (llvm::Error error = compile(op.getKeep(), 0, keep))

@@ -118,7 +118,8 @@ llvm::Expected<Array> evaluateToeplitz(ToeplitzOp op, Operands operands, const E
     bool isLeftOut = op.getCausal() && j > i;
     return isLeftOut ? 0.0 : diagonals.floats[(head * count + j - i + rows - 1) * channels + channel % channels];
   };
-  return multiply(op.getResult(), *operands[0], operands.take_back(op.getFeatures().size()), evaluation, matrix, channels > 1);
+  return multiply(op.getResult(), *operands[0], operands.take_back(op.getFeatures().size()), evaluation, matrix,
+                  channels > 1);
 }
 
 llvm::Expected<Array> evaluateCirculant(CirculantOp op, Operands operands, const Evaluation &evaluation) {
@@ -140,7 +141,8 @@ llvm::Expected<Array> evaluateCirculant(CirculantOp op, Operands operands, const
       return kernel[(head * period + (i - j + period) % period) * channels + channel % channels];
     int64_t block = int64_t(*op.getBlock()), before = channels - op.blocksOf(*shapeOf(op.getResult())[2].constant());
     int64_t distance = i / block - j / block + before;
-    return distance < 0 ? 0.0 : kernel[(head * period + (i % block - j % block + period) % period) * channels + distance];
+    return distance < 0 ? 0.0
+                        : kernel[(head * period + (i % block - j % block + period) % period) * channels + distance];
   };
   return multiply(op.getResult(), *operands[0], operands.take_back(op.getFeatures().size()), evaluation, matrix,
                   op.isPerChannel() && channels > 1);

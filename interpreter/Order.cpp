@@ -13,7 +13,8 @@ namespace {
 /// Which of two elements is less: -1 the first, 1 the second, 0 neither.
 int compareElements(const Array &x, int64_t a, int64_t b, bool isUnsigned) {
   if (!x.isFloat() && isUnsigned)
-    return int(uint64_t(x.integers[a]) > uint64_t(x.integers[b])) - int(uint64_t(x.integers[a]) < uint64_t(x.integers[b]));
+    return int(uint64_t(x.integers[a]) > uint64_t(x.integers[b])) -
+           int(uint64_t(x.integers[a]) < uint64_t(x.integers[b]));
   if (!x.isFloat())
     return int(x.integers[a] > x.integers[b]) - int(x.integers[a] < x.integers[b]);
   bool aIsNaN = std::isnan(x.floats[a]), bIsNaN = std::isnan(x.floats[b]);
@@ -39,7 +40,8 @@ llvm::Expected<Array> evaluateOrder(OrderOp op, const Array &input, const Evalua
     int64_t start = row / columns * length * stride + row % columns;
     auto comesBefore = [&](int64_t a, int64_t b) {
       for (int64_t field = 0; field < fields; ++field)
-        if (int found = compareElements(input, start + a * stride + field, start + b * stride + field, op.getIsUnsigned()))
+        if (int found =
+                compareElements(input, start + a * stride + field, start + b * stride + field, op.getIsUnsigned()))
           return op.getDescending() ? found > 0 : found < 0;
       return false;
     };

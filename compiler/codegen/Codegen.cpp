@@ -257,20 +257,21 @@ static void addProgram(llvm::Module &module, const Level &level, const LinkedPro
   std::string data = program.symbol + "_artifact", path;
   for (char c : program.artifact)
     path += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
-  module.appendModuleInlineAsm(".section .rodata." + data + ",\"a\"\n.balign 4096\n.hidden " + data + "\n.globl " + data +
-                               "\n" + data + ":\n.incbin \"" + path + "\"\n.text\n");
+  module.appendModuleInlineAsm(".section .rodata." + data + ",\"a\"\n.balign 4096\n.hidden " + data + "\n.globl " +
+                               data + "\n" + data + ":\n.incbin \"" + path + "\"\n.text\n");
   auto *artifact = new llvm::GlobalVariable(module, llvm::Type::getInt8Ty(context), true,
                                             llvm::GlobalValue::ExternalLinkage, nullptr, data);
   artifact->setVisibility(llvm::GlobalValue::HiddenVisibility);
   auto *table = llvm::ArrayType::get(pointer, kernels.size());
-  llvm::Constant *members[] = {
-      llvm::ConstantInt::get(word, 6 * 8),
-      artifact,
-      llvm::ConstantInt::get(word, program.artifactBytes),
-      constant(program.symbol + "_level", llvm::ConstantDataArray::getString(context, level.name),
-               llvm::GlobalValue::InternalLinkage),
-      constant(program.symbol + "_kernels", llvm::ConstantArray::get(table, kernels), llvm::GlobalValue::InternalLinkage),
-      llvm::ConstantInt::get(word, kernels.size())};
+  llvm::Constant *members[] = {llvm::ConstantInt::get(word, 6 * 8),
+                               artifact,
+                               llvm::ConstantInt::get(word, program.artifactBytes),
+                               constant(program.symbol + "_level",
+                                        llvm::ConstantDataArray::getString(context, level.name),
+                                        llvm::GlobalValue::InternalLinkage),
+                               constant(program.symbol + "_kernels", llvm::ConstantArray::get(table, kernels),
+                                        llvm::GlobalValue::InternalLinkage),
+                               llvm::ConstantInt::get(word, kernels.size())};
   constant(program.symbol, llvm::ConstantStruct::getAnon(context, members), llvm::GlobalValue::ExternalLinkage);
 }
 

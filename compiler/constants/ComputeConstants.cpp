@@ -21,8 +21,9 @@ namespace {
 class Transform {
 public:
   Transform(FFTOp op, const Array &input, Array &result)
-      : input(input), result(result), axis(int64_t(op.getAxis())), parts(int64_t(op.getParts())), isInverse(op.getInverse()),
-        length(*op.getLength().getValue().constant()), from(stridesOf(input.shape)), to(stridesOf(result.shape)) {}
+      : input(input), result(result), axis(int64_t(op.getAxis())), parts(int64_t(op.getParts())),
+        isInverse(op.getInverse()), length(*op.getLength().getValue().constant()), from(stridesOf(input.shape)),
+        to(stridesOf(result.shape)) {}
 
   void run() { transformFrom(0, 0, 0); }
 
@@ -134,8 +135,8 @@ private:
       return false;
     auto isKnown = [](const Dim &dim) { return dim.isConstant(); };
     bool hasKnownLength = !isa<FFTOp>(op) || cast<FFTOp>(op).getLength().getValue().isConstant();
-    return hasKnownLength && llvm::all_of(shapeOf(op->getResult(0)), isKnown) && llvm::all_of(op->getOperands(), isOfWeights) &&
-           nearestWeight(op);
+    return hasKnownLength && llvm::all_of(shapeOf(op->getResult(0)), isKnown) &&
+           llvm::all_of(op->getOperands(), isOfWeights) && nearestWeight(op);
   }
 
   static GetOp nearestWeight(Operation *op) {
@@ -153,7 +154,8 @@ private:
     if (!array)
       return array.takeError();
     std::vector<float> elements(array->floats.begin(), array->floats.end());
-    WeightOp weight = weights.add(weights.recipes.lookup(nearestWeight(op)), suffixOf(op), array->shape, std::move(elements));
+    WeightOp weight =
+        weights.add(weights.recipes.lookup(nearestWeight(op)), suffixOf(op), array->shape, std::move(elements));
     auto options = remark::RemarkOpts::name("constant").category("compute-constants");
     remark::passed(op->getLoc(), options)
         << remark::add("{0} of weights alone is a weight: {1}, {2} bytes", isa<FFTOp>(op)  ? "a transform"
@@ -166,7 +168,9 @@ private:
     return llvm::Error::success();
   }
 
-  static StringRef suffixOf(Operation *op) { return isa<FFTOp>(op) ? ".spectrum" : isa<ScanOp>(op) ? ".responses" : ".kernel"; }
+  static StringRef suffixOf(Operation *op) {
+    return isa<FFTOp>(op) ? ".spectrum" : isa<ScanOp>(op) ? ".responses" : ".kernel";
+  }
 
   llvm::Expected<Array> evaluate(Operation *op) {
     if (auto get = dyn_cast<GetOp>(op))

@@ -86,7 +86,8 @@ static llvm::Error applyBounds(ModuleOp module, const CompileOptions &options) {
     int64_t high = std::min<int64_t>(symbol.getMax(), range.second);
     if (low > high)
       return makeError("dim '" + name + "': the model takes " + Twine(symbol.getMin()) + ".." + Twine(symbol.getMax()) +
-                       ", wanted a size of it, found --dim " + name + "=" + Twine(range.first) + ".." + Twine(range.second));
+                       ", wanted a size of it, found --dim " + name + "=" + Twine(range.first) + ".." +
+                       Twine(range.second));
     symbol.setMin(low);
     symbol.setMax(high);
   }
@@ -356,10 +357,12 @@ static llvm::Error writeWhole(StringRef path, StringRef content) {
 
 static std::string headerFor(StringRef name) {
   std::string guard = name.upper() + "_H";
-  return ("/* Made by tenon compile --emit=object; to be linked with the object file of the same name. */\n#ifndef " + guard +
-          "\n#define " + guard + "\n\n#include \"tenon/tenon.h\"\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n" +
+  return ("/* Made by tenon compile --emit=object; to be linked with the object file of the same name. */\n#ifndef " +
+          guard + "\n#define " + guard +
+          "\n\n#include \"tenon/tenon.h\"\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n" +
           "/** tenon_model_load_linked(&" + name + ", NULL, &model) */\nextern const tenon_linked_program " + name +
-          ";\n\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n").str();
+          ";\n\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n")
+      .str();
 }
 
 llvm::Expected<CompiledModel> Compiler::compileToObject(Model model, const std::string &path) {
@@ -367,7 +370,8 @@ llvm::Expected<CompiledModel> Compiler::compileToObject(Model model, const std::
   if (!levels)
     return levels.takeError();
   if (levels->size() != 1)
-    return makeError("an object file holds the code of one level, found " + llvm::Twine(levels->size()) + "; give --target");
+    return makeError("an object file holds the code of one level, found " + llvm::Twine(levels->size()) +
+                     "; give --target");
   if (levels->front().isDevice())
     return makeError("an object file holds code of a CPU, found " + levels->front().name + "; give another --target");
   auto compiled = compile(std::move(model));
@@ -400,13 +404,16 @@ llvm::Expected<CompiledModel> Compiler::compileToObject(Model model, const std::
 // Emulation
 //===----------------------------------------------------------------------------===//
 
-static std::vector<emulator::KernelShape> kernelShapes(ModuleOp program, ModuleOp lowered, ArrayRef<std::string> order) {
+static std::vector<emulator::KernelShape> kernelShapes(ModuleOp program, ModuleOp lowered,
+                                                       ArrayRef<std::string> order) {
   std::vector<emulator::KernelShape> shapes;
   for (const std::string &name : order) {
     auto kernel = program.lookupSymbol<KernelOp>(name);
     auto function = lowered.lookupSymbol<func::FuncOp>(name);
     auto dimOf = [&](StringRef attribute) { return function->getAttrOfType<DimAttr>(attribute).getValue(); };
-    auto numberOf = [&](StringRef attribute) { return unsigned(function->getAttrOfType<IntegerAttr>(attribute).getInt()); };
+    auto numberOf = [&](StringRef attribute) {
+      return unsigned(function->getAttrOfType<IntegerAttr>(attribute).getInt());
+    };
     emulator::KernelShape shape;
     shape.name = name;
     for (Type type : llvm::concat<const Type>(kernel.getArgumentTypes(), kernel.getResultTypes()))
@@ -443,7 +450,9 @@ llvm::Expected<EmulatedModel> Compiler::emulate(Model model) {
   if (!levels)
     return levels.takeError();
   if (levels->size() != 1 || !levels->front().isDevice())
-    return makeError("wanted one level of a GPU to emulate, found " + (impl->options.targets.empty() ? defaultTargets() : impl->options.targets) + "; give --target=nvptx-sm_80");
+    return makeError("wanted one level of a GPU to emulate, found " +
+                     (impl->options.targets.empty() ? defaultTargets() : impl->options.targets) +
+                     "; give --target=nvptx-sm_80");
   auto compiled = compile(std::move(model));
   if (!compiled)
     return compiled.takeError();

@@ -63,7 +63,8 @@ std::string describe(Operation &op) {
 
 ExplainedTensor explainTensor(const TensorDesc &tensor, RankedTensorType type) {
   Shape shape = shapeOf(type);
-  return {tensor.name, std::string(format::dataTypeName(tensor.dataType)) + toString(shape), {shape.begin(), shape.end()}};
+  return {
+      tensor.name, std::string(format::dataTypeName(tensor.dataType)) + toString(shape), {shape.begin(), shape.end()}};
 }
 
 /// The dispatches that compute what `op` reads, directly or through reshapes.
@@ -113,7 +114,8 @@ private:
       bool isCopy = command.kind == format::CommandKind::copy;
       Value copied = isCopy ? returned.getOperand(command.operands[1].index) : Value();
       explained.commands.push_back(isCopy ? explainCopy(copied) : explainDispatch(dispatches[number]));
-      explained.commands.back().reads = producersOf(isCopy ? copied.getDefiningOp() : dispatches[number], isCopy, dispatches);
+      explained.commands.back().reads =
+          producersOf(isCopy ? copied.getDefiningOp() : dispatches[number], isCopy, dispatches);
       explained.commands.back().number = number;
       explained.commands.back().sources = command.source;
     }

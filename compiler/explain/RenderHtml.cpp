@@ -127,7 +127,8 @@ private:
                         scaled(operations) + "FLOP: " + scaled(operations / measurement.seconds) + "FLOP/s, " +
                         formatted("%.0f", 100 * operations / measurement.seconds / measurement.flopsPerSecond) +
                         " % of the peak");
-    item("program", std::to_string(entry.commands.size()) + " commands of " + std::to_string(explanation.kernels) + " kernels");
+    item("program",
+         std::to_string(entry.commands.size()) + " commands of " + std::to_string(explanation.kernels) + " kernels");
     out << "</dl>\n";
   }
 
@@ -158,17 +159,20 @@ private:
     }
     double top = std::ceil(std::log10(measurement.flopsPerSecond));
     Axis x{-2, 3, 70, 620}, y{top - 4, top, 350, -330};
-    out << "<h2>Under the roof</h2><figure><svg id=\"roofline\" role=\"img\" width=\"860\" height=\"400\" viewBox=\"0 0 860 400\">";
+    out << "<h2>Under the roof</h2><figure><svg id=\"roofline\" role=\"img\" width=\"860\" height=\"400\" viewBox=\"0 "
+           "0 860 400\">";
     for (int power = -2; power <= 3; ++power)
       gridLine(x.at(std::pow(10, power)), 20, x.at(std::pow(10, power)), 350, scaled(std::pow(10, power)), 366);
     for (double power = top - 4; power <= top; ++power) {
       double at = y.at(std::pow(10, power));
-      out << "<line class=\"grid\" x1=\"70\" x2=\"690\" y1=\"" << at << "\" y2=\"" << at << "\"/><text class=\"soft\" x=\"64\" y=\""
-          << at + 4 << "\" text-anchor=\"end\">" << scaled(std::pow(10, power)) << "</text>";
+      out << "<line class=\"grid\" x1=\"70\" x2=\"690\" y1=\"" << at << "\" y2=\"" << at
+          << "\"/><text class=\"soft\" x=\"64\" y=\"" << at + 4 << "\" text-anchor=\"end\">"
+          << scaled(std::pow(10, power)) << "</text>";
     }
     double ridge = measurement.flopsPerSecond / measurement.bytesPerSecond;
     out << "<polyline class=\"roof\" points=\"" << x.at(0.01) << "," << y.at(0.01 * measurement.bytesPerSecond) << " "
-        << x.at(ridge) << "," << y.at(measurement.flopsPerSecond) << " " << x.at(1e3) << "," << y.at(measurement.flopsPerSecond)
+        << x.at(ridge) << "," << y.at(measurement.flopsPerSecond) << " " << x.at(1e3) << ","
+        << y.at(measurement.flopsPerSecond)
         << "\"/><text class=\"soft\" x=\"380\" y=\"392\" text-anchor=\"middle\">FLOP per byte moved</text>"
         << "<text class=\"soft\" x=\"74\" y=\"14\">FLOP/s</text>";
     std::vector<Mark> marks;
@@ -176,13 +180,16 @@ private:
       if (cost.operations > 0 && cost.seconds > 0)
         marks.push_back({x.at(cost.intensity()), y.at(cost.rate()), name, &cost});
     renderMarks(marks);
-    out << "</svg><figcaption>A circle is a kernel, its area the time it took. The line is what this machine could do at that many "
-           "operations per byte if every operand came from memory once; a kernel above its slope was served by caches.</figcaption></figure>\n";
+    out << "</svg><figcaption>A circle is a kernel, its area the time it took. The line is what this machine could do "
+           "at that many "
+           "operations per byte if every operand came from memory once; a kernel above its slope was served by "
+           "caches.</figcaption></figure>\n";
   }
 
   void gridLine(double x1, double y1, double x2, double y2, const std::string &label, double labelAt) {
     out << "<line class=\"grid\" x1=\"" << x1 << "\" y1=\"" << y1 << "\" x2=\"" << x2 << "\" y2=\"" << y2
-        << "\"/><text class=\"soft\" x=\"" << x1 << "\" y=\"" << labelAt << "\" text-anchor=\"middle\">" << label << "</text>";
+        << "\"/><text class=\"soft\" x=\"" << x1 << "\" y=\"" << labelAt << "\" text-anchor=\"middle\">" << label
+        << "</text>";
   }
 
   struct Mark {
@@ -196,18 +203,18 @@ private:
     llvm::stable_sort(marks, [](const Mark &a, const Mark &b) { return a.cost->seconds > b.cost->seconds; });
     auto share = [&](const Mark &mark) { return mark.cost->seconds / measurement.seconds; };
     for (const Mark &mark : marks)
-      out << "<circle class=\"" << kindOf(*mark.cost->command) << "\" fill-opacity=\"0.5\" cx=\"" << mark.x << "\" cy=\""
-          << mark.y << "\" r=\"" << std::max(3.0, 40 * std::sqrt(share(mark))) << "\"><title>" << escaped(mark.name) << ": "
-          << milliseconds(mark.cost->seconds) << " ms, " << scaled(mark.cost->rate()) << "FLOP/s, "
-          << formatted("%.3g", mark.cost->intensity()) << " FLOP/B</title></circle>";
+      out << "<circle class=\"" << kindOf(*mark.cost->command) << "\" fill-opacity=\"0.5\" cx=\"" << mark.x
+          << "\" cy=\"" << mark.y << "\" r=\"" << std::max(3.0, 40 * std::sqrt(share(mark))) << "\"><title>"
+          << escaped(mark.name) << ": " << milliseconds(mark.cost->seconds) << " ms, " << scaled(mark.cost->rate())
+          << "FLOP/s, " << formatted("%.3g", mark.cost->intensity()) << " FLOP/B</title></circle>";
     llvm::erase_if(marks, [&](const Mark &mark) { return share(mark) < 0.02; });
     llvm::stable_sort(marks, [](const Mark &a, const Mark &b) { return a.y < b.y; });
     double free = 24;
     for (const Mark &mark : marks) {
       double line = std::max(free, mark.y);
       out << "<line class=\"edge\" x1=\"" << mark.x << "\" y1=\"" << mark.y << "\" x2=\"700\" y2=\"" << line
-          << "\"/><text x=\"704\" y=\"" << line + 4 << "\">" << escaped(mark.name) << formatted(" %.0f %%", 100 * share(mark))
-          << "</text>";
+          << "\"/><text x=\"704\" y=\"" << line + 4 << "\">" << escaped(mark.name)
+          << formatted(" %.0f %%", 100 * share(mark)) << "</text>";
       free = line + 15;
     }
   }
@@ -220,7 +227,8 @@ private:
   void renderGraph() {
     constexpr double rowHeight = 26, boxHeight = 20, boxWidth = 560;
     double height = rowHeight * double(costs.size()) + 10;
-    out << "<h2>The graph after fusion</h2><figure style=\"max-height: 40rem; overflow-y: auto\"><svg id=\"graph\" role=\"img\" width=\"860\" height=\""
+    out << "<h2>The graph after fusion</h2><figure style=\"max-height: 40rem; overflow-y: auto\"><svg id=\"graph\" "
+           "role=\"img\" width=\"860\" height=\""
         << height << "\">";
     auto middle = [&](size_t row) { return 5 + rowHeight * double(row) + boxHeight / 2; };
     for (auto [row, cost] : llvm::enumerate(costs))
@@ -230,16 +238,19 @@ private:
           out << "<line class=\"edge\" x1=\"40\" x2=\"40\" y1=\"" << middle(from) + boxHeight / 2 << "\" y2=\""
               << middle(row) - boxHeight / 2 << "\"/>";
         else
-          out << "<path class=\"edge\" d=\"M" << boxWidth + 10 << " " << middle(from) << " C" << reach << " " << middle(from)
-              << " " << reach << " " << middle(row) << " " << boxWidth + 10 << " " << middle(row) << "\"/>";
+          out << "<path class=\"edge\" d=\"M" << boxWidth + 10 << " " << middle(from) << " C" << reach << " "
+              << middle(from) << " " << reach << " " << middle(row) << " " << boxWidth + 10 << " " << middle(row)
+              << "\"/>";
       }
     for (auto [row, cost] : llvm::enumerate(costs)) {
       double width = std::max(2.0, boxWidth * cost.seconds / slowest());
-      out << "<g><title>" << escaped(cost.command->sources) << "</title><rect x=\"10\" y=\"" << middle(row) - boxHeight / 2
-          << "\" width=\"" << boxWidth << "\" height=\"" << boxHeight << "\" fill=\"var(--band)\" stroke=\"var(--line)\"/><rect class=\""
-          << kindOf(*cost.command) << "\" fill-opacity=\"0.35\" x=\"10\" y=\"" << middle(row) - boxHeight / 2 << "\" width=\"" << width
-          << "\" height=\"" << boxHeight << "\"/><text x=\"16\" y=\"" << middle(row) + 4 << "\">" << cost.command->number << " "
-          << escaped(shortened(llvm::join(cost.command->steps, " + "), 84)) << "</text></g>";
+      out << "<g><title>" << escaped(cost.command->sources) << "</title><rect x=\"10\" y=\""
+          << middle(row) - boxHeight / 2 << "\" width=\"" << boxWidth << "\" height=\"" << boxHeight
+          << "\" fill=\"var(--band)\" stroke=\"var(--line)\"/><rect class=\"" << kindOf(*cost.command)
+          << "\" fill-opacity=\"0.35\" x=\"10\" y=\"" << middle(row) - boxHeight / 2 << "\" width=\"" << width
+          << "\" height=\"" << boxHeight << "\"/><text x=\"16\" y=\"" << middle(row) + 4 << "\">"
+          << cost.command->number << " " << escaped(shortened(llvm::join(cost.command->steps, " + "), 84))
+          << "</text></g>";
     }
     out << "</svg></figure><p>The coloured part of a box is its time beside the slowest command's.</p>\n";
   }
@@ -261,18 +272,22 @@ private:
 
   void renderTable() {
     out << "<h2>Command by command</h2><table id=\"commands\"><thead><tr><th class=\"n\">#</th><th>what it does</th>"
-           "<th class=\"n\">ms</th><th>share</th><th class=\"n\">GFLOP/s</th><th class=\"n\">of its roof</th><th class=\"n\">moved</th>"
+           "<th class=\"n\">ms</th><th>share</th><th class=\"n\">GFLOP/s</th><th class=\"n\">of its roof</th><th "
+           "class=\"n\">moved</th>"
            "<th class=\"n\">GB/s</th></tr></thead><tbody>\n";
     for (const Cost &cost : costs) {
       double share = cost.seconds / measurement.seconds;
       double roof = std::min(measurement.flopsPerSecond, cost.intensity() * measurement.bytesPerSecond);
-      out << "<tr><td class=\"n\">" << cost.command->number << "</td><td>" << escaped(llvm::join(cost.command->steps, " + "))
-          << "<br><small>" << escaped(cost.command->kernel) << (cost.command->sources.empty() ? "" : " from ")
-          << escaped(cost.command->sources) << "</small></td><td class=\"n\">" << milliseconds(cost.seconds)
-          << "</td><td class=\"s\"><span class=\"bar\" style=\"width: " << formatted("%.2f", 4 * cost.seconds / slowest()) << "rem\"></span> "
-          << formatted("%.1f", 100 * share) << " %</td><td class=\"n\">" << formatted("%.3g", cost.rate() * 1e-9) << "</td><td class=\"n\">"
-          << (roof > 0 ? formatted("%.0f", 100 * cost.rate() / roof) + " %" : "") << "</td><td class=\"n\">" << scaled(cost.bytes)
-          << "B</td><td class=\"n\">" << formatted("%.3g", cost.seconds > 0 ? cost.bytes / cost.seconds * 1e-9 : 0) << "</td></tr>\n";
+      out << "<tr><td class=\"n\">" << cost.command->number << "</td><td>"
+          << escaped(llvm::join(cost.command->steps, " + ")) << "<br><small>" << escaped(cost.command->kernel)
+          << (cost.command->sources.empty() ? "" : " from ") << escaped(cost.command->sources)
+          << "</small></td><td class=\"n\">" << milliseconds(cost.seconds)
+          << "</td><td class=\"s\"><span class=\"bar\" style=\"width: "
+          << formatted("%.2f", 4 * cost.seconds / slowest()) << "rem\"></span> " << formatted("%.1f", 100 * share)
+          << " %</td><td class=\"n\">" << formatted("%.3g", cost.rate() * 1e-9) << "</td><td class=\"n\">"
+          << (roof > 0 ? formatted("%.0f", 100 * cost.rate() / roof) + " %" : "") << "</td><td class=\"n\">"
+          << scaled(cost.bytes) << "B</td><td class=\"n\">"
+          << formatted("%.3g", cost.seconds > 0 ? cost.bytes / cost.seconds * 1e-9 : 0) << "</td></tr>\n";
     }
     out << "</tbody></table>\n";
   }
@@ -283,11 +298,12 @@ private:
       out << "<p>Nothing that a pass reports.</p>";
       return;
     }
-    out << "<table id=\"decisions\"><thead><tr><th></th><th class=\"n\">times</th><th>pass</th><th>reason</th><th>first place</th></tr></thead><tbody>\n";
+    out << "<table id=\"decisions\"><thead><tr><th></th><th "
+           "class=\"n\">times</th><th>pass</th><th>reason</th><th>first place</th></tr></thead><tbody>\n";
     for (const Decision &decision : explanation.decisions)
       out << "<tr><td>" << escaped(decision.outcome) << "</td><td class=\"n\">" << decision.count << "</td><td>"
-          << escaped(decision.pass) << "</td><td>" << escaped(decision.text) << "</td><td><small>" << escaped(decision.place)
-          << "</small></td></tr>\n";
+          << escaped(decision.pass) << "</td><td>" << escaped(decision.text) << "</td><td><small>"
+          << escaped(decision.place) << "</small></td></tr>\n";
     out << "</tbody></table>\n";
   }
 

@@ -65,7 +65,8 @@ std::optional<Channels> AffineAnalysis::constant(Value scalar, MapOp map, unsign
   FloatAttr number;
   if (matchPattern(scalar, m_Constant(&number)))
     return Channels{number.getValueAsDouble()};
-  if (!isa_and_nonnull<arith::AddFOp, arith::SubFOp, arith::MulFOp, arith::DivFOp, arith::NegFOp, math::SqrtOp, math::RsqrtOp>(op))
+  if (!isa_and_nonnull<arith::AddFOp, arith::SubFOp, arith::MulFOp, arith::DivFOp, arith::NegFOp, math::SqrtOp,
+                       math::RsqrtOp>(op))
     return std::nullopt;
   std::optional<Channels> a = constant(op->getOperand(0), map, dim);
   if (!a)

@@ -16,7 +16,8 @@ namespace tenon {
 struct AffineTerm {
   mlir::Value tensor;
   Channels factor;
-  LoadOp elsewhere = {}; ///< Null where it is read at the map's own indices; else the load, which is at the channel along one dim.
+  LoadOp elsewhere =
+      {}; ///< Null where it is read at the map's own indices; else the load, which is at the channel along one dim.
 };
 
 struct Affine {
@@ -28,7 +29,9 @@ struct Affine {
 Channels combined(const Channels &a, const Channels &b, llvm::function_ref<double(double, double)> combine);
 inline Channels product(const Channels &a, const Channels &b) { return combined(a, b, std::multiplies<double>()); }
 inline Channels sum(const Channels &a, const Channels &b) { return combined(a, b, std::plus<double>()); }
-inline bool isAll(const Channels &channels, double value) { return llvm::all_of(channels, [=](double c) { return c == value; }); }
+inline bool isAll(const Channels &channels, double value) {
+  return llvm::all_of(channels, [=](double c) { return c == value; });
+}
 
 class AffineAnalysis {
 public:
@@ -39,7 +42,8 @@ public:
   /// What a whole map yields, if that has one term or more.
   std::optional<Affine> find(MapOp map, unsigned dim);
 
-  mlir::Value leaf; ///< A scalar that is a term by itself, whatever it is computed from; its tensor is the scalar. Null: none.
+  mlir::Value
+      leaf; ///< A scalar that is a term by itself, whatever it is computed from; its tensor is the scalar. Null: none.
 
 private:
   std::optional<Channels> constant(mlir::Value scalar, MapOp map, unsigned dim);

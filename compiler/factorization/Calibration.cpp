@@ -42,7 +42,8 @@ static llvm::Expected<FunctionOpInterface> findEntry(ModuleOp module, const File
     known += (known.empty() ? "" : "; or ") + llvm::join(names, ", ");
   }
   std::string found = llvm::join(llvm::map_range(files, [](const auto &file) { return file.first; }), ", ");
-  return llvm::createStringError("calibration: wanted a file for each of the inputs %s, found %s", known.c_str(), found.c_str());
+  return llvm::createStringError("calibration: wanted a file for each of the inputs %s, found %s", known.c_str(),
+                                 found.c_str());
 }
 
 /// Sizes that are numbers are compared here, by the input's name; symbols where the model is evaluated.
@@ -53,7 +54,8 @@ static bool fits(const Array &array, Value input) {
     llvm::consumeError(wanted.takeError());
     return false;
   }
-  return array.dtype == *wanted && shape.size() == array.shape.size() && llvm::all_of(llvm::zip(shape, array.shape), [](const auto &pair) {
+  return array.dtype == *wanted && shape.size() == array.shape.size() &&
+         llvm::all_of(llvm::zip(shape, array.shape), [](const auto &pair) {
            const Dim &dim = std::get<0>(pair);
            return !dim.constant() || *dim.constant() == std::get<1>(pair);
          });
@@ -65,8 +67,8 @@ static llvm::Expected<Array> readInput(const std::string &name, const std::strin
     return llvm::createStringError("calibration, '%s': %s", name.c_str(), llvm::toString(array.takeError()).c_str());
   std::string wrong;
   if (!fits(*array, input))
-    wrong = llvm::formatv("wanted {0} of {1}, found {2} of {3}", elementOf(input), toString(shapeOf(input)), toString(array->dtype),
-                          toString(array->shape));
+    wrong = llvm::formatv("wanted {0} of {1}, found {2} of {3}", elementOf(input), toString(shapeOf(input)),
+                          toString(array->dtype), toString(array->shape));
   else if (array->count() == 0)
     wrong = "wanted at least one element, found none in " + toString(array->shape);
   else if (!llvm::all_of(array->floats, [](double value) { return std::isfinite(value); }))
@@ -91,7 +93,8 @@ llvm::Expected<Calibration> Calibration::read(ModuleOp module, const Factorizati
   return calibration;
 }
 
-llvm::Expected<std::vector<Array>> Calibration::run(ModuleOp module, const WeightStore &store, Interpreter::Observer observer) const {
+llvm::Expected<std::vector<Array>> Calibration::run(ModuleOp module, const WeightStore &store,
+                                                    Interpreter::Observer observer) const {
   Interpreter interpreter(module, store);
   interpreter.observe(std::move(observer));
   llvm::Expected<std::vector<Array>> outputs = interpreter.run(entry, inputs);
@@ -158,7 +161,8 @@ static Value valueAt(ModuleOp module, Location place, Type type) {
   return found;
 }
 
-llvm::Expected<std::vector<OutputDistance>> Calibration::compare(ModuleOp before, ModuleOp after, const WeightStore &store,
+llvm::Expected<std::vector<OutputDistance>> Calibration::compare(ModuleOp before, ModuleOp after,
+                                                                 const WeightStore &store,
                                                                  std::vector<FactorizedWeight> &reports) const {
   llvm::DenseMap<Value, SmallVector<FactorizedWeight *>> layers[2];
   llvm::DenseMap<FactorizedWeight *, Array> truth;

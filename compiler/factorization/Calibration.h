@@ -26,11 +26,13 @@ public:
   llvm::Error addGrams(mlir::ModuleOp module, const WeightStore &store, llvm::ArrayRef<Request> requests) const;
 
   /// Fills the reports' distances, and gives those of the outputs, by name. The two modules are the same before and after.
-  llvm::Expected<std::vector<OutputDistance>> compare(mlir::ModuleOp before, mlir::ModuleOp after, const WeightStore &store,
+  llvm::Expected<std::vector<OutputDistance>> compare(mlir::ModuleOp before, mlir::ModuleOp after,
+                                                      const WeightStore &store,
                                                       std::vector<FactorizedWeight> &reports) const;
 
 private:
-  llvm::Expected<std::vector<Array>> run(mlir::ModuleOp module, const WeightStore &store, Interpreter::Observer observer) const;
+  llvm::Expected<std::vector<Array>> run(mlir::ModuleOp module, const WeightStore &store,
+                                         Interpreter::Observer observer) const;
 
   std::string entry;
   std::vector<Array> inputs;

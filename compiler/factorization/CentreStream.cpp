@@ -90,7 +90,8 @@ llvm::Expected<WeightOp> centred(WeightOp weight, unsigned axis, ModelWeights &w
   Channels means(elements.size() / size_t(count), 0);
   for (size_t n = 0; n < elements.size(); ++n)
     means[n / size_t(count * inner) * size_t(inner) + n % size_t(inner)] -= elements[n] / double(count);
-  return weights.recipes.add(weight, weights.add(weight, ".means", sizes, std::vector<float>(means.begin(), means.end())));
+  return weights.recipes.add(weight,
+                             weights.add(weight, ".means", sizes, std::vector<float>(means.begin(), means.end())));
 }
 
 /// Of one stream; what stands in the way first of all.
@@ -110,7 +111,8 @@ static llvm::Expected<std::string> centreStream(const ResidualStream &stream, Mo
   return "";
 }
 
-llvm::Error centreStreams(ModuleOp module, ModelWeights &weights, bool compress, std::vector<FactorizedWeight> &reports) {
+llvm::Error centreStreams(ModuleOp module, ModelWeights &weights, bool compress,
+                          std::vector<FactorizedWeight> &reports) {
   llvm::SetVector<Operation *> norms;
   module.walk([&](NormOp norm) {
     if (norm.getKind() == NormKind::Layer && norm.getOver() == 1)
@@ -135,7 +137,8 @@ llvm::Error centreStreams(ModuleOp module, ModelWeights &weights, bool compress,
       continue;
     }
     std::string text = "LayerNorm '" + sourceOf(loc) + "': " + *found;
-    remark::missed(loc, remark::RemarkOpts::name("factorize").category(nameOf(StepKind::RmsNorms))) << remark::reason("{0}", text);
+    remark::missed(loc, remark::RemarkOpts::name("factorize").category(nameOf(StepKind::RmsNorms)))
+        << remark::reason("{0}", text);
     problem = problem.empty() ? text : problem;
   }
   return hasOne ? llvm::Error::success() : llvm::createStringError(problem);

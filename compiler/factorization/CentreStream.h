@@ -23,7 +23,8 @@ llvm::Expected<WeightOp> centred(WeightOp weight, unsigned axis, ModelWeights &w
 
 /// Rewrites the streams for which it is exact, and with `compress` leaves out their last channel (CompressStream.h); an error if there
 /// is none says what stands in the way.
-llvm::Error centreStreams(mlir::ModuleOp module, ModelWeights &weights, bool compress, std::vector<FactorizedWeight> &reports);
+llvm::Error centreStreams(mlir::ModuleOp module, ModelWeights &weights, bool compress,
+                          std::vector<FactorizedWeight> &reports);
 
 } // namespace tenon
 #endif

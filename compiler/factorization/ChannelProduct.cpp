@@ -46,8 +46,8 @@ std::optional<ChannelProduct> ChannelProduct::match(Value value, const ModelWeig
       return std::nullopt;
   if (positions.empty())
     return std::nullopt;
-  std::optional<unsigned> dim =
-      mergedDim(shapeOf(product.op.getResult()), unsigned(positions.front()), unsigned(positions.back()) + 1, shapeOf(value));
+  std::optional<unsigned> dim = mergedDim(shapeOf(product.op.getResult()), unsigned(positions.front()),
+                                          unsigned(positions.back()) + 1, shapeOf(value));
   if (!dim)
     return std::nullopt;
   product.dim = *dim;
@@ -70,7 +70,8 @@ Value ChannelProduct::scaledBy(const Channels &factor, ModelWeights &weights) {
   GetOp get = WeightRecipes::get(builder, op.getLoc(), scaled);
   auto copy = cast<ContractOp>(builder.clone(*op));
   copy->setOperand(operand, get);
-  return reshape ? ReshapeOp::create(builder, reshape.getLoc(), reshape.getType(), copy.getResult()).getResult() : copy.getResult();
+  return reshape ? ReshapeOp::create(builder, reshape.getLoc(), reshape.getType(), copy.getResult()).getResult()
+                 : copy.getResult();
 }
 
 std::optional<unsigned> dimOfChannel(LoadOp load, Value channel) {

@@ -17,7 +17,8 @@ struct ChannelProduct {
   unsigned operand = 0; ///< Which one of `op` the weight is.
   unsigned dim = 0;  ///< Of the channels, in the result of the reshape if there is one.
   int64_t channels = 0;
-  llvm::SmallVector<int64_t> factorSizes; ///< Of a weight with one element for each channel, which broadcasts to `weight`.
+  llvm::SmallVector<int64_t>
+      factorSizes; ///< Of a weight with one element for each channel, which broadcasts to `weight`.
 
   static std::optional<ChannelProduct> match(mlir::Value value, const ModelWeights &weights);
 

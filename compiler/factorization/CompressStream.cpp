@@ -25,7 +25,8 @@ static Value normOfOthers(OpBuilder &builder, Location loc, Value c, double epsi
   Value squares = mapRows(builder, loc, c, {c}, [](OpBuilder &b, Location loc, ArrayRef<Value> x) -> Value {
     return arith::MulFOp::create(b, loc, x[0], x[0]);
   });
-  Value sums[] = {ReduceOp::create(builder, loc, ReduceKind::Sum, squares, {last}), ReduceOp::create(builder, loc, ReduceKind::Sum, c, {last})};
+  Value sums[] = {ReduceOp::create(builder, loc, ReduceKind::Sum, squares, {last}),
+                  ReduceOp::create(builder, loc, ReduceKind::Sum, c, {last})};
   Value root = mapRows(builder, loc, sums[0], sums, [&](OpBuilder &b, Location loc, ArrayRef<Value> x) -> Value {
     auto number = [&](double value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(float(value))); };
     Value whole = arith::AddFOp::create(b, loc, x[0], arith::MulFOp::create(b, loc, x[1], x[1]));
@@ -63,9 +64,11 @@ static void narrowStream(const ResidualStream &stream) {
 
 static llvm::Error compressNorm(NormOp norm, LinearAnalysis &linear, std::vector<FactorizedWeight> &reports) {
   ModelWeights &weights = linear.weights;
-  llvm::Expected<Channels> scale = parameterOf(norm.getScale(), 1, weights), shift = parameterOf(norm.getShift(), 0, weights);
+  llvm::Expected<Channels> scale = parameterOf(norm.getScale(), 1, weights),
+                           shift = parameterOf(norm.getShift(), 0, weights);
   if (!scale || !shift)
-    return llvm::joinErrors(scale ? llvm::Error::success() : scale.takeError(), shift ? llvm::Error::success() : shift.takeError());
+    return llvm::joinErrors(scale ? llvm::Error::success() : scale.takeError(),
+                            shift ? llvm::Error::success() : shift.takeError());
   auto lessLastRow = [&](WeightOp matrix) -> llvm::Expected<WeightOp> {
     int64_t last = sizesOf(matrix)[0] - 1;
     WeightOp minus = weights.add(matrix, ".factor", {1, 1}, std::vector<float>{-1});
@@ -75,13 +78,15 @@ static llvm::Error compressNorm(NormOp norm, LinearAnalysis &linear, std::vector
   OpBuilder builder(norm);
   Value normal = normOfOthers(builder, norm.getLoc(), norm.getInput(), norm.getEpsilon().convertToDouble());
   NormProducts products(norm.getResult(), linear);
-  if (llvm::Error error = products.replace(normal, *scale, *shift, lessLastRow, StepKind::RmsNorms, "reads the channels but the last", reports))
+  if (llvm::Error error = products.replace(normal, *scale, *shift, lessLastRow, StepKind::RmsNorms,
+                                           "reads the channels but the last", reports))
     return error;
   norm.erase();
   return llvm::Error::success();
 }
 
-llvm::Error compressStream(const ResidualStream &stream, LinearAnalysis &linear, std::vector<FactorizedWeight> &reports) {
+llvm::Error compressStream(const ResidualStream &stream, LinearAnalysis &linear,
+                           std::vector<FactorizedWeight> &reports) {
   narrowStream(stream);
   for (Operation *norm : stream.norms)
     if (llvm::Error error = compressNorm(cast<NormOp>(norm), linear, reports))

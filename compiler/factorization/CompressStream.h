@@ -22,7 +22,8 @@ namespace tenon {
 std::string problemOfCompression(const ResidualStream &stream, LinearAnalysis &linear);
 
 /// Leaves out the last channel of a stream all of whose weights already have: of its tensors, and of what reads its norms.
-llvm::Error compressStream(const ResidualStream &stream, LinearAnalysis &linear, std::vector<FactorizedWeight> &reports);
+llvm::Error compressStream(const ResidualStream &stream, LinearAnalysis &linear,
+                           std::vector<FactorizedWeight> &reports);
 
 } // namespace tenon
 #endif

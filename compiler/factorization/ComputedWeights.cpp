@@ -60,7 +60,8 @@ FactorizedWeight describe(WeightOp weight, MapOp map, ArrayRef<WeightOp> from) {
 
 } // namespace
 
-llvm::Error computeWeights(ModuleOp module, ModelWeights &weights, llvm::function_ref<bool(ArrayRef<std::string>)> isWanted,
+llvm::Error computeWeights(ModuleOp module, ModelWeights &weights,
+                           llvm::function_ref<bool(ArrayRef<std::string>)> isWanted,
                            std::vector<FactorizedWeight> &reports) {
   SmallVector<MapOp> maps;
   module.walk([&](MapOp map) { maps.push_back(map); });
@@ -75,8 +76,9 @@ llvm::Error computeWeights(ModuleOp module, ModelWeights &weights, llvm::functio
       return value.takeError();
     std::vector<float> elements(value->floats.begin(), value->floats.end());
     if (!llvm::all_of(elements, [](float element) { return std::isfinite(element); }))
-      return llvm::createStringError("weight '%s', as '%s' computes from it: wanted finite elements, found infinity or NaN",
-                                     from[0].getSymName().str().c_str(), sourceOf(map.getLoc()).c_str());
+      return llvm::createStringError(
+          "weight '%s', as '%s' computes from it: wanted finite elements, found infinity or NaN",
+          from[0].getSymName().str().c_str(), sourceOf(map.getLoc()).c_str());
     WeightOp weight = weights.add(from[0], ".computed", value->shape, std::move(elements));
     OpBuilder builder(map);
     map.getResult().replaceAllUsesWith(WeightRecipes::get(builder, map.getLoc(), weight));

@@ -13,7 +13,8 @@ namespace tenon {
 
 /// Replaces maps of weights alone that are matrices of products with these names.
 llvm::Error computeWeights(mlir::ModuleOp module, ModelWeights &weights,
-                           llvm::function_ref<bool(llvm::ArrayRef<std::string>)> isWanted, std::vector<FactorizedWeight> &reports);
+                           llvm::function_ref<bool(llvm::ArrayRef<std::string>)> isWanted,
+                           std::vector<FactorizedWeight> &reports);
 
 } // namespace tenon
 #endif

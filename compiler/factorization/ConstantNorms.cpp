@@ -22,9 +22,11 @@ struct ConstantNorm {
 };
 
 llvm::Expected<ConstantNorm> normOf(NormOp norm, const ModelWeights &weights) {
-  llvm::Expected<Channels> scale = parameterOf(norm.getScale(), 1, weights), shift = parameterOf(norm.getShift(), 0, weights);
+  llvm::Expected<Channels> scale = parameterOf(norm.getScale(), 1, weights),
+                           shift = parameterOf(norm.getShift(), 0, weights);
   if (!scale || !shift)
-    return llvm::joinErrors(scale ? llvm::Error::success() : scale.takeError(), shift ? llvm::Error::success() : shift.takeError());
+    return llvm::joinErrors(scale ? llvm::Error::success() : scale.takeError(),
+                            shift ? llvm::Error::success() : shift.takeError());
   double root = std::sqrt(norm.getEpsilon().convertToDouble());
   return ConstantNorm{norm, norm.getInput(), product(*scale, {1 / root}), *shift};
 }
@@ -47,7 +49,8 @@ std::optional<ConstantNorm> normOf(MapOp map, AffineAnalysis &affine) {
 
 llvm::Error checkFinite(const ConstantNorm &norm) {
   bool isFinite = LinearForm{{Chain{{Factor{{}, norm.scale}}}}, {{norm.shift, {}}}}.isFinite();
-  return isFinite ? llvm::Error::success() : llvm::createStringError("wanted a finite divisor, scale and shift, found infinity or NaN");
+  return isFinite ? llvm::Error::success()
+                  : llvm::createStringError("wanted a finite divisor, scale and shift, found infinity or NaN");
 }
 
 } // namespace
@@ -80,8 +83,9 @@ llvm::Error foldConstantNorms(ModuleOp module, ModelWeights &weights, std::vecto
   if (problem)
     return problem;
   if (norms.empty())
-    return llvm::createStringError("the model has no LayerNorm over the last dim that divides by a constant, or whose epsilon is at least %g",
-                                   leastEpsilon);
+    return llvm::createStringError(
+        "the model has no LayerNorm over the last dim that divides by a constant, or whose epsilon is at least %g",
+        leastEpsilon);
   for (auto &[norm, products] : norms) {
     auto centre = [&](WeightOp scaled) { return centred(scaled, 0, weights); };
     if (llvm::Error error = products.replace(norm.input, norm.scale, norm.shift, centre, StepKind::ConstantNorms,

@@ -62,7 +62,8 @@ private:
     VectorXd distances = residual.colwise().squaredNorm();
     std::vector<Index> order(static_cast<size_t>(w.cols()));
     std::iota(order.begin(), order.end(), Index(0));
-    std::sort(order.begin(), order.end(), [&](Index a, Index b) { return std::pair(-distances[a], a) < std::pair(-distances[b], b); });
+    std::sort(order.begin(), order.end(),
+              [&](Index a, Index b) { return std::pair(-distances[a], a) < std::pair(-distances[b], b); });
     size_t next = 0;
     for (Index j = 0; j < rank; ++j)
       if (gram(j, j) == 0)

@@ -21,9 +21,10 @@ llvm::Error checkForm(const FactorizedWeight &of, const Form &form, size_t numbe
   int64_t most = std::min(of.rows, of.columns / form.blocks);
   if (form.basis <= most)
     return llvm::Error::success();
-  return llvm::createStringError("step %zu: weight '%s' (%lld x %lld in %lld blocks): wanted a basis of at most %lld, found %lld", number,
-                                 of.weight.c_str(), (long long)of.rows, (long long)of.columns, (long long)form.blocks, (long long)most,
-                                 (long long)form.basis);
+  return llvm::createStringError(
+      "step %zu: weight '%s' (%lld x %lld in %lld blocks): wanted a basis of at most %lld, found %lld", number,
+      of.weight.c_str(), (long long)of.rows, (long long)of.columns, (long long)form.blocks, (long long)most,
+      (long long)form.basis);
 }
 
 /// Σ_e values[e, c] · narrow[.., positions[e, c], ..], c the index `dim`.
@@ -35,7 +36,8 @@ Value gather(ContractOp product, Value narrow, Value values, Value positions, un
                              Value sum;
                              for (int64_t e = 0; e < nonzeros; ++e) {
                                SmallVector<Value> code{arith::ConstantIndexOp::create(b, loc, e), at[dim]}, place(at);
-                               place[dim] = arith::IndexCastOp::create(b, loc, b.getIndexType(), LoadOp::create(b, loc, t[2], code));
+                               place[dim] = arith::IndexCastOp::create(b, loc, b.getIndexType(),
+                                                                       LoadOp::create(b, loc, t[2], code));
                                Value element = arith::MulFOp::create(b, loc, LoadOp::create(b, loc, t[0], place),
                                                                      LoadOp::create(b, loc, t[1], code));
                                sum = sum ? Value(arith::AddFOp::create(b, loc, sum, element)) : element;
@@ -70,13 +72,14 @@ void describe(FactorizedWeight &report, const Form &form, double error) {
   report.error = error;
   report.before = report.rows * report.columns;
   report.after = elementsOf(report, form);
-  report.change = llvm::formatv("{0} bases of {1} columns, {2} non-zeros in each of its own", form.blocks, form.basis, form.nonzeros);
+  report.change = llvm::formatv("{0} bases of {1} columns, {2} non-zeros in each of its own", form.blocks, form.basis,
+                                form.nonzeros);
 }
 
 } // namespace
 
-llvm::Error factorDenseSparse(ModuleOp module, ModelWeights &weights, const FactorizationStep &step, size_t number, unsigned threads,
-                              std::vector<FactorizedWeight> &reports) {
+llvm::Error factorDenseSparse(ModuleOp module, ModelWeights &weights, const FactorizationStep &step, size_t number,
+                              unsigned threads, std::vector<FactorizedWeight> &reports) {
   WeightMatrices matrices(module, weights);
   if (llvm::Error error = matrices.select(step, number))
     return error;
@@ -110,8 +113,9 @@ llvm::Error factorDenseSparse(ModuleOp module, ModelWeights &weights, const Fact
     FactorizedWeight &report = matrix->report;
     if (report.reason.empty())
       describe(report, step.form, fit.error);
-    remarkOn(*matrix, nameOf(step.kind), llvm::formatv("is {0}: {1:f1} % of its elements, relative error {2:e1}", report.change,
-                                                       100.0 * double(report.elementsAfter()) / double(report.elementsBefore()), report.error));
+    remarkOn(*matrix, nameOf(step.kind),
+             llvm::formatv("is {0}: {1:f1} % of its elements, relative error {2:e1}", report.change,
+                           100.0 * double(report.elementsAfter()) / double(report.elementsBefore()), report.error));
     if (report.reason.empty())
       rewrite(*matrix, std::move(fit), step.form, weights);
     reports.push_back(report);

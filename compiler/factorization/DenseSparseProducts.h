@@ -12,8 +12,8 @@
 namespace tenon {
 
 /// A report for each weight the step, the recipe's `number`-th, names.
-llvm::Error factorDenseSparse(mlir::ModuleOp module, ModelWeights &weights, const FactorizationStep &step, size_t number,
-                              unsigned threads, std::vector<FactorizedWeight> &reports);
+llvm::Error factorDenseSparse(mlir::ModuleOp module, ModelWeights &weights, const FactorizationStep &step,
+                              size_t number, unsigned threads, std::vector<FactorizedWeight> &reports);
 
 } // namespace tenon
 #endif

@@ -35,8 +35,10 @@ public:
     unsigned place = 0, lastNamed = 0;
     for (Operation &op : block) {
       places[&op] = ++place;
-      bool names = llvm::any_of(weightsOf(&op, weights), [&](WeightOp weight) { return isNamed(&op, weight, isWanted); });
-      bool depends = llvm::any_of(op.getOperands(), [&](Value operand) { return behind.contains(operand.getDefiningOp()); });
+      bool names =
+          llvm::any_of(weightsOf(&op, weights), [&](WeightOp weight) { return isNamed(&op, weight, isWanted); });
+      bool depends =
+          llvm::any_of(op.getOperands(), [&](Value operand) { return behind.contains(operand.getDefiningOp()); });
       if (names)
         lastNamed = place;
       if (names || depends)
@@ -127,7 +129,8 @@ void report(const Span &span, const ModelWeights &weights, std::vector<Factorize
 
 } // namespace
 
-llvm::Error dropLayers(ModuleOp module, ModelWeights &weights, IsWanted isWanted, std::vector<FactorizedWeight> &reports) {
+llvm::Error dropLayers(ModuleOp module, ModelWeights &weights, IsWanted isWanted,
+                       std::vector<FactorizedWeight> &reports) {
   for (auto function : module.getOps<func::FuncOp>()) {
     Span span(function.front(), weights, isWanted);
     if (!span.problem.empty())

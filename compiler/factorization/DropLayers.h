@@ -20,7 +20,8 @@ namespace tenon {
 
 /// Leaves out the operations between two tensors that the weights named span, which may be several layers in a row. An error says what
 /// stands in the way: a product or norm among them that is not named, something that is read elsewhere.
-llvm::Error dropLayers(mlir::ModuleOp module, ModelWeights &weights, llvm::function_ref<bool(llvm::ArrayRef<std::string> names)> isWanted,
+llvm::Error dropLayers(mlir::ModuleOp module, ModelWeights &weights,
+                       llvm::function_ref<bool(llvm::ArrayRef<std::string> names)> isWanted,
                        std::vector<FactorizedWeight> &reports);
 
 } // namespace tenon

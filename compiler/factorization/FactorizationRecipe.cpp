@@ -65,8 +65,8 @@ public:
 private:
   /// What a step of its kind has to have and this one has not; "" if it has all.
   static std::string lacking(const FactorizationStep &step) {
-    bool namesWeights = step.kind == StepKind::LowRank || step.kind == StepKind::DenseSparse || step.kind == StepKind::Prefix ||
-                        step.kind == StepKind::DropLayers;
+    bool namesWeights = step.kind == StepKind::LowRank || step.kind == StepKind::DenseSparse ||
+                        step.kind == StepKind::Prefix || step.kind == StepKind::DropLayers;
     if (namesWeights && step.weights.empty())
       return "'weights': a list of patterns";
     if (step.kind == StepKind::Prefix && !step.size)
@@ -78,7 +78,9 @@ private:
     if (!step.form.basis || !step.form.nonzeros)
       return "'basis' and 'nonzeros'";
     int64_t most = std::min<int64_t>(step.form.basis, 64);
-    return step.form.nonzeros <= most ? "" : llvm::formatv("'nonzeros' of at most {0}, found {1}", most, step.form.nonzeros).str();
+    return step.form.nonzeros <= most
+               ? ""
+               : llvm::formatv("'nonzeros' of at most {0}, found {1}", most, step.form.nonzeros).str();
   }
 
   llvm::Error readField(llvm::StringRef name, const json::Value &field, FactorizationStep &step) const {
@@ -108,8 +110,9 @@ private:
 
   llvm::Error wrong(llvm::StringRef field, llvm::StringRef wanted, const json::Value &found) const {
     std::string text = llvm::formatv("{0}", found).str();
-    return llvm::createStringError("%s%s: wanted %s, found %s", place.c_str(), (field.empty() ? "" : ", " + field).str().c_str(),
-                                   wanted.str().c_str(), text.c_str());
+    return llvm::createStringError("%s%s: wanted %s, found %s", place.c_str(),
+                                   (field.empty() ? "" : ", " + field).str().c_str(), wanted.str().c_str(),
+                                   text.c_str());
   }
   llvm::Error missing(llvm::StringRef wanted) const {
     return llvm::createStringError("%s: wanted %s", place.c_str(), wanted.str().c_str());
@@ -189,7 +192,8 @@ llvm::Expected<FactorizationRecipe> FactorizationRecipe::parse(llvm::StringRef t
   const json::Array *steps = object ? object->getArray("steps") : nullptr;
   const json::Value *calibration = object ? object->get("calibration") : nullptr;
   if (!steps || steps->empty() || object->size() != (calibration ? 2 : 1))
-    return llvm::createStringError("wanted {\"steps\": [...]} with at least one step, and \"calibration\" or nothing else");
+    return llvm::createStringError(
+        "wanted {\"steps\": [...]} with at least one step, and \"calibration\" or nothing else");
   FactorizationRecipe recipe;
   for (const auto &[number, step] : llvm::enumerate(*steps)) {
     llvm::Expected<FactorizationStep> read = StepReader(step, number).read();

@@ -23,14 +23,15 @@ static llvm::Error prepare(ModuleOp module) {
   PassManager passes(module.getContext());
   passes.addPass(createFoldWeightMoves());
   passes.addPass(createRaiseNorms());
-  return succeeded(passes.run(module)) ? llvm::Error::success() : llvm::createStringError("the model could not be prepared");
+  return succeeded(passes.run(module)) ? llvm::Error::success()
+                                       : llvm::createStringError("the model could not be prepared");
 }
 
 static bool isLowRank(const FactorizationStep &step) { return step.kind == StepKind::LowRank; }
 
 /// Patterns name products; where `takesAll`, also weights that anything else reads.
-static llvm::Error checkPatterns(ModuleOp module, const ModelWeights &weights, const ProductPatterns &patterns, size_t number,
-                                 bool takesAll) {
+static llvm::Error checkPatterns(ModuleOp module, const ModelWeights &weights, const ProductPatterns &patterns,
+                                 size_t number, bool takesAll) {
   SmallVector<ProductNames> products;
   auto addNames = [&](ContractOp op, Value operand) {
     if (WeightOp weight = weights.of(operand))
@@ -54,7 +55,8 @@ static llvm::Error checkPatterns(ModuleOp module, const ModelWeights &weights, c
 
 /// Steps of `fold`'s kind: they rewrite the program by what it computes.
 static llvm::Error runRewriting(ModuleOp module, ModelWeights &weights, const FactorizationStep &step,
-                                llvm::function_ref<bool(ArrayRef<std::string>)> isWanted, std::vector<FactorizedWeight> &reports) {
+                                llvm::function_ref<bool(ArrayRef<std::string>)> isWanted,
+                                std::vector<FactorizedWeight> &reports) {
   switch (step.kind) {
   case StepKind::Fold:
     return foldWeights(module, weights, isWanted, reports);
@@ -87,17 +89,17 @@ static llvm::Error runExact(ModuleOp module, ModelWeights &weights, const Factor
 }
 
 void reportExact(Location loc, StepKind step, FactorizedWeight report, std::vector<FactorizedWeight> &reports) {
-  remark::passed(loc, remark::RemarkOpts::name("factorize").category(nameOf(step)))
-      << remark::add("{0}, {1} x {2}, {3}: {4:f1} % of the elements and multiply-adds before", report.weight, report.rows,
-                     report.columns, report.change, 100.0 * double(report.elementsAfter()) / double(report.elementsBefore()));
+  remark::passed(loc, remark::RemarkOpts::name("factorize").category(nameOf(step))) << remark::add(
+      "{0}, {1} x {2}, {3}: {4:f1} % of the elements and multiply-adds before", report.weight, report.rows,
+      report.columns, report.change, 100.0 * double(report.elementsAfter()) / double(report.elementsBefore()));
   // Streams lose their means, layers that are left out have no result.
   if (step != StepKind::RmsNorms && step != StepKind::DropLayers)
     report.place = LocationAttr(loc);
   reports.push_back(std::move(report));
 }
 
-static llvm::Error runSteps(ModuleOp module, WeightStore &store, ArrayRef<FactorizationStep> steps, const Calibration *calibration,
-                            unsigned threads, std::vector<FactorizedWeight> &reports) {
+static llvm::Error runSteps(ModuleOp module, WeightStore &store, ArrayRef<FactorizationStep> steps,
+                            const Calibration *calibration, unsigned threads, std::vector<FactorizedWeight> &reports) {
   ModelWeights weights(module, store);
   for (size_t begin = 0, end; begin < steps.size(); begin = end) {
     end = begin + 1;
@@ -105,9 +107,11 @@ static llvm::Error runSteps(ModuleOp module, WeightStore &store, ArrayRef<Factor
       while (end < steps.size() && isLowRank(steps[end]))
         ++end;
     const FactorizationStep &step = steps[begin];
-    llvm::Error error = isLowRank(step) ? factorLowRank(module, weights, calibration, steps.slice(begin, end - begin), begin + 1, threads, reports)
-                        : step.kind == StepKind::DenseSparse ? factorDenseSparse(module, weights, step, begin + 1, threads, reports)
-                                                             : runExact(module, weights, step, begin + 1, reports);
+    llvm::Error error =
+        isLowRank(step)
+            ? factorLowRank(module, weights, calibration, steps.slice(begin, end - begin), begin + 1, threads, reports)
+        : step.kind == StepKind::DenseSparse ? factorDenseSparse(module, weights, step, begin + 1, threads, reports)
+                                             : runExact(module, weights, step, begin + 1, reports);
     if (error)
       return error;
   }
@@ -118,14 +122,15 @@ static void remarkDistances(ModuleOp module, const FactorizationReport &report) 
   auto options = remark::RemarkOpts::name("factorize").category("calibration");
   for (const FactorizedWeight &weight : report.weights)
     if (weight.distance)
-      remark::analysis(Location(weight.place), options)
-          << remark::add("{0}: its result is {1:e1} off the original's on the calibration inputs", weight.weight, *weight.distance);
+      remark::analysis(Location(weight.place), options) << remark::add(
+          "{0}: its result is {1:e1} off the original's on the calibration inputs", weight.weight, *weight.distance);
   for (const OutputDistance &output : report.outputs)
-    remark::analysis(module.getLoc(), options)
-        << remark::add("output {0} is {1:e1} off the original's on the calibration inputs", output.name, output.distance);
+    remark::analysis(module.getLoc(), options) << remark::add(
+        "output {0} is {1:e1} off the original's on the calibration inputs", output.name, output.distance);
 }
 
-llvm::Expected<FactorizationReport> factorize(ModuleOp module, WeightStore &store, const FactorizationRecipe &recipe, unsigned threads) {
+llvm::Expected<FactorizationReport> factorize(ModuleOp module, WeightStore &store, const FactorizationRecipe &recipe,
+                                              unsigned threads) {
   std::optional<Calibration> calibration;
   OwningOpRef<ModuleOp> original;
   if (!recipe.calibration.empty()) {
@@ -140,7 +145,8 @@ llvm::Expected<FactorizationReport> factorize(ModuleOp module, WeightStore &stor
   if (calibration)
     original = module.clone();
   FactorizationReport report;
-  if (llvm::Error error = runSteps(module, store, recipe.steps, calibration ? &*calibration : nullptr, threads, report.weights))
+  if (llvm::Error error =
+          runSteps(module, store, recipe.steps, calibration ? &*calibration : nullptr, threads, report.weights))
     return std::move(error);
   if (!calibration)
     return report;

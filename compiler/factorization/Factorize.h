@@ -28,7 +28,9 @@ struct FactorizedWeight {
 
   bool isChanged() const { return rank != 0 || !change.empty(); }
   int64_t elementsBefore() const { return before ? before : rows * columns; }
-  int64_t elementsAfter() const { return after ? *after : rank ? rank * ((isShared ? 0 : rows) + columns) : rows * columns; }
+  int64_t elementsAfter() const {
+    return after ? *after : rank ? rank * ((isShared ? 0 : rows) + columns) : rows * columns;
+  }
 };
 
 /// How far an output is from the original's, on the calibration inputs.
@@ -47,8 +49,8 @@ void reportExact(mlir::Location loc, StepKind step, FactorizedWeight report, std
 
 /// Changes `module`, whose weights are in `store`; factors are added to it. Each decision is a remark as well. An error
 /// (nothing has the name, an impossible rank, a weight that is not finite) leaves a module nobody should use.
-llvm::Expected<FactorizationReport> factorize(mlir::ModuleOp module, WeightStore &store, const FactorizationRecipe &recipe,
-                                              unsigned threads);
+llvm::Expected<FactorizationReport> factorize(mlir::ModuleOp module, WeightStore &store,
+                                              const FactorizationRecipe &recipe, unsigned threads);
 
 } // namespace tenon
 #endif

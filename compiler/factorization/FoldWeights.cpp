@@ -96,7 +96,8 @@ private:
     module.walk([&](NormOp norm) {
       unsigned last = unsigned(shapeOf(norm.getResult()).size()) - 1;
       bool hasParameters = norm.getScale() || norm.getShift();
-      bool areWeights = (!norm.getScale() || weights.of(norm.getScale())) && (!norm.getShift() || weights.of(norm.getShift()));
+      bool areWeights =
+          (!norm.getScale() || weights.of(norm.getScale())) && (!norm.getShift() || weights.of(norm.getShift()));
       if (norm.getKind() != NormKind::Group && norm.getOver() == 1 && hasParameters && areWeights &&
           elementOf(norm.getResult()).isF32() && isReadByProducts(norm.getResult(), last))
         norms.push_back(norm);
@@ -113,9 +114,11 @@ private:
                                [&](OpBuilder &b, Location loc, ValueRange t, ValueRange at) -> Value {
                                  Value element = LoadOp::create(b, loc, t[0], at);
                                  if (hasScale)
-                                   element = arith::MulFOp::create(b, loc, element, LoadOp::create(b, loc, t[1], at.back()));
+                                   element =
+                                       arith::MulFOp::create(b, loc, element, LoadOp::create(b, loc, t[1], at.back()));
                                  if (hasShift)
-                                   element = arith::AddFOp::create(b, loc, element, LoadOp::create(b, loc, t.back(), at.back()));
+                                   element = arith::AddFOp::create(b, loc, element,
+                                                                   LoadOp::create(b, loc, t.back(), at.back()));
                                  return element;
                                });
       norm.getResult().replaceAllUsesExcept(map.getResult(), map);
@@ -157,7 +160,8 @@ private:
       std::optional<Choice> choice;
       for (unsigned dim : dimsOf(map)) {
         for (Operation &op : llvm::reverse(map.getBody().front().without_terminator())) {
-          if (choice || op.getNumResults() != 1 || !op.getResult(0).getType().isF32() || isInsideSum(op.getResult(0), map, dim))
+          if (choice || op.getNumResults() != 1 || !op.getResult(0).getType().isF32() ||
+              isInsideSum(op.getResult(0), map, dim))
             continue;
           std::optional<Affine> affine = linear.affine.find(op.getResult(0), map, dim);
           if (!affine || affine->terms.empty())
@@ -324,7 +328,8 @@ private:
       if (site.scalar && !isReadBySumOnly(cast<MapOp>(site.op), site.scalar, term.tensor))
         return false;
     for (Operation *op : cone) {
-      bool isRead = llvm::any_of(op->getUsers(), [&](Operation *user) { return user != site.op && !cone.contains(user); });
+      bool isRead =
+          llvm::any_of(op->getUsers(), [&](Operation *user) { return user != site.op && !cone.contains(user); });
       std::optional<MatrixProduct> product = MatrixProduct::match(op->getResult(0), weights);
       if (product) {
         if (!wants(product->op, product->weight))
@@ -438,7 +443,8 @@ private:
 
 } // namespace
 
-llvm::Error foldWeights(ModuleOp module, ModelWeights &weights, llvm::function_ref<bool(ArrayRef<std::string>)> isWanted,
+llvm::Error foldWeights(ModuleOp module, ModelWeights &weights,
+                        llvm::function_ref<bool(ArrayRef<std::string>)> isWanted,
                         std::vector<FactorizedWeight> &reports) {
   if (llvm::Error error = computeWeights(module, weights, isWanted, reports))
     return error;

@@ -76,14 +76,17 @@ ProductRows::ProductRows(const MatrixProduct &product) : dim(product.dim) {
   }
 }
 
-HeadProjection::HeadProjection(ContractWords &words, ContractOp op, unsigned operand, StringRef width, LinearAnalysis &linear)
+HeadProjection::HeadProjection(ContractWords &words, ContractOp op, unsigned operand, StringRef width,
+                               LinearAnalysis &linear)
     : words(words), width(width) {
   const ContractSpec::Indices &list = operand ? words.spec.rhs : words.spec.lhs;
   auto at = llvm::map_to_vector<4>(list, [&](StringRef word) { return words.symbolOf(word); });
   std::optional<int64_t> size = words.sizeOf(width);
-  if (!size || !findProduct(viewOf(op->getOperand(operand), at, words.domain, Through::MovementAndScale), linear) || !nameRows()) {
+  if (!size || !findProduct(viewOf(op->getOperand(operand), at, words.domain, Through::MovementAndScale), linear) ||
+      !nameRows()) {
     Operation *made = op->getOperand(operand).getDefiningOp();
-    problem = "'" + (made ? sourceOf(made->getLoc()) : std::string("an input")) + "' is no product with a weight, read as heads";
+    problem = "'" + (made ? sourceOf(made->getLoc()) : std::string("an input")) +
+              "' is no product with a weight, read as heads";
     return;
   }
   columns = *size;
@@ -96,7 +99,8 @@ bool HeadProjection::findProduct(const View &view, LinearAnalysis &linear) {
   auto map = view.base.getDefiningOp<MapOp>();
   for (unsigned d = 0; map && !product && d < indices.size(); ++d) {
     std::optional<Affine> sum = linear.affine.find(map, d);
-    if (!sum || sum->terms.size() != 1 || sum->terms[0].elsewhere || !isAll(sum->terms[0].factor, sum->terms[0].factor[0]))
+    if (!sum || sum->terms.size() != 1 || sum->terms[0].elsewhere ||
+        !isAll(sum->terms[0].factor, sum->terms[0].factor[0]))
       continue;
     product = MatrixProduct::match(sum->terms[0].tensor, linear.weights);
     if (product && product->dim != d)
@@ -153,7 +157,8 @@ WeightOp HeadProjection::matrix(int64_t head, bool withBias, ModelWeights &weigh
   if (!withBias)
     return matrix;
   Channels row = bias(head);
-  return weights.recipes.concat({matrix, weights.add(matrix, ".bias", {1, columns}, std::vector<float>(row.begin(), row.end()))}, 0);
+  return weights.recipes.concat(
+      {matrix, weights.add(matrix, ".bias", {1, columns}, std::vector<float>(row.begin(), row.end()))}, 0);
 }
 
 Channels HeadProjection::bias(int64_t head) const {

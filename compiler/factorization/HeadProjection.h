@@ -26,7 +26,9 @@ struct ContractWords {
   Dim symbolOf(llvm::StringRef word) const { return symbols.lookup(word); }
   /// The word whose symbol an expression is, "" if it is none.
   llvm::StringRef wordOf(const Dim &index) const;
-  std::optional<int64_t> sizeOf(llvm::StringRef word) const { return domain.extentOf(*symbolOf(word).asSymbol()).constant(); }
+  std::optional<int64_t> sizeOf(llvm::StringRef word) const {
+    return domain.extentOf(*symbolOf(word).asSymbol()).constant();
+  }
 
   ContractSpec spec;
   IndexDomain domain;
@@ -46,7 +48,8 @@ struct HeadWords {
   }
   int64_t count() const;
   /// The values of the head indices and of one more.
-  std::map<std::string, int64_t, std::less<>> at(const ContractWords &words, int64_t head, llvm::StringRef other, int64_t position) const;
+  std::map<std::string, int64_t, std::less<>> at(const ContractWords &words, int64_t head, llvm::StringRef other,
+                                                 int64_t position) const;
 };
 
 /// A product's input under other dims: without those of size 1, and as it was before a reshape merged rows, [b, n, k] where it is

@@ -86,13 +86,14 @@ bool LinearForm::isFinite() const {
          });
 }
 
-std::optional<LinearForm> LinearAnalysis::formOf(ArrayRef<AffineTerm> terms, const Channels &offset, Value base, unsigned dim) {
+std::optional<LinearForm> LinearAnalysis::formOf(ArrayRef<AffineTerm> terms, const Channels &offset, Value base,
+                                                 unsigned dim) {
   Budget budget;
   return formOf(terms, offset, base, dim, budget);
 }
 
-std::optional<LinearForm> LinearAnalysis::formOf(ArrayRef<AffineTerm> terms, const Channels &offset, Value base, unsigned dim,
-                                                 Budget &budget) {
+std::optional<LinearForm> LinearAnalysis::formOf(ArrayRef<AffineTerm> terms, const Channels &offset, Value base,
+                                                 unsigned dim, Budget &budget) {
   LinearForm form;
   for (const AffineTerm &term : terms) {
     std::optional<LinearForm> part = term.elsewhere ? std::nullopt : formOf(term.tensor, base, dim, budget);
@@ -115,7 +116,8 @@ std::optional<LinearForm> LinearAnalysis::formOf(Value value, Value base, unsign
   if (auto product = MatrixProduct::match(value, weights)) {
     std::optional<LinearForm> form = product->dim == dim ? formOf(product->input, base, dim, budget) : std::nullopt;
     if (form)
-      form->append(Factor{product->isTransposed ? weights.recipes.transpose(product->weight, {1, 0}) : product->weight, {}});
+      form->append(
+          Factor{product->isTransposed ? weights.recipes.transpose(product->weight, {1, 0}) : product->weight, {}});
     return form;
   }
   auto map = value.getDefiningOp<MapOp>();
@@ -128,7 +130,8 @@ SmallVector<Value> LinearAnalysis::inputsOf(Value value, unsigned dim) {
     return product->dim == dim ? SmallVector<Value>{product->input} : SmallVector<Value>();
   auto map = value.getDefiningOp<MapOp>();
   std::optional<Affine> sum = map && dim < map.getIndices().size() ? affine.find(map, dim) : std::nullopt;
-  return sum ? llvm::map_to_vector(sum->terms, [](const AffineTerm &term) { return term.tensor; }) : SmallVector<Value>();
+  return sum ? llvm::map_to_vector(sum->terms, [](const AffineTerm &term) { return term.tensor; })
+             : SmallVector<Value>();
 }
 
 llvm::SetVector<Value> LinearAnalysis::ancestorsOf(Value value, unsigned dim) {

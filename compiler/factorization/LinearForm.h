@@ -57,7 +57,8 @@ public:
   explicit LinearAnalysis(ModelWeights &weights) : weights(weights), affine(weights) {}
 
   /// A sum of tensors as a linear function of `base` along `dim`.
-  std::optional<LinearForm> formOf(llvm::ArrayRef<AffineTerm> terms, const Channels &offset, mlir::Value base, unsigned dim);
+  std::optional<LinearForm> formOf(llvm::ArrayRef<AffineTerm> terms, const Channels &offset, mlir::Value base,
+                                   unsigned dim);
   /// Tensors it may be a linear function of, the nearest first.
   llvm::SetVector<mlir::Value> ancestorsOf(mlir::Value value, unsigned dim);
   /// The operations between `value` and `base`, that of `value` among them.
@@ -76,8 +77,8 @@ private:
     unsigned steps = 32; ///< What is linear through more is not followed.
   };
   std::optional<LinearForm> formOf(mlir::Value value, mlir::Value base, unsigned dim, Budget &budget);
-  std::optional<LinearForm> formOf(llvm::ArrayRef<AffineTerm> terms, const Channels &offset, mlir::Value base, unsigned dim,
-                                   Budget &budget);
+  std::optional<LinearForm> formOf(llvm::ArrayRef<AffineTerm> terms, const Channels &offset, mlir::Value base,
+                                   unsigned dim, Budget &budget);
   llvm::SmallVector<mlir::Value> inputsOf(mlir::Value value, unsigned dim);
   WeightOp matrixOf(const Chain &chain);
   WeightOp vector(WeightOp near, const Channels &channels, int64_t rows, int64_t columns);

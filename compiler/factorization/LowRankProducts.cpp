@@ -29,7 +29,8 @@ struct Group {
                            [](int64_t sum, const WeightMatrix *matrix) { return sum + matrix->report.columns; });
   }
   std::string names() const {
-    return llvm::join(llvm::map_range(matrices, [](const WeightMatrix *matrix) { return matrix->report.weight; }), "', '");
+    return llvm::join(llvm::map_range(matrices, [](const WeightMatrix *matrix) { return matrix->report.weight; }),
+                      "', '");
   }
 };
 
@@ -95,9 +96,9 @@ private:
     for (const Group &group : llvm::drop_begin(groups, begin)) {
       int64_t rows = group.first().rows, most = std::min(rows, group.columns());
       if (step.rank && *step.rank > most)
-        return llvm::createStringError("step %zu: weight '%s' (%lld x %lld): wanted a rank of at most %lld, found %lld", number,
-                                       group.names().c_str(), (long long)rows, (long long)group.columns(), (long long)most,
-                                       (long long)*step.rank);
+        return llvm::createStringError("step %zu: weight '%s' (%lld x %lld): wanted a rank of at most %lld, found %lld",
+                                       number, group.names().c_str(), (long long)rows, (long long)group.columns(),
+                                       (long long)most, (long long)*step.rank);
     }
     return llvm::Error::success();
   }
@@ -174,7 +175,8 @@ private:
       int64_t width = matrix->report.columns;
       std::vector<float> &right = group.rights.emplace_back();
       for (int64_t row = 0; row < rank; ++row)
-        right.insert(right.end(), factors.right.begin() + row * columns + at, factors.right.begin() + row * columns + at + width);
+        right.insert(right.end(), factors.right.begin() + row * columns + at,
+                     factors.right.begin() + row * columns + at + width);
       at += width;
     }
   }
@@ -209,7 +211,8 @@ private:
     OpBuilder builder(product);
     if (tensor == product.getLhs())
       builder.setInsertionPointAfterValue(tensor);
-    auto op = ContractOp::create(builder, product.getLoc(), spec.str(), tensor, WeightRecipes::get(builder, product.getLoc(), weight));
+    auto op = ContractOp::create(builder, product.getLoc(), spec.str(), tensor,
+                                 WeightRecipes::get(builder, product.getLoc(), weight));
     op.setAccumulateAttr(product.getAccumulateAttr());
     return op.getResult();
   }
@@ -221,9 +224,11 @@ private:
 
   static std::string describe(const WeightMatrix &matrix) {
     const FactorizedWeight &report = matrix.report;
-    return llvm::formatv("is two factors of rank {0}{1}: {2:f1} % of its elements and multiply-adds, relative error {3:e1}{4}", report.rank,
-                         report.isShared ? ", the first shared" : "", 100.0 * double(report.elementsAfter()) / double(report.elementsBefore()),
-                         report.error, matrix.step->whiten ? " of its results" : "");
+    return llvm::formatv(
+        "is two factors of rank {0}{1}: {2:f1} % of its elements and multiply-adds, relative error {3:e1}{4}",
+        report.rank, report.isShared ? ", the first shared" : "",
+        100.0 * double(report.elementsAfter()) / double(report.elementsBefore()), report.error,
+        matrix.step->whiten ? " of its results" : "");
   }
 
   ModuleOp module;

@@ -27,7 +27,8 @@ public:
     if (LoadOp load = term.elsewhere)
       indices.assign(load.getIndices().begin(), load.getIndices().end());
     Value element = LoadOp::create(builder, loc, argument, indices);
-    return isAll(term.factor, 1) ? element : arith::MulFOp::create(builder, loc, element, channels(term.factor, ".factor"));
+    return isAll(term.factor, 1) ? element
+                                 : arith::MulFOp::create(builder, loc, element, channels(term.factor, ".factor"));
   }
 
   Value channels(const Channels &values, StringRef suffix) {
@@ -54,8 +55,8 @@ private:
 
 } // namespace
 
-void replaceBySum(MapOp map, Value scalar, ArrayRef<AffineTerm> terms, const Channels &offset, unsigned dim, WeightOp near,
-                  ModelWeights &weights) {
+void replaceBySum(MapOp map, Value scalar, ArrayRef<AffineTerm> terms, const Channels &offset, unsigned dim,
+                  WeightOp near, ModelWeights &weights) {
   SumWriter writer(map, scalar.getDefiningOp(), dim, near, weights);
   Value sum;
   for (const AffineTerm &term : terms)
@@ -70,7 +71,8 @@ Value multiplyAlong(OpBuilder &builder, Location loc, Value base, WeightOp matri
   for (unsigned d = 0, rank = unsigned(shapeOf(base).size()); d < rank; ++d)
     for (bool after : {false, true})
       rows[after] += (d ? " " : "") + (d == dim ? std::string(after ? "n" : "k") : "m" + std::to_string(d));
-  return ContractOp::create(builder, loc, rows[0] + ", k n -> " + rows[1], base, WeightRecipes::get(builder, loc, matrix));
+  return ContractOp::create(builder, loc, rows[0] + ", k n -> " + rows[1], base,
+                            WeightRecipes::get(builder, loc, matrix));
 }
 
 Value addOffset(OpBuilder &builder, Location loc, Value tensor, WeightOp near, const Channels &offset, unsigned dim,

@@ -16,10 +16,11 @@ void replaceBySum(MapOp map, mlir::Value scalar, llvm::ArrayRef<AffineTerm> term
                   WeightOp near, ModelWeights &weights);
 
 /// `base` times a matrix along `dim`.
-mlir::Value multiplyAlong(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value base, WeightOp matrix, unsigned dim);
+mlir::Value multiplyAlong(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value base, WeightOp matrix,
+                          unsigned dim);
 /// `tensor` plus an offset for each position along `dim`, in a weight named after `near`.
-mlir::Value addOffset(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value tensor, WeightOp near, const Channels &offset, unsigned dim,
-                      ModelWeights &weights);
+mlir::Value addOffset(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value tensor, WeightOp near,
+                      const Channels &offset, unsigned dim, ModelWeights &weights);
 
 /// Gives a tensor another size along a dim, and the arguments of maps that read it.
 void setSize(mlir::Value tensor, unsigned dim, int64_t size);

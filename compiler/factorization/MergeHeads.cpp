@@ -34,9 +34,9 @@ Operation *readerOf(Value tensor) {
 /// Whether `tensor` is what maps make of `of`, or `of` itself.
 bool comesFrom(Value tensor, llvm::function_ref<bool(Operation *)> isWanted) {
   Operation *op = tensor.getDefiningOp();
-  return op && (isWanted(op) || (isa<MapOp, ReshapeOp, SoftmaxOp>(op) && llvm::any_of(op->getOperands(), [&](Value operand) {
-                                   return comesFrom(operand, isWanted);
-                                 })));
+  return op && (isWanted(op) ||
+                (isa<MapOp, ReshapeOp, SoftmaxOp>(op) &&
+                 llvm::any_of(op->getOperands(), [&](Value operand) { return comesFrom(operand, isWanted); })));
 }
 
 /// The output product's input, as heads: which rows of its matrix a head's columns meet.
@@ -124,14 +124,16 @@ private:
 
   void findScores() {
     auto summed = scoreWords.spec.summed();
-    if (summed.size() != 1 || !scoreWords.spec.lone().empty() || scoreWords.spec.rows().size() != 1 || scoreWords.spec.columns().size() != 1)
+    if (summed.size() != 1 || !scoreWords.spec.lone().empty() || scoreWords.spec.rows().size() != 1 ||
+        scoreWords.spec.columns().size() != 1)
       return fail("its scores do not sum over one index");
     query.emplace(scoreWords, scores, 0, summed[0], linear);
     key.emplace(scoreWords, scores, 1, summed[0], linear);
     for (const HeadProjection &each : {*query, *key})
       if (!each.problem.empty())
         return fail(each.problem);
-    if (!llvm::is_contained(query->rowWords, scoreWords.spec.rows()[0]) || !llvm::is_contained(key->rowWords, scoreWords.spec.columns()[0]))
+    if (!llvm::is_contained(query->rowWords, scoreWords.spec.rows()[0]) ||
+        !llvm::is_contained(key->rowWords, scoreWords.spec.columns()[0]))
       return fail("it has a single query or key");
     heads = headsOfScores();
     if (heads.count() == 0)
@@ -155,7 +157,9 @@ private:
     sumsToOne = softmax && int64_t(softmax.getOver()) == positionOf(mixedWords.spec.summed()[0], weightWords());
   }
 
-  const ContractSpec::Indices &weightWords() const { return weightsOperand == 0 ? mixedWords.spec.lhs : mixedWords.spec.rhs; }
+  const ContractSpec::Indices &weightWords() const {
+    return weightsOperand == 0 ? mixedWords.spec.lhs : mixedWords.spec.rhs;
+  }
 
   /// The product that sums over all heads' columns.
   void findOutput() {
@@ -169,8 +173,8 @@ private:
     output.dim = rows.dim;
     for (const Dim &extent : rows.shape)
       at.push_back(domain.addIndex(extent));
-    View view = viewOf(output.product->input, reshapeIndices(at, rows.shape, shapeOf(output.product->input), domain), domain,
-                       Through::MovementAndScale);
+    View view = viewOf(output.product->input, reshapeIndices(at, rows.shape, shapeOf(output.product->input), domain),
+                       domain, Through::MovementAndScale);
     if (view.base != mixed.getResult())
       return fail("between its heads and '" + output.product->weight.getSymName() + "' there is more than transposes");
     output.scale = view.scale;
@@ -274,8 +278,8 @@ private:
     if (after < before)
       return "";
     const HeadProjection &first = pairs.scores ? *query : *value;
-    return llvm::formatv("merged products would take {0} elements, and it has {1} (heads {2} wide, models {3})", after, before,
-                         first.columns, first.product->k);
+    return llvm::formatv("merged products would take {0} elements, and it has {1} (heads {2} wide, models {3})", after,
+                         before, first.columns, first.product->k);
   }
 
   int64_t savedBy(Pairs pairs) const { return elementsOf(productsOf(pairs)) - elementsAfter(pairs); }
@@ -286,7 +290,8 @@ private:
     problem = !hasScores ? problemOfScores : !hasOutput ? problemOfOutput : whyNot({true, true});
     for (Pairs pairs : {Pairs{true, true}, Pairs{true, false}, Pairs{false, true}}) {
       bool isPossible = (hasScores || !pairs.scores) && (hasOutput || !pairs.output);
-      if (isPossible && whyNot(pairs).empty() && (!(merged.scores || merged.output) || savedBy(pairs) > savedBy(merged)))
+      if (isPossible && whyNot(pairs).empty() &&
+          (!(merged.scores || merged.output) || savedBy(pairs) > savedBy(merged)))
         merged = pairs;
     }
     withOnes = needsOnes(merged);
@@ -315,14 +320,18 @@ private:
     return parts.size() == 1 ? parts[0] : weights.recipes.concat(parts, axis);
   }
 
-  WeightOp keyTransposed(int64_t head) { return weights.recipes.transpose(key->matrix(head, withOnes, weights), {1, 0}); }
+  WeightOp keyTransposed(int64_t head) {
+    return weights.recipes.transpose(key->matrix(head, withOnes, weights), {1, 0});
+  }
   double scoreScale() const { return query->scale * key->scale; }
 
   /// x times a matrix whose columns are heads', as […, heads…, columns], and its words.
-  Value multiplyHeads(OpBuilder &builder, WeightOp matrix, const Channels &offset, int64_t columns, ContractSpec::Indices &words) {
+  Value multiplyHeads(OpBuilder &builder, WeightOp matrix, const Channels &offset, int64_t columns,
+                      ContractSpec::Indices &words) {
     Location loc = scores.getLoc();
     unsigned dim = query->rows->dim;
-    Value result = multiplyAlong(builder, loc, reshapeTo(builder, loc, query->product->input, query->rows->shape), matrix, dim);
+    Value result =
+        multiplyAlong(builder, loc, reshapeTo(builder, loc, query->product->input, query->rows->shape), matrix, dim);
     if (!isAll(offset, 0))
       result = addOffset(builder, loc, result, matrix, offset, dim, weights);
     Shape shape;
@@ -353,7 +362,8 @@ private:
     });
     llvm::Expected<Channels> offset = queryOffset();
     if (!matrix || !offset)
-      return llvm::joinErrors(matrix ? llvm::Error::success() : matrix.takeError(), offset ? llvm::Error::success() : offset.takeError());
+      return llvm::joinErrors(matrix ? llvm::Error::success() : matrix.takeError(),
+                              offset ? llvm::Error::success() : offset.takeError());
     OpBuilder builder(scores);
     ContractSpec spec = scoreWords.spec;
     spec.lhs.clear();
@@ -417,7 +427,8 @@ private:
     });
     llvm::Expected<Channels> offset = outputOffset();
     if (!stacked || !offset)
-      return llvm::joinErrors(stacked ? llvm::Error::success() : stacked.takeError(), offset ? llvm::Error::success() : offset.takeError());
+      return llvm::joinErrors(stacked ? llvm::Error::success() : stacked.takeError(),
+                              offset ? llvm::Error::success() : offset.takeError());
     ContractOp out = output.product->op;
     OpBuilder builder(out);
     SmallVector<int64_t> sizes(mixedHeads.sizes);
@@ -428,7 +439,8 @@ private:
     (weightsOperand == 0 ? sums.rhs : sums.lhs) = values;
     sums.result.clear();
     for (StringRef word : output.rowWords)
-      word.empty() ? void(sums.result.append(mixedHeads.words)), sums.result.push_back(width) : sums.result.push_back(word);
+      word.empty()                     ? void(sums.result.append(mixedHeads.words)),
+          sums.result.push_back(width) : sums.result.push_back(word);
     SmallVector<Value> operands{mixed->getOperand(0), mixed->getOperand(1)};
     operands[1 - weightsOperand] = inputOf(*value, builder);
     Value heads = ContractOp::create(builder, mixed.getLoc(), sums.str(), operands[0], operands[1]);
@@ -440,7 +452,8 @@ private:
     if (!isAll(*offset, 0))
       result = addOffset(builder, out.getLoc(), result, *stacked, *offset, output.dim, weights);
     result = reshapeTo(builder, out.getLoc(), result, shapeOf(out.getResult()));
-    report(out, output.product->weight, *stacked, {*value->product, *output.product}, "value and output", mixedHeads, reports);
+    report(out, output.product->weight, *stacked, {*value->product, *output.product}, "value and output", mixedHeads,
+           reports);
     out.getResult().replaceAllUsesWith(result);
     return llvm::Error::success();
   }
@@ -453,8 +466,8 @@ private:
     return linear.offsetOf(form);
   }
 
-  void report(ContractOp op, WeightOp weight, WeightOp merged, ArrayRef<MatrixProduct> of, const char *which, const HeadWords &headsOfPair,
-              std::vector<FactorizedWeight> &reports) {
+  void report(ContractOp op, WeightOp weight, WeightOp merged, ArrayRef<MatrixProduct> of, const char *which,
+              const HeadWords &headsOfPair, std::vector<FactorizedWeight> &reports) {
     FactorizedWeight report;
     report.weight = weight.getSymName().str();
     SmallVector<std::string> sources;
@@ -464,7 +477,8 @@ private:
     report.rows = sizesOf(merged)[0];
     report.columns = sizesOf(merged)[1];
     report.before = elementsOf(of);
-    report.change = llvm::formatv("one product for {0} of {1} {2}", which, headsOfPair.count(), headsOfPair.count() == 1 ? "head" : "heads");
+    report.change = llvm::formatv("one product for {0} of {1} {2}", which, headsOfPair.count(),
+                                  headsOfPair.count() == 1 ? "head" : "heads");
     reportExact(op.getLoc(), StepKind::MergeHeads, report, reports);
   }
 
@@ -523,7 +537,8 @@ llvm::Error mergeHeads(ModuleOp module, ModelWeights &weights, llvm::function_re
       if (reason.empty())
         continue;
     }
-    remark::missed(scores.getLoc(), remark::RemarkOpts::name("factorize").category(nameOf(StepKind::MergeHeads))) << remark::reason("{0}", text);
+    remark::missed(scores.getLoc(), remark::RemarkOpts::name("factorize").category(nameOf(StepKind::MergeHeads)))
+        << remark::reason("{0}", text);
     problem = problem.empty() && !attention.problem.empty() ? text : problem;
   }
   if (!hasOne)

@@ -21,7 +21,8 @@ namespace tenon {
 
 /// Rewrites the attentions one of whose four products `isWanted` where that leaves fewer elements; an error if there is none says what
 /// stands in the way.
-llvm::Error mergeHeads(mlir::ModuleOp module, ModelWeights &weights, llvm::function_ref<bool(llvm::ArrayRef<std::string> names)> isWanted,
+llvm::Error mergeHeads(mlir::ModuleOp module, ModelWeights &weights,
+                       llvm::function_ref<bool(llvm::ArrayRef<std::string> names)> isWanted,
                        std::vector<FactorizedWeight> &reports);
 
 } // namespace tenon

@@ -17,7 +17,8 @@ std::string ModelWeights::readAny(WeightOp weight, std::vector<float> &elements)
   for (int64_t size : sizesOf(weight))
     count *= size;
   elements.resize(size_t(count));
-  return WeightRecipe(weight, store).fill({reinterpret_cast<uint8_t *>(elements.data()), elements.size() * sizeof(float)});
+  return WeightRecipe(weight, store)
+      .fill({reinterpret_cast<uint8_t *>(elements.data()), elements.size() * sizeof(float)});
 }
 
 std::string ModelWeights::read(WeightOp weight, std::vector<float> &elements) const {
@@ -30,7 +31,8 @@ std::string ModelWeights::read(WeightOp weight, std::vector<float> &elements) co
 }
 
 template <typename Element>
-WeightOp ModelWeights::addElements(WeightOp near, StringRef suffix, RankedTensorType type, std::vector<Element> elements) {
+WeightOp ModelWeights::addElements(WeightOp near, StringRef suffix, RankedTensorType type,
+                                   std::vector<Element> elements) {
   auto owner = std::make_shared<std::vector<Element>>(std::move(elements));
   WeightOp weight = recipes.declare(near, suffix, type, UnitAttr::get(module.getContext()));
   std::string key = "factorized:" + weight.getSymName().str();
@@ -40,10 +42,12 @@ WeightOp ModelWeights::addElements(WeightOp near, StringRef suffix, RankedTensor
 }
 
 WeightOp ModelWeights::add(WeightOp near, StringRef suffix, ArrayRef<int64_t> sizes, std::vector<float> elements) {
-  return addElements(near, suffix, RankedTensorType::get(sizes, Float32Type::get(module.getContext())), std::move(elements));
+  return addElements(near, suffix, RankedTensorType::get(sizes, Float32Type::get(module.getContext())),
+                     std::move(elements));
 }
 WeightOp ModelWeights::add(WeightOp near, StringRef suffix, ArrayRef<int64_t> sizes, std::vector<int32_t> elements) {
-  return addElements(near, suffix, RankedTensorType::get(sizes, IntegerType::get(module.getContext(), 32)), std::move(elements));
+  return addElements(near, suffix, RankedTensorType::get(sizes, IntegerType::get(module.getContext(), 32)),
+                     std::move(elements));
 }
 
 } // namespace tenon

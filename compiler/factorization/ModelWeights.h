@@ -36,12 +36,16 @@ public:
   WeightStore &store;
 
 private:
-  template <typename Element> WeightOp addElements(WeightOp near, llvm::StringRef suffix, mlir::RankedTensorType type, std::vector<Element> elements);
+  template <typename Element>
+  WeightOp addElements(WeightOp near, llvm::StringRef suffix, mlir::RankedTensorType type,
+                       std::vector<Element> elements);
 
   mlir::ModuleOp module;
 };
 
-inline llvm::ArrayRef<int64_t> sizesOf(WeightOp weight) { return llvm::cast<mlir::RankedTensorType>(weight.getType()).getShape(); }
+inline llvm::ArrayRef<int64_t> sizesOf(WeightOp weight) {
+  return llvm::cast<mlir::RankedTensorType>(weight.getType()).getShape();
+}
 inline bool isFloat32(WeightOp weight) {
   return llvm::cast<mlir::RankedTensorType>(weight.getType()).getElementType().isF32();
 }

@@ -11,7 +11,8 @@ NormProducts::NormProducts(Value norm, LinearAnalysis &linear) : norm(norm), lin
   unsigned last = unsigned(shapeOf(norm).size()) - 1;
   for (Operation *user : norm.getUsers()) {
     auto contract = dyn_cast<ContractOp>(user);
-    std::optional<MatrixProduct> product = contract ? MatrixProduct::match(contract.getResult(), linear.weights) : std::nullopt;
+    std::optional<MatrixProduct> product =
+        contract ? MatrixProduct::match(contract.getResult(), linear.weights) : std::nullopt;
     if (product && product->dim == last && product->input == norm)
       products.push_back(*product);
     else
@@ -20,8 +21,8 @@ NormProducts::NormProducts(Value norm, LinearAnalysis &linear) : norm(norm), lin
 }
 
 llvm::Error NormProducts::replace(Value input, const Channels &scale, const Channels &shift,
-                                  llvm::function_ref<llvm::Expected<WeightOp>(WeightOp)> rewrite, StepKind step, StringRef change,
-                                  std::vector<FactorizedWeight> &reports) {
+                                  llvm::function_ref<llvm::Expected<WeightOp>(WeightOp)> rewrite, StepKind step,
+                                  StringRef change, std::vector<FactorizedWeight> &reports) {
   FactorizedWeight report;
   report.sources = sourceOf(norm.getLoc());
   report.change = change;
@@ -32,14 +33,15 @@ llvm::Error NormProducts::replace(Value input, const Channels &scale, const Chan
 }
 
 llvm::Error NormProducts::replace(MatrixProduct product, Value input, const Channels &scale, const Channels &shift,
-                                  llvm::function_ref<llvm::Expected<WeightOp>(WeightOp)> rewrite, FactorizedWeight report,
-                                  StepKind step, std::vector<FactorizedWeight> &reports) {
+                                  llvm::function_ref<llvm::Expected<WeightOp>(WeightOp)> rewrite,
+                                  FactorizedWeight report, StepKind step, std::vector<FactorizedWeight> &reports) {
   ModelWeights &weights = linear.weights;
   WeightOp matrix = product.isTransposed ? weights.recipes.transpose(product.weight, {1, 0}) : product.weight;
   llvm::Expected<Channels> offset = linear.offsetOf(LinearForm{{}, {{shift, {Factor{matrix, {}}}}}});
   llvm::Expected<WeightOp> scaled = linear.matrixOf(LinearForm{{Chain{{Factor{{}, scale}, Factor{matrix, {}}}}}, {}});
   if (!offset || !scaled)
-    return llvm::joinErrors(offset ? llvm::Error::success() : offset.takeError(), scaled ? llvm::Error::success() : scaled.takeError());
+    return llvm::joinErrors(offset ? llvm::Error::success() : offset.takeError(),
+                            scaled ? llvm::Error::success() : scaled.takeError());
   llvm::Expected<WeightOp> rewritten = rewrite(*scaled);
   if (!rewritten)
     return rewritten.takeError();

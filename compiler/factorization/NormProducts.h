@@ -20,13 +20,13 @@ public:
 
   /// Products of `input` instead, with what `rewrite` makes of diag(scale) W, and shift W added. Errors name a weight.
   llvm::Error replace(mlir::Value input, const Channels &scale, const Channels &shift,
-                      llvm::function_ref<llvm::Expected<WeightOp>(WeightOp)> rewrite, StepKind step, llvm::StringRef change,
-                      std::vector<FactorizedWeight> &reports);
+                      llvm::function_ref<llvm::Expected<WeightOp>(WeightOp)> rewrite, StepKind step,
+                      llvm::StringRef change, std::vector<FactorizedWeight> &reports);
 
 private:
   llvm::Error replace(MatrixProduct product, mlir::Value input, const Channels &scale, const Channels &shift,
-                      llvm::function_ref<llvm::Expected<WeightOp>(WeightOp)> rewrite, FactorizedWeight report, StepKind step,
-                      std::vector<FactorizedWeight> &reports);
+                      llvm::function_ref<llvm::Expected<WeightOp>(WeightOp)> rewrite, FactorizedWeight report,
+                      StepKind step, std::vector<FactorizedWeight> &reports);
 
   mlir::Value norm;
   LinearAnalysis &linear;

@@ -30,7 +30,8 @@ ProductNames namesOf(ContractOp product, WeightOp weight) {
 
 ProductPatterns::ProductPatterns(const FactorizationStep &step) {
   for (const std::string &text : step.weights)
-    patterns.emplace_back(text, llvm::cantFail(llvm::GlobPattern::create(text))); // the recipe's reader has looked at it
+    patterns.emplace_back(text,
+                          llvm::cantFail(llvm::GlobPattern::create(text))); // the recipe's reader has looked at it
 }
 
 static bool matchAny(const llvm::GlobPattern &pattern, ArrayRef<std::string> names) {
@@ -50,8 +51,8 @@ llvm::Error ProductPatterns::checkAll(ArrayRef<ProductNames> products, size_t nu
     for (const ProductNames &names : products.take_front(most))
       known.push_back(names.front());
     std::string list = known.empty() ? "none" : llvm::join(known, ", ") + (products.size() > most ? ", ..." : "");
-    return llvm::createStringError("step %zu, weights: no product has a weight or node called '%s'; there are: %s", number,
-                                   text.c_str(), list.c_str());
+    return llvm::createStringError("step %zu, weights: no product has a weight or node called '%s'; there are: %s",
+                                   number, text.c_str(), list.c_str());
   }
   return llvm::Error::success();
 }

@@ -72,7 +72,8 @@ void ResidualStream::visitDefinition(Place place) {
     problem = "it is made from an input";
     return;
   }
-  if (auto product = ChannelProduct::match(value, weights); product && product->dim == dim && product->channelAxis() >= 0) {
+  if (auto product = ChannelProduct::match(value, weights);
+      product && product->dim == dim && product->channelAxis() >= 0) {
     producers.push_back(*product);
   } else if (auto reshape = dyn_cast<ReshapeOp>(op)) {
     std::optional<unsigned> before = dimThrough(shapeOf(value), dim, shapeOf(reshape.getInput()));

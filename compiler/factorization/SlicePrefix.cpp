@@ -80,7 +80,8 @@ private:
     ContractSpec spec = *ContractSpec::parse(contract.getSpec(), error);
     StringRef word = (use.getOperandNumber() == 0 ? spec.lhs : spec.rhs)[dim];
     Value other = contract->getOperand(1 - use.getOperandNumber());
-    int inResult = positionOf(word, spec.result), inOther = positionOf(word, use.getOperandNumber() == 0 ? spec.rhs : spec.lhs);
+    int inResult = positionOf(word, spec.result),
+        inOther = positionOf(word, use.getOperandNumber() == 0 ? spec.rhs : spec.lhs);
     if (inResult < 0 || (inOther >= 0 && weights.of(other)))
       return fail("all of them are read by", contract);
     add(contract.getResult(), unsigned(inResult), per);
@@ -111,7 +112,9 @@ private:
   }
 
   void addParameter(Operation *reader, unsigned operand, unsigned axis, int64_t per) {
-    auto isSame = [&](const Parameter &known) { return known.reader == reader && known.operand == operand && known.axis == axis; };
+    auto isSame = [&](const Parameter &known) {
+      return known.reader == reader && known.operand == operand && known.axis == axis;
+    };
     if (llvm::none_of(parameters, isSame))
       parameters.push_back({reader, operand, axis, per});
   }
@@ -122,9 +125,11 @@ private:
     for (unsigned d = 0; d < after.size(); ++d) {
       if (countOf(ArrayRef(after).take_front(d)) != countOf(ArrayRef(before).take_front(dim)))
         continue;
-      Dim inner = countOf(ArrayRef(after).drop_front(d + 1)), innerBefore = countOf(ArrayRef(before).drop_front(dim + 1));
+      Dim inner = countOf(ArrayRef(after).drop_front(d + 1)),
+          innerBefore = countOf(ArrayRef(before).drop_front(dim + 1));
       std::optional<Dim> split = inner.exactDiv(innerBefore), merged = innerBefore.exactDiv(inner);
-      std::optional<int64_t> by = split ? split->constant() : std::nullopt, of = merged ? merged->constant() : std::nullopt;
+      std::optional<int64_t> by = split ? split->constant() : std::nullopt,
+                             of = merged ? merged->constant() : std::nullopt;
       if (by && after[d] != Dim(1))
         return add(to, d, per * *by);
       if (of && per % *of == 0)
@@ -222,7 +227,8 @@ private:
 } // namespace
 
 llvm::Error slicePrefixes(ModuleOp module, ModelWeights &weights, int64_t size,
-                          llvm::function_ref<bool(ArrayRef<std::string>)> isWanted, std::vector<FactorizedWeight> &reports) {
+                          llvm::function_ref<bool(ArrayRef<std::string>)> isWanted,
+                          std::vector<FactorizedWeight> &reports) {
   SmallVector<ContractOp> contracts;
   module.walk([&](ContractOp op) { contracts.push_back(op); });
   for (ContractOp op : contracts) {
@@ -234,8 +240,8 @@ llvm::Error slicePrefixes(ModuleOp module, ModelWeights &weights, int64_t size,
     std::string place = "weight '" + product->weight.getSymName().str() + "' (" + std::to_string(product->k) + " x " +
                         std::to_string(product->n) + ")";
     if (size > product->n)
-      return llvm::createStringError("%s: wanted a size of at most %lld, found %lld", place.c_str(), (long long)product->n,
-                                     (long long)size);
+      return llvm::createStringError("%s: wanted a size of at most %lld, found %lld", place.c_str(),
+                                     (long long)product->n, (long long)size);
     Columns columns(*product, weights);
     if (columns.problem.empty() && columns.consumers.empty())
       columns.problem = "no product sums over them";

@@ -20,7 +20,9 @@ static SmallVector<int64_t> sizesAlong(WeightOp weight, ArrayRef<unsigned> dims)
   return llvm::map_to_vector(dims, [&](unsigned dim) { return sizesOf(weight)[dim]; });
 }
 SmallVector<int64_t> WeightMatrix::rowSizes() const { return sizesAlong(weight, ArrayRef(order).take_front(rowDims)); }
-SmallVector<int64_t> WeightMatrix::columnSizes() const { return sizesAlong(weight, ArrayRef(order).drop_front(rowDims)); }
+SmallVector<int64_t> WeightMatrix::columnSizes() const {
+  return sizesAlong(weight, ArrayRef(order).drop_front(rowDims));
+}
 
 std::string WeightMatrix::read(const ModelWeights &weights, std::vector<float> &matrix) const {
   std::vector<float> elements;
@@ -40,8 +42,8 @@ std::string WeightMatrix::read(const ModelWeights &weights, std::vector<float> &
 std::optional<ContractSpec> specOfProduct(ContractOp op) {
   std::string error;
   std::optional<ContractSpec> spec = ContractSpec::parse(op.getSpec(), error);
-  bool isProduct = spec && !op.getPanels() && spec->batch().empty() && spec->lone().empty() && !spec->summed().empty() &&
-                   !spec->columns().empty();
+  bool isProduct = spec && !op.getPanels() && spec->batch().empty() && spec->lone().empty() &&
+                   !spec->summed().empty() && !spec->columns().empty();
   return isProduct ? spec : std::nullopt;
 }
 
@@ -131,7 +133,8 @@ void WeightMatrices::noteOtherReaders(ModuleOp module) {
   for (auto &[op, matrix] : matrices) {
     llvm::SmallPtrSet<Operation *, 4> roots;
     addRoots(matrix.weight, roots);
-    bool isShared = readOtherwise.contains(op) || llvm::any_of(roots, [&](Operation *root) { return readers[root].size() > 1; });
+    bool isShared =
+        readOtherwise.contains(op) || llvm::any_of(roots, [&](Operation *root) { return readers[root].size() > 1; });
     if (isShared && matrix.report.reason.empty())
       matrix.report.reason = "something else reads it too";
   }

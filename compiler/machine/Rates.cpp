@@ -101,7 +101,9 @@ unsigned widestVectorBits() {
   return 128;
 }
 
-static double flopsOf(unsigned vectorBits, long steps) { return 2.0 * double(vectorBits) / 32 * chains * double(steps); }
+static double flopsOf(unsigned vectorBits, long steps) {
+  return 2.0 * double(vectorBits) / 32 * chains * double(steps);
+}
 
 static float multiplyAdds(unsigned vectorBits, long steps) {
   volatile float factor = 0.999f, term = 0.001f; // nothing folds
@@ -166,7 +168,8 @@ static float *takePages(size_t bytes) {
   return static_cast<float *>(memory);
 }
 
-ThreadRates::ThreadRates(unsigned threads, size_t largestRead) : threads(threads), memory(takePages(largestRead), std::free) {
+ThreadRates::ThreadRates(unsigned threads, size_t largestRead)
+    : threads(threads), memory(takePages(largestRead), std::free) {
   if (!memory)
     std::terminate();
   std::fill_n(memory.get(), largestRead / sizeof(float), 1.0f);

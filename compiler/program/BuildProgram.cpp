@@ -157,8 +157,8 @@ private:
   void declareSymbols() {
     for (SymbolOp symbol : module.getOps<SymbolOp>()) {
       std::string name = symbol.getSymName().str();
-      symbols[name] = program.tables.addSymbol(
-          {name, int64_t(symbol.getMin()), int64_t(symbol.getMax()), int64_t(symbol.getDivisor()), false, symbol.getKept()});
+      symbols[name] = program.tables.addSymbol({name, int64_t(symbol.getMin()), int64_t(symbol.getMax()),
+                                                int64_t(symbol.getDivisor()), false, symbol.getKept()});
     }
   }
 

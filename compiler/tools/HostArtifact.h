@@ -7,7 +7,8 @@
 namespace tenon {
 
 /// Compiles `model` for this machine alone and writes the artifact.
-inline llvm::Error compileForThisMachine(const std::string &model, const std::string &artifact, CompileOptions options = {}) {
+inline llvm::Error compileForThisMachine(const std::string &model, const std::string &artifact,
+                                         CompileOptions options = {}) {
   options.targets = "host";
   Compiler compiler(options);
   auto loaded = compiler.load(model);

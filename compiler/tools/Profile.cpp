@@ -90,8 +90,8 @@ private:
 };
 } // namespace
 
-llvm::Expected<Measurement> profile(const std::string &model, const CompileOptions &options, const Explanation &explanation,
-                                    const Sizes &sizes, unsigned threads) {
+llvm::Expected<Measurement> profile(const std::string &model, const CompileOptions &options,
+                                    const Explanation &explanation, const Sizes &sizes, unsigned threads) {
   WorkFolder work;
   if (work.path.empty())
     return makeError("no folder for temporary files can be made in " + std::filesystem::temp_directory_path().string());
@@ -100,7 +100,8 @@ llvm::Expected<Measurement> profile(const std::string &model, const CompileOptio
     return std::move(error);
   Measurement measurement;
   measurement.model = std::filesystem::path(model).filename().string();
-  if (std::string error = Profiler(artifact, explanation.entries.front(), sizes, threads).run(measurement); !error.empty())
+  if (std::string error = Profiler(artifact, explanation.entries.front(), sizes, threads).run(measurement);
+      !error.empty())
     return makeError(error);
   return measurement;
 }

@@ -10,8 +10,8 @@ namespace tenon {
 
 /// Compiles `model` with `options` for this machine, runs its first entry on made-up inputs of these sizes for about two seconds, and takes
 /// medians. `sizes` names every dim; 0 threads: all.
-llvm::Expected<Measurement> profile(const std::string &model, const CompileOptions &options, const Explanation &explanation,
-                                    const Sizes &sizes, unsigned threads);
+llvm::Expected<Measurement> profile(const std::string &model, const CompileOptions &options,
+                                    const Explanation &explanation, const Sizes &sizes, unsigned threads);
 
 } // namespace tenon
 #endif

@@ -87,7 +87,8 @@ llvm::Expected<std::vector<Array>> runInMemory(const ArtifactBytes &artifact, co
   std::vector<std::vector<std::byte>> bytes;
   for (auto [index, input] : llvm::enumerate(inputs)) {
     bytes.push_back(input.toBytes());
-    tenon_tensor tensor{runtimeType(input.dtype), uint32_t(input.shape.size()), input.shape.data(), bytes.back().data()};
+    tenon_tensor tensor{runtimeType(input.dtype), uint32_t(input.shape.size()), input.shape.data(),
+                        bytes.back().data()};
     if (tenon_status *status = tenon_session_bind_input(handles.session, entry, index, &tensor))
       return toError(status);
   }

@@ -114,7 +114,10 @@ double slackOf(const Array &truth) {
   for (double value : truth.floats)
     if (std::isfinite(value))
       largest = std::max(largest, std::abs(value));
-  int mantissaBits = truth.dtype == DType::F64 ? 52 : truth.dtype == DType::F16 ? 10 : truth.dtype == DType::BF16 ? 7 : 23;
+  int mantissaBits = truth.dtype == DType::F64    ? 52
+                     : truth.dtype == DType::F16  ? 10
+                     : truth.dtype == DType::BF16 ? 7
+                                                  : 23;
   return 4 * std::ldexp(largest, -mantissaBits);
 }
 
@@ -167,7 +170,8 @@ llvm::Expected<std::vector<VerifiedTensor>> verify(const std::string &path, cons
   auto truth = Interpreter(reference->module(), reference->weights()).run(entry.getSymName(), *inputs);
   if (!truth)
     return truth.takeError();
-  auto plain = Interpreter(reference->module(), reference->weights(), Arithmetic::Plain).run(entry.getSymName(), *inputs);
+  auto plain =
+      Interpreter(reference->module(), reference->weights(), Arithmetic::Plain).run(entry.getSymName(), *inputs);
   if (!plain)
     return plain.takeError();
   auto program = compiler.compile(std::move(*compiled));

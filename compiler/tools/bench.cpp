@@ -222,7 +222,8 @@ void addBenchCommand(CLI::App &app, Command &command) {
       ->check(checkEngine);
   bench->add_option("--python", state->python, "Python that has them (default: $TENON_PYTHON, else python3)");
   bench->add_option("--input", state->inputs, "NAME=FILE.npy or FILE.npz; the other inputs are made up");
-  bench->add_option("--shape", state->shapes, "NAME=1x128: the dims of a made-up input; the others follow where they share names of dims");
+  bench->add_option("--shape", state->shapes,
+                    "NAME=1x128: the dims of a made-up input; the others follow where they share names of dims");
   bench->add_option("--threads", state->options.threads, "Threads of each engine (default: CPUs this process may use)");
   bench->add_option("--seconds", state->seconds, "To measure each engine for (default: 3)")->check(CLI::PositiveNumber);
   bench->add_flag("!--no-error", state->exact, "Skip the errors, which take a float64 evaluation of the model")

@@ -95,12 +95,14 @@ void printFactorized(const FactorizationReport &report) {
     before += weight.elementsBefore();
     after += weight.elementsAfter();
   }
-  std::printf("  factorized %zu of %zu weights: %.2f to %.2f million elements\n", changed, weights.size(), before / 1e6, after / 1e6);
+  std::printf("  factorized %zu of %zu weights: %.2f to %.2f million elements\n", changed, weights.size(), before / 1e6,
+              after / 1e6);
   for (const FactorizedWeight &weight : weights) {
     std::string what = !weight.isChanged() ? "left as it is, " + weight.reason
                        : weight.rank       ? "rank " + std::to_string(weight.rank)
                                            : weight.change;
-    std::printf("    %s, %lld x %lld: %s", weight.weight.c_str(), (long long)weight.rows, (long long)weight.columns, what.c_str());
+    std::printf("    %s, %lld x %lld: %s", weight.weight.c_str(), (long long)weight.rows, (long long)weight.columns,
+                what.c_str());
     if (weight.rank || weight.error != 0)
       std::printf(", relative error %.3g", weight.error);
     if (weight.distance)
@@ -108,7 +110,8 @@ void printFactorized(const FactorizationReport &report) {
     std::printf("\n");
   }
   for (const OutputDistance &output : report.outputs)
-    std::printf("    output %s: %.3g off the original's on the calibration inputs\n", output.name.c_str(), output.distance);
+    std::printf("    output %s: %.3g off the original's on the calibration inputs\n", output.name.c_str(),
+                output.distance);
 }
 
 int CompileCommand::writeArtifact(Compiler &compiler, Model loaded) {
@@ -164,11 +167,13 @@ int CompileCommand::run() {
   auto loaded = compiler.load(model);
   if (!loaded)
     return fail(loaded.takeError());
-  return emit == "artifact" || emit == "object" ? writeArtifact(compiler, std::move(*loaded)) : emitText(compiler, std::move(*loaded));
+  return emit == "artifact" || emit == "object" ? writeArtifact(compiler, std::move(*loaded))
+                                                : emitText(compiler, std::move(*loaded));
 }
 
 std::string checkEmit(const std::string &value) {
-  if (value == "artifact" || value == "object" || value == "llvm" || value == "asm" || value == "ptx" || value.rfind("mlir@", 0) == 0)
+  if (value == "artifact" || value == "object" || value == "llvm" || value == "asm" || value == "ptx" ||
+      value.rfind("mlir@", 0) == 0)
     return "";
   return "wants artifact, object, llvm, asm, ptx or mlir@PHASE, found '" + value + "'";
 }
@@ -214,14 +219,22 @@ void addCompileCommand(CLI::App &app, Command &command) {
   compile->add_option("model", state->model, "An .onnx file, a folder with config.json and model.safetensors, or .mlir")
       ->required();
   compile->add_option("-o,--output", state->output, "The artifact; default: the model's name with .tenon");
-  compile->add_option("--target", state->options.targets,
-                      "Levels, by comma: " + levelNames() + ", host; or list, to see what they need. Default: " + defaultTargets())
+  compile
+      ->add_option("--target", state->options.targets,
+                   "Levels, by comma: " + levelNames() +
+                       ", host; or list, to see what they need. Default: " + defaultTargets())
       ->check(checkTargets);
-  compile->add_option("--dtype", state->dtype, "What products with weights multiply: f32 (as in the model) or bf16; sums stay f32")
+  compile
+      ->add_option("--dtype", state->dtype,
+                   "What products with weights multiply: f32 (as in the model) or bf16; sums stay f32")
       ->check(checkDtype);
-  compile->add_option("--factorize", state->recipe, "Replace weights by products of smaller ones as this JSON file says (docs/factorize.md)");
+  compile->add_option("--factorize", state->recipe,
+                      "Replace weights by products of smaller ones as this JSON file says (docs/factorize.md)");
   compile->add_option("--dim", state->dims, "Bounds of a dynamic dim: name=low..high; may be repeated");
-  compile->add_option("--emit", state->emit, "artifact, object (NAME.o and NAME.h, for one level), llvm, asm, ptx (a GPU's asm), or mlir@PHASE: the module after a phase")
+  compile
+      ->add_option("--emit", state->emit,
+                   "artifact, object (NAME.o and NAME.h, for one level), llvm, asm, ptx (a GPU's asm), or mlir@PHASE: "
+                   "the module after a phase")
       ->check(checkEmit);
   compile->add_option("--threads", state->options.threads, "Compiler threads; the artifact does not depend on it");
   compile->add_option("--sign", state->key, "Write ARTIFACT.sig with this secret key (tenon keys)");

@@ -60,7 +60,9 @@ int ExplainCommand::run() {
 
 int ExplainCommand::writePage(const Explanation &explanation, const Sizes &sizes) {
   if (std::vector<std::string> missing = missingSizes(explanation, sizes); !missing.empty())
-    return fail("--html runs the model: give --dim for " + llvm::join(missing, ", ") + ", such as --dim " + missing[0] + "=1", 2);
+    return fail("--html runs the model: give --dim for " + llvm::join(missing, ", ") + ", such as --dim " + missing[0] +
+                    "=1",
+                2);
   std::fprintf(stderr, "[explain] compiling for this machine and running for two seconds\n");
   auto measurement = profile(model, options, explanation, sizes, threads);
   if (!measurement)
@@ -85,15 +87,19 @@ void addExplainCommand(CLI::App &app, Command &command) {
   explain->add_option("model", state->model, "An .onnx file, a folder with config.json and model.safetensors, or .mlir")
       ->required();
   explain->add_option("--dim", state->dims, "name=size: costs for this size; may be repeated. Default: expressions");
-  explain->add_option("--target", state->options.targets, "GPUs, by comma, such as nvptx-sm_80: say also how each kernel runs there")
+  explain
+      ->add_option("--target", state->options.targets,
+                   "GPUs, by comma, such as nvptx-sm_80: say also how each kernel runs there")
       ->check([](const std::string &value) {
         auto levels = parseTargets(value);
         return levels ? std::string() : llvm::toString(levels.takeError());
       });
-  explain->add_option("--factorize", state->recipe, "With the weights this JSON file says replaced (docs/factorize.md)");
+  explain->add_option("--factorize", state->recipe,
+                      "With the weights this JSON file says replaced (docs/factorize.md)");
   explain->add_flag("--json", state->json, "As JSON");
-  explain->add_option("--html", state->html,
-                      "Run it on this machine and write one page: graph, times, roofline, decisions. Wants every --dim");
+  explain->add_option(
+      "--html", state->html,
+      "Run it on this machine and write one page: graph, times, roofline, decisions. Wants every --dim");
   explain->add_option("--threads", state->threads, "Of that run (default: CPUs this process may use)");
   explain->callback([state, &command] { command = [state] { return state->run(); }; });
 }

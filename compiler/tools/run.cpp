@@ -119,14 +119,20 @@ void addRunCommand(CLI::App &app, Command &command) {
   run->add_option("artifact", options.artifact, "What `tenon compile` wrote; with --emulate, a model")->required();
   run->add_option("--input", state->inputs, "NAME=FILE.npy, the name as in the model, or FILE.npz; may be repeated")
       ->check(checkInput);
-  run->add_flag("--random", options.random, "Make up the inputs that have no file; integers stay inside the tables they index");
-  run->add_option("--shape", state->shapes, "NAME=1x128: the dims of a made-up input; the others follow where they share names of dims")->check(checkShape);
+  run->add_flag("--random", options.random,
+                "Make up the inputs that have no file; integers stay inside the tables they index");
+  run->add_option("--shape", state->shapes,
+                  "NAME=1x128: the dims of a made-up input; the others follow where they share names of dims")
+      ->check(checkShape);
   run->add_option("--entry", options.entry, "Entry point (default: main)");
   run->add_option("--output-dir", options.outputFolder, "Write every output to DIR/NAME.npy");
   run->add_option("--level,--target", options.level, "Run this level's code (default: the best this machine has)");
-  run->add_flag("--emulate", state->isEmulating, "Compile a model for a GPU (--target; default nvptx-sm_80), run its kernels on this CPU with every access\n"
-                                                 "checked, and print what they did: coalescing, bank conflicts, multiply-adds by mma.sync");
-  run->add_option("--factorize", state->recipe, "With --emulate: replace weights as this JSON file says (docs/factorize.md)");
+  run->add_flag(
+      "--emulate", state->isEmulating,
+      "Compile a model for a GPU (--target; default nvptx-sm_80), run its kernels on this CPU with every access\n"
+      "checked, and print what they did: coalescing, bank conflicts, multiply-adds by mma.sync");
+  run->add_option("--factorize", state->recipe,
+                  "With --emulate: replace weights as this JSON file says (docs/factorize.md)");
   run->add_option("--threads", options.threads, "Threads (default: CPUs this process may use)");
   run->add_option("--repeat", options.repeat, "Timed runs");
   run->add_option("--warmup", options.warmup, "Runs before them");

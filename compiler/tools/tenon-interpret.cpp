@@ -319,7 +319,8 @@ private:
     if (options.entry.empty())
       return all;
     for (StringRef name : llvm::split(options.entry, ','))
-      llvm::copy_if(all, std::back_inserter(chosen), [&](func::FuncOp function) { return function.getSymName() == name; });
+      llvm::copy_if(all, std::back_inserter(chosen),
+                    [&](func::FuncOp function) { return function.getSymName() == name; });
     return chosen;
   }
 

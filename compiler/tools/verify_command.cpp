@@ -88,7 +88,8 @@ void addVerifyCommand(CLI::App &app, Command &command) {
       });
   verify->add_option("--seed", state->options.seed, "Of the random inputs");
   verify->add_option("--threads", state->options.threads, "Threads of the run");
-  verify->add_flag("--layers", state->options.layers, "Compare after every command; the first that diverges is the error");
+  verify->add_flag("--layers", state->options.layers,
+                   "Compare after every command; the first that diverges is the error");
   verify->add_flag("--json", state->json, "As JSON");
   verify->callback([state, &command] { command = [state] { return state->run(); }; });
 }

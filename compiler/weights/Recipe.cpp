@@ -112,7 +112,22 @@ uint64_t splitMix64(uint64_t seed, uint64_t n) {
 //===----------------------------------------------------------------------------===//
 
 struct WeightRecipe::Node {
-  enum Kind { Bytes, Splat, Random, Concat, Transpose, Reshape, Slice, Panels, Cast, Scale, Multiply, Add, Product, Unknown };
+  enum Kind {
+    Bytes,
+    Splat,
+    Random,
+    Concat,
+    Transpose,
+    Reshape,
+    Slice,
+    Panels,
+    Cast,
+    Scale,
+    Multiply,
+    Add,
+    Product,
+    Unknown
+  };
 
   Kind kind = Unknown;
   Element element{Element::Float, 32};
@@ -320,7 +335,8 @@ void Node::computeProduct(uint8_t *destination) const {
   std::vector<double> right(depth * columns), left(depth), sums(columns);
   readFloats(inputs[1]->element, b.data(), 1, int64_t(right.size()), right.data());
   for (int64_t row = 0; row < shape[0]; ++row) {
-    readFloats(inputs[0]->element, a.data() + size_t(row) * depth * inputs[0]->element.bytes(), 1, int64_t(depth), left.data());
+    readFloats(inputs[0]->element, a.data() + size_t(row) * depth * inputs[0]->element.bytes(), 1, int64_t(depth),
+               left.data());
     std::fill(sums.begin(), sums.end(), 0);
     for (size_t k = 0; k < depth; ++k)
       for (size_t column = 0; column < columns; ++column) {

@@ -24,7 +24,8 @@ struct AttentionLayout {
   /// The fixed index where the role is '#', else 0.
   llvm::SmallVector<int64_t, 5> fixed;
 
-  static std::optional<AttentionLayout> parse(llvm::StringRef text, std::string &error, llvm::StringRef required = "nd");
+  static std::optional<AttentionLayout> parse(llvm::StringRef text, std::string &error,
+                                              llvm::StringRef required = "nd");
 
   /// The size of a role in a tensor of this shape, 1 if the role is missing.
   Dim sizeOf(char role, llvm::ArrayRef<Dim> shape) const;

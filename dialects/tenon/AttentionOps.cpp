@@ -16,7 +16,8 @@ std::optional<AttentionLayout> AttentionLayout::parse(StringRef text, std::strin
     int64_t index = 0;
     bool isNumber = !word.getAsInteger(10, index);
     char role = isNumber ? '#' : word[0];
-    if (!isNumber && (word.size() != 1 || !StringRef("bhnd").contains(role) || llvm::is_contained(layout.roles, role))) {
+    if (!isNumber &&
+        (word.size() != 1 || !StringRef("bhnd").contains(role) || llvm::is_contained(layout.roles, role))) {
       error = "wanted each of b, h, n, d at most once, or numbers, found \"" + text.str() + "\"";
       return std::nullopt;
     }
@@ -24,7 +25,8 @@ std::optional<AttentionLayout> AttentionLayout::parse(StringRef text, std::strin
     layout.fixed.push_back(isNumber ? index : 0);
   }
   if (!llvm::all_of(required, [&](char role) { return llvm::is_contained(layout.roles, role); })) {
-    error = std::string("wanted the rows n") + (required.contains('d') ? " and the depth d" : "") + " among \"" + text.str() + "\"";
+    error = std::string("wanted the rows n") + (required.contains('d') ? " and the depth d" : "") + " among \"" +
+            text.str() + "\"";
     return std::nullopt;
   }
   return layout;
@@ -115,7 +117,8 @@ static ParseResult parseAlso(OpAsmParser &parser, OperationState &result) {
 }
 
 void AttentionOp::build(OpBuilder &builder, OperationState &state, Type type, Value query, ValueRange keys,
-                        ValueRange values, ValueRange captures, Normaliser normaliser, EmptyRow empty, ArrayAttr layouts) {
+                        ValueRange values, ValueRange captures, Normaliser normaliser, EmptyRow empty,
+                        ArrayAttr layouts) {
   MLIRContext *context = builder.getContext();
   build(builder, state, type, TypeRange(), query, keys, values, captures, NormaliserAttr::get(context, normaliser),
         IntegerAttr(), UnitAttr(), EmptyRowAttr::get(context, empty), layouts, AttentionAlgorithmAttr(), ArrayAttr());
@@ -125,13 +128,15 @@ ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
   Operands operands;
   ArrayAttr layouts;
   FunctionType type;
-  if (parseOperands(parser, operands) || parser.parseKeyword("normalise") ||
-      parseNormaliser(parser, result) || parser.parseKeyword("empty") ||
-      parseEnum<EmptyRowAttr>(parser, result, "empty", [](StringRef word) { return symbolizeEmptyRow(word); }) || parser.parseKeyword("layout") ||
-      parser.parseAttribute(layouts, "layouts", result.attributes) || parseAlso(parser, result))
+  if (parseOperands(parser, operands) || parser.parseKeyword("normalise") || parseNormaliser(parser, result) ||
+      parser.parseKeyword("empty") ||
+      parseEnum<EmptyRowAttr>(parser, result, "empty", [](StringRef word) { return symbolizeEmptyRow(word); }) ||
+      parser.parseKeyword("layout") || parser.parseAttribute(layouts, "layouts", result.attributes) ||
+      parseAlso(parser, result))
     return failure();
   if (succeeded(parser.parseOptionalKeyword("algorithm")) &&
-      parseEnum<AttentionAlgorithmAttr>(parser, result, "algorithm", [](StringRef word) { return symbolizeAttentionAlgorithm(word); }))
+      parseEnum<AttentionAlgorithmAttr>(parser, result, "algorithm",
+                                        [](StringRef word) { return symbolizeAttentionAlgorithm(word); }))
     return failure();
   SMLoc loc = parser.getCurrentLocation();
   if (parser.parseOptionalAttrDict(result.attributes) || parser.parseColonType(type))

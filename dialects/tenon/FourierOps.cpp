@@ -47,8 +47,8 @@ OpFoldResult FFTOp::fold(FoldAdaptor) {
   if (getLength().getValue() == Dim(1) && getInput().getType() == getType())
     return getInput();
   auto before = getInput().getDefiningOp<FFTOp>();
-  if (!before || before.getInverse() == getInverse() || before.getAxis() != getAxis() || before.getParts() != getParts() ||
-      before.getLength() != getLength() || before.getInput().getType() != getType())
+  if (!before || before.getInverse() == getInverse() || before.getAxis() != getAxis() ||
+      before.getParts() != getParts() || before.getLength() != getLength() || before.getInput().getType() != getType())
     return {};
   Dim length = getLength().getValue();
   bool isWhole = shapeOf(getResult())[getAxis()] == length && shapeOf(getInput())[getAxis()] == length &&
@@ -119,11 +119,12 @@ static LogicalResult verifyBlocks(CirculantOp op) {
   if (spectrum.size() != 4 || spectrum[1] != Dim(2) || !spectrum[2].constant() || !spectrum[3].constant())
     return op.emitOpError("wants a spectrum [H, 2, L, D] for blocks, found ") << toString(spectrum);
   if (*spectrum[2].constant() < 2 * block - 1)
-    return op.emitOpError("wants a period of at least ") << 2 * block - 1 << " for blocks of " << block << " rows, found "
-                                                         << spectrum[2].str();
+    return op.emitOpError("wants a period of at least ")
+           << 2 * block - 1 << " for blocks of " << block << " rows, found " << spectrum[2].str();
   int64_t least = op.blocksOf(*rows), most = least + op.blocksOf(*columns) - 1;
   if (*spectrum[3].constant() < least || *spectrum[3].constant() > most)
-    return op.emitOpError("wants spectra of ") << least << " to " << most << " distances between blocks, found " << spectrum[3].str();
+    return op.emitOpError("wants spectra of ")
+           << least << " to " << most << " distances between blocks, found " << spectrum[3].str();
   return success();
 }
 

@@ -144,7 +144,8 @@ Value InfixParser::converted(Value value, Type wanted, SMLoc loc) {
 ParseResult InfixParser::matched(Value &a, Value &b, SMLoc loc) {
   Type type = builder.getIndexType();
   for (Value value : {a, b})
-    if (isFloat(value) && (!isa<FloatType>(type) || type.getIntOrFloatBitWidth() < value.getType().getIntOrFloatBitWidth()))
+    if (isFloat(value) &&
+        (!isa<FloatType>(type) || type.getIntOrFloatBitWidth() < value.getType().getIntOrFloatBitWidth()))
       type = value.getType();
   if (isa<FloatType>(type) && type.getIntOrFloatBitWidth() < number.getIntOrFloatBitWidth())
     type = number;

@@ -225,7 +225,8 @@ std::string FFTOp::describe() {
 /// Of one channel: half a complex transform for each block of columns and of rows, and the products of their spectra.
 static Dim operationsOfBlocks(CirculantOp op) {
   Dim length = shapeOf(op.getSpectrum())[2];
-  int64_t rows = op.blocksOf(*shapeOf(op.getResult())[2].constant()), columns = op.blocksOf(*shapeOf(op.getInput())[2].constant());
+  int64_t rows = op.blocksOf(*shapeOf(op.getResult())[2].constant()),
+          columns = op.blocksOf(*shapeOf(op.getInput())[2].constant());
   int64_t behind = *shapeOf(op.getSpectrum())[3].constant() - rows, pairs = 0;
   for (int64_t row = 0; row < rows; ++row)
     pairs += std::min(columns, row + behind + 1);

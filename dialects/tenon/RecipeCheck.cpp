@@ -130,10 +130,13 @@ private:
 
   std::string product() const {
     ArrayRef<int64_t> left = inputs[0].getShape(), right = inputs[1].getShape();
-    bool fits = left.size() == 2 && right.size() == 2 && left[1] == right[0] && shape == ArrayRef<int64_t>{left[0], right[1]};
+    bool fits =
+        left.size() == 2 && right.size() == 2 && left[1] == right[0] && shape == ArrayRef<int64_t>{left[0], right[1]};
     if (!isa<FloatType>(type.getElementType()))
       return "wants floating-point elements";
-    return fits ? "" : "turns " + textOf(left) + " and " + textOf(right) + " into " + textOf(shape) + ", wanted [M, K] and [K, N] into [M, N]";
+    return fits ? ""
+                : "turns " + textOf(left) + " and " + textOf(right) + " into " + textOf(shape) +
+                      ", wanted [M, K] and [K, N] into [M, N]";
   }
 
   std::string broadcast() const {

@@ -55,7 +55,8 @@ static LogicalResult verifyInput(ScanOp op, unsigned number, const ScanOp::Sizes
   AttentionLayout layout = parsed(op.getLayout(number));
   Shape shape = shapeOf(op->getOperand(number));
   if (!isa<FloatType>(elementOf(op->getOperand(number))))
-    return op.emitOpError("wants a ") << what << " of floating-point elements, found " << elementOf(op->getOperand(number));
+    return op.emitOpError("wants a ") << what << " of floating-point elements, found "
+                                      << elementOf(op->getOperand(number));
   if (what == "rate" && llvm::is_contained(layout.roles, 'd'))
     return op.emitOpError("wants one rate for a key, found d in its layout \"") << op.getLayout(number) << "\"";
   std::pair<char, Dim> wanted[] = {
@@ -105,7 +106,8 @@ LogicalResult ScanOp::verify() {
   if (failed(verifyLayout(*this, getLayoutOfResult(), "result", getResult(), "n")))
     return failure();
   if (llvm::is_contained(parsed(getLayoutOfResult()).roles, '#'))
-    return emitOpError("wants a layout that names every dimension of the result, found \"") << getLayoutOfResult() << "\"";
+    return emitOpError("wants a layout that names every dimension of the result, found \"")
+           << getLayoutOfResult() << "\"";
   if (!isa<FloatType>(elementOf(getResult())))
     return emitOpError("wants a result of floating-point elements, found ") << elementOf(getResult());
   Sizes sizes = getSizes();

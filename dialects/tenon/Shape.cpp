@@ -16,7 +16,8 @@ Shape shapeOf(Type type) {
 }
 
 RankedTensorType tensorOf(Type element, ArrayRef<Dim> shape) {
-  auto sizes = llvm::map_to_vector<4>(shape, [](const Dim &dim) { return dim.constant().value_or(ShapedType::kDynamic); });
+  auto sizes =
+      llvm::map_to_vector<4>(shape, [](const Dim &dim) { return dim.constant().value_or(ShapedType::kDynamic); });
   Attribute encoding;
   if (llvm::is_contained(sizes, ShapedType::kDynamic))
     encoding = DimsAttr::get(element.getContext(), shape);
@@ -39,7 +40,8 @@ std::string toString(ArrayRef<Dim> shape) {
 Bounds boundsOf(ModuleOp module) {
   Bounds bounds;
   for (SymbolOp symbol : module.getOps<SymbolOp>())
-    bounds.set(symbol.getSymName().str(), Interval{int64_t(symbol.getMin()), int64_t(symbol.getMax())}, symbol.getDivisor());
+    bounds.set(symbol.getSymName().str(), Interval{int64_t(symbol.getMin()), int64_t(symbol.getMax())},
+               symbol.getDivisor());
   return bounds;
 }
 

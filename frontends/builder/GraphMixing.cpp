@@ -194,7 +194,8 @@ Value GraphBuilder::order(Value x, int64_t axisGiven, const Dim &count, bool des
   return OrderOp::create(builder, loc, x, *at, count, descending, sign == Sign::Unsigned, records);
 }
 
-Value GraphBuilder::fft(Value x, int64_t axisGiven, const Dim &length, const Dim &frequencies, bool inverse, int64_t parts) {
+Value GraphBuilder::fft(Value x, int64_t axisGiven, const Dim &length, const Dim &frequencies, bool inverse,
+                        int64_t parts) {
   if (!x || hasFailed())
     return {};
   int64_t last = int64_t(shapeOf(x).size()) - 1;
@@ -288,7 +289,9 @@ std::pair<Value, Value> GraphBuilder::scan(Value query, Value key, Value value, 
     return {};
   }
   auto heads = [&](Value x) { return rows->sizeOf('h', shapeOf(x)); };
-  auto most = [](const Dim &a, const Dim &b) { return a.constant() && b.constant() && *b.constant() > *a.constant() ? b : a; };
+  auto most = [](const Dim &a, const Dim &b) {
+    return a.constant() && b.constant() && *b.constant() > *a.constant() ? b : a;
+  };
   Dim states = most(heads(key), heads(value));
   Shape result = shapeOf(value);
   for (auto [role, dim] : llvm::zip(rows->roles, result))
@@ -304,7 +307,7 @@ std::pair<Value, Value> GraphBuilder::scan(Value query, Value key, Value value, 
   if (what.rate)
     layouts.push_back(what.rates);
   layouts.push_back(what.rows);
-  auto op = ScanOp::create(builder, loc, *type, *final, query, key, value, what.decay, what.rate, /*transition=*/Value(),
-                           what.initial, builder.getStrArrayAttr(layouts));
+  auto op = ScanOp::create(builder, loc, *type, *final, query, key, value, what.decay, what.rate,
+                           /*transition=*/Value(), what.initial, builder.getStrArrayAttr(layouts));
   return {op.getResult(), op.getFinal()};
 }

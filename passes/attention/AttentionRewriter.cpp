@@ -48,7 +48,8 @@ Worded AttentionRewriter::sourcesOf(ValueRange tensors, unsigned first) {
 Value AttentionRewriter::keysFirst(Value tensor, StringRef text) {
   std::string error;
   AttentionLayout layout = *AttentionLayout::parse(text, error);
-  Shape shape = llvm::map_to_vector<4>(StringRef("nbhd"), [&](char role) { return layout.sizeOf(role, shapeOf(tensor)); });
+  Shape shape =
+      llvm::map_to_vector<4>(StringRef("nbhd"), [&](char role) { return layout.sizeOf(role, shapeOf(tensor)); });
   return map(type, shape, tensor, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
     SmallVector<Value> indices;
     for (auto [role, position] : llvm::zip(layout.roles, layout.fixed))

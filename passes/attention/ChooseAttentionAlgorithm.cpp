@@ -31,7 +31,9 @@ std::string describeKeep(AttentionOp op, StringRef what) {
   if (!op.hasKeep())
     return "";
   KeepAnalysis keep(op.getKeep());
-  return (keep.decides() ? llvm::formatv("; dead {0}s skipped, live ones unmasked", what) : llvm::formatv("; every {0} masked", what)).str() +
+  return (keep.decides() ? llvm::formatv("; dead {0}s skipped, live ones unmasked", what)
+                         : llvm::formatv("; every {0} masked", what))
+             .str() +
          ", conditions: " + keep.summary();
 }
 
@@ -77,7 +79,8 @@ StringRef whyNotStreamed(AttentionOp op) {
 /// What streams computes in f32.
 bool isWiderThanF32(AttentionOp op) {
   auto isF64 = [](Value tensor) { return elementOf(tensor).isF64(); };
-  return isF64(op.getQuery()) || llvm::any_of(op.getKeys(), isF64) || llvm::any_of(op.getValues(), isF64) || isF64(op.getResult());
+  return isF64(op.getQuery()) || llvm::any_of(op.getKeys(), isF64) || llvm::any_of(op.getValues(), isF64) ||
+         isF64(op.getResult());
 }
 
 /// Empty where states of parts of the keys compute the op.

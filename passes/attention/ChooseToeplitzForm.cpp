@@ -13,13 +13,13 @@ namespace tenon {
 namespace {
 
 std::string explained(const ToeplitzSizes &sizes, const ToeplitzCost &cost) {
-  std::string text =
-      llvm::formatv("{0} x {1}{2}, {3} features, {4} channels: {5:F1} us a head by transforms of {6} points, {7:F1} us directly",
-                    sizes.rows, sizes.columns, sizes.causal ? " causal" : "", sizes.features, sizes.channels,
-                    cost.fft / 1000, cost.period, cost.direct / 1000);
+  std::string text = llvm::formatv(
+      "{0} x {1}{2}, {3} features, {4} channels: {5:F1} us a head by transforms of {6} points, {7:F1} us directly",
+      sizes.rows, sizes.columns, sizes.causal ? " causal" : "", sizes.features, sizes.channels, cost.fft / 1000,
+      cost.period, cost.direct / 1000);
   if (cost.block)
-    text += llvm::formatv(", {0:F1} us in blocks of {1} rows by transforms of {2} points", cost.blocks / 1000, cost.block,
-                          cost.blockPeriod);
+    text += llvm::formatv(", {0:F1} us in blocks of {1} rows by transforms of {2} points", cost.blocks / 1000,
+                          cost.block, cost.blockPeriod);
   return text;
 }
 
@@ -28,7 +28,8 @@ struct ChooseToeplitzForm : impl::ChooseToeplitzFormBase<ChooseToeplitzForm> {
 
   void runOnOperation() override {
     if (!force.empty() && !symbolizeToeplitzForm(force)) {
-      getOperation().emitError("unknown form '") << force << "' of a Toeplitz product, wanted direct, fft or fft_blocks";
+      getOperation().emitError("unknown form '")
+          << force << "' of a Toeplitz product, wanted direct, fft or fft_blocks";
       return signalPassFailure();
     }
     if (auto target = getOperation()->getAttrOfType<TargetAttr>("tenon.target"))

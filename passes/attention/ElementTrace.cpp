@@ -205,7 +205,8 @@ void ElementTrace::dropRoundings(Region &weight) {
   for (Operation &op : llvm::make_early_inc_range(block)) {
     builder.setInsertionPoint(&op);
     auto compare = dyn_cast<arith::CmpFOp>(op);
-    bool asksForNaN = compare && compare.getPredicate() == arith::CmpFPredicate::UNO && compare.getLhs() == compare.getRhs();
+    bool asksForNaN =
+        compare && compare.getPredicate() == arith::CmpFPredicate::UNO && compare.getLhs() == compare.getRhs();
     if (auto rounding = asksForNaN ? compare.getLhs().getDefiningOp<arith::TruncFOp>() : arith::TruncFOp())
       op.setOperands({rounding.getIn(), rounding.getIn()});
     else if (auto widening = dyn_cast<arith::ExtFOp>(op))

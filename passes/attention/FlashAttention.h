@@ -254,7 +254,8 @@ private:
   bool guarded = false, factored = false; ///< What the weight region is, where it does not need two phases.
   int64_t depth = 0, valueDepth = 0, width = 0, scratchFloats = 0, stateFloats = 0, groupsPerTile = 1;
   int64_t keyRow = 0, valueRow = 0;
-  int64_t keysAt = 0, valuesAt = 0, queriesAt = 0, scoresAt = 0, outputAt = 0, maximumAt = 0, sumAt = 0, liveAt = 0, placeAt = 0;
+  int64_t keysAt = 0, valuesAt = 0, queriesAt = 0, scoresAt = 0, outputAt = 0, maximumAt = 0, sumAt = 0, liveAt = 0,
+          placeAt = 0;
   unsigned lanes = 0;
   RegisterTile tile;
   std::optional<TileFunction> scoreTile, valueTile;

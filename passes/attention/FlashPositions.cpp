@@ -110,8 +110,9 @@ void FlashLowering::multiplyQueryPositions(FlashPosition &x, const FlashKeys &ke
     arguments.panels = index(1);
     arguments.k = index(depth);
     arguments.accumulate = arith::ConstantIntOp::create(builder, loc, 0, 1);
-    multiplyTiles(*x.tile, plus(panelWidth - 1, keys.count), arguments,
-                  [&](Value row) { return plus(x.tableAt, times(plus(below, row), depth)); }, index(x.bandAt), panelWidth);
+    multiplyTiles(
+        *x.tile, plus(panelWidth - 1, keys.count), arguments,
+        [&](Value row) { return plus(x.tableAt, times(plus(below, row), depth)); }, index(x.bandAt), panelWidth);
     for (int64_t first = 0; first < panelWidth; first += lanes)
       alignBand(x, keys, first, plus(first, times(panel, panelWidth)));
   });
@@ -125,7 +126,8 @@ void FlashLowering::alignBand(FlashPosition &x, const FlashKeys &keys, int64_t f
   Value j = loop.getInductionVar();
   SmallVector<Value> rows; // From band row j + 15 - first - (lanes - 1) on.
   for (int64_t row = 0; row < 2 * int64_t(lanes) - 1; ++row)
-    rows.push_back(load(plus(x.bandAt + (row + panelWidth - first - lanes) * panelWidth + first, times(j, panelWidth))));
+    rows.push_back(
+        load(plus(x.bandAt + (row + panelWidth - first - lanes) * panelWidth + first, times(j, panelWidth))));
   for (int64_t shift = lanes / 2; shift > 0; shift /= 2) {
     SmallVector<bool> moves;
     for (int64_t lane = 0; lane < int64_t(lanes); ++lane)

@@ -77,7 +77,8 @@ SmallVector<Value> FlashLowering::overKeys(Value count, ArrayRef<Value> start,
 }
 
 /// A loop over the scores of the tile that carries vectors and, where it `notes`, remembers whether a key was live.
-SmallVector<Value> FlashLowering::overScores(const FlashKeys &keys, Value column, bool notes, SmallVector<Value> carried,
+SmallVector<Value> FlashLowering::overScores(const FlashKeys &keys, Value column, bool notes,
+                                             SmallVector<Value> carried,
                                              llvm::function_ref<Score(Value, SmallVectorImpl<Value> &)> body,
                                              int64_t atOnce) {
   if (notes)

@@ -23,7 +23,8 @@ struct FoldAttentionMoves : impl::FoldAttentionMovesBase<FoldAttentionMoves> {
     for (unsigned number = 0; number < 1 + 2 * op.getKeys().size(); ++number) {
       // A cache of bf16 is read as such; the query says in what the products are computed.
       Through through = number > 0 ? Through::MovementAndWidening : Through::Movement;
-      std::optional<PlacedOperand> placed = operandBehindMoves(op, op->getOperand(number), op.getLayout(number), through);
+      std::optional<PlacedOperand> placed =
+          operandBehindMoves(op, op->getOperand(number), op.getLayout(number), through);
       if (!placed)
         continue;
       op->setOperand(number, reshapeTo(builder, op.getLoc(), placed->tensor, placed->shape));
@@ -33,7 +34,8 @@ struct FoldAttentionMoves : impl::FoldAttentionMovesBase<FoldAttentionMoves> {
     }
     auto options = remark::RemarkOpts::name("moves").category("tenon-fold-attention-moves");
     if (moved)
-      remark::passed(op.getLoc(), options) << remark::add("{0} operands are read where they were before being moved", moved);
+      remark::passed(op.getLoc(), options)
+          << remark::add("{0} operands are read where they were before being moved", moved);
   }
 };
 

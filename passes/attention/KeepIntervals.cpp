@@ -27,7 +27,9 @@ Value KeepIntervals::isNot(Value condition) {
   return lowering.builder.createOrFold<arith::XOrIOp>(lowering.loc, condition, truth(true));
 }
 Value KeepIntervals::both(Value a, Value b) { return lowering.builder.createOrFold<arith::AndIOp>(lowering.loc, a, b); }
-Value KeepIntervals::either(Value a, Value b) { return lowering.builder.createOrFold<arith::OrIOp>(lowering.loc, a, b); }
+Value KeepIntervals::either(Value a, Value b) {
+  return lowering.builder.createOrFold<arith::OrIOp>(lowering.loc, a, b);
+}
 
 Value KeepIntervals::least(Value a, Value b) {
   if (a.getType().isInteger(1))

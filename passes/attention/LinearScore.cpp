@@ -33,7 +33,8 @@ private:
       return left != right && add({factor, false}) && collect(x);
     }
     if (auto quotient = value.getDefiningOp<arith::DivFOp>())
-      return !analysis.dependenceOf(quotient.getRhs()).score && add({quotient.getRhs(), true}) && collect(quotient.getLhs());
+      return !analysis.dependenceOf(quotient.getRhs()).score && add({quotient.getRhs(), true}) &&
+             collect(quotient.getLhs());
     return false;
   }
 
@@ -114,7 +115,8 @@ namespace {
 class DecayMatcher {
 public:
   explicit DecayMatcher(AttentionOp op)
-      : analysis(op.getScore(), /*hasScore=*/true), query(op.getScore().getArgument(3)), key(op.getScore().getArgument(4)) {}
+      : analysis(op.getScore(), /*hasScore=*/true), query(op.getScore().getArgument(3)),
+        key(op.getScore().getArgument(4)) {}
 
   bool isPower(Value factor) {
     if (auto power = factor.getDefiningOp<math::PowFOp>())
@@ -190,8 +192,10 @@ private:
     auto difference = value.getDefiningOp<arith::SubFOp>();
     if (!difference)
       return false;
-    Dependence ofLeft = analysis.dependenceOf(difference.getLhs()), ofRight = analysis.dependenceOf(difference.getRhs());
-    return !ofLeft.score && !ofRight.score && !ofLeft.key && !ofRight.query && isSame(difference.getLhs(), difference.getRhs());
+    Dependence ofLeft = analysis.dependenceOf(difference.getLhs()),
+               ofRight = analysis.dependenceOf(difference.getRhs());
+    return !ofLeft.score && !ofRight.score && !ofLeft.key && !ofRight.query &&
+           isSame(difference.getLhs(), difference.getRhs());
   }
 
   /// The same function, of i and of j.
@@ -219,8 +223,8 @@ bool LinearScore::isRatio(AttentionOp op, Value factor) { return DecayMatcher(op
 // Operands
 //===----------------------------------------------------------------------------===//
 
-Value LinearAttentionRewriter::scaled(OpBuilder &b, Value element, ArrayRef<LinearScore::Factor> factors, ValueRange place,
-                                      ValueRange captures) {
+Value LinearAttentionRewriter::scaled(OpBuilder &b, Value element, ArrayRef<LinearScore::Factor> factors,
+                                      ValueRange place, ValueRange captures) {
   for (const LinearScore::Factor &factor : factors) {
     Value value = inlined(b, op.getScore(), number(b, 0), place, captures, factor.value);
     element = factor.divides ? Value(arith::DivFOp::create(b, loc, element, value))

@@ -47,7 +47,8 @@ struct LinearRewrite {
 };
 
 /// Rewrites those of `sum` and `none` whose algorithm is open and that `concerns` accepts.
-void rewriteLinearAttentions(mlir::ModuleOp module, llvm::function_ref<bool(AttentionOp)> concerns, const LinearRewrite &how);
+void rewriteLinearAttentions(mlir::ModuleOp module, llvm::function_ref<bool(AttentionOp)> concerns,
+                             const LinearRewrite &how);
 
 /// The keep region is j ≤ i, and nothing else.
 bool isCausal(AttentionOp op);
@@ -66,7 +67,8 @@ protected:
   LinearScore factors;
 
 private:
-  llvm::SmallVector<mlir::Value> placeOf(mlir::OpBuilder &b, const Worded &operand, mlir::ValueRange at, llvm::StringRef row);
+  llvm::SmallVector<mlir::Value> placeOf(mlir::OpBuilder &b, const Worded &operand, mlir::ValueRange at,
+                                         llvm::StringRef row);
 };
 
 } // namespace tenon

@@ -165,7 +165,8 @@ FailureOr<KernelGrid> lowerAttentionFinish(KernelLowering &lowering, AttentionFi
     SmallVector<Value> strides = scope.strides(result, loc);
     emitLaneLoop(scope, loc, state.index(state.depth()), lanes, [&](RegionEmitter &emitter, const LaneValue &d) {
       LaneValue element = emitter.loadConsecutive(state.scratch, d.value);
-      Value divided = arith::MulFOp::create(builder, loc, element.value, emitter.materialise(LaneValue::uniform(factor)));
+      Value divided =
+          arith::MulFOp::create(builder, loc, element.value, emitter.materialise(LaneValue::uniform(factor)));
       element.value = arith::SelectOp::create(builder, loc, isEmpty,
                                               emitter.materialise(LaneValue::uniform(ofEmpty)), divided);
       SmallVector<LaneValue> indices;

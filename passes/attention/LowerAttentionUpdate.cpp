@@ -183,7 +183,8 @@ KeepTruth UpdateLowering::truthOf(Value begin, Value end) {
   KeepTruth truth = intervals->evaluate(boxOf(begin, end));
   if (op.getKeep().getArgument(1).use_empty())
     return truth;
-  Value severalHeads = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, headOf(index(0)), headOf(plus(-1, rowCount)));
+  Value severalHeads =
+      arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, headOf(index(0)), headOf(plus(-1, rowCount)));
   Value no = arith::ConstantIntOp::create(builder, loc, 0, 1);
   return {arith::OrIOp::create(builder, loc, truth.some, severalHeads),
           arith::SelectOp::create(builder, loc, severalHeads, no, truth.every)};
@@ -205,7 +206,8 @@ void UpdateLowering::findPieces() {
 }
 
 /// `body(piece, carried)` for each of them; for all keys at once where none can be known to be dead.
-SmallVector<Value> UpdateLowering::overPieces(ValueRange start, llvm::function_ref<Values(const Piece &, ValueRange)> body) {
+SmallVector<Value> UpdateLowering::overPieces(ValueRange start,
+                                              llvm::function_ref<Values(const Piece &, ValueRange)> body) {
   if (!intervals)
     return body({index(0), count, {}}, start);
   return carry(index(0), pieceCount, 1, llvm::to_vector(start), [&](Value number, ValueRange carried) {
@@ -262,7 +264,8 @@ void UpdateLowering::applyAt(RegionEmitter &emitter, Value r, LaneValue j, bool 
     captures.push_back(lowering.reader(capture, emitter));
   Value at = scoreOf(r, j.value);
   j.value = plus(firstKey, j.value);
-  SmallVector<LaneValue> point{LaneValue::uniform(batch), LaneValue::uniform(headOf(r)), LaneValue::uniform(queryOf(r)), j};
+  SmallVector<LaneValue> point{LaneValue::uniform(batch), LaneValue::uniform(headOf(r)), LaneValue::uniform(queryOf(r)),
+                               j};
   LaneValue score = emitter.loadConsecutive(scratch, at);
   if (op.hasScore()) {
     SmallVector<LaneValue> withScore{score};
@@ -286,7 +289,8 @@ void UpdateLowering::applyAt(RegionEmitter &emitter, Value r, LaneValue j, bool 
 void UpdateLowering::fetchValues(Value number) {
   int64_t line = 512 / value.element.getIntOrFloatBitWidth();
   for (int64_t d = 0; d < valueDepth; d += line)
-    memref::PrefetchOp::create(builder, loc, value.memory, plus(d, valueAt(number)), /*isWrite=*/false, /*localityHint=*/2,
+    memref::PrefetchOp::create(builder, loc, value.memory, plus(d, valueAt(number)), /*isWrite=*/false,
+                               /*localityHint=*/2,
                                /*isDataCache=*/true);
 }
 
@@ -299,7 +303,8 @@ Value UpdateLowering::greatestScore(Value r) {
     });
   })[0];
   // No lane is NaN: said so, the reduction is a tree and not a chain.
-  return vector::ReductionOp::create(builder, loc, vector::CombiningKind::MAXNUMF, greatest, arith::FastMathFlags::nnan);
+  return vector::ReductionOp::create(builder, loc, vector::CombiningKind::MAXNUMF, greatest,
+                                     arith::FastMathFlags::nnan);
 }
 
 /// Scores to weights; gives their sums, lane by lane.

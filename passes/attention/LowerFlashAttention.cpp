@@ -24,7 +24,8 @@ static constexpr int64_t trimStep = 16;
 // Shapes and scratch
 //===----------------------------------------------------------------------------===//
 
-LogicalResult FlashLowering::readOperand(FlashOperand &operand, unsigned layout, Value tensor, int64_t depth, StringRef what) {
+LogicalResult FlashLowering::readOperand(FlashOperand &operand, unsigned layout, Value tensor, int64_t depth,
+                                         StringRef what) {
   std::string error;
   operand.layout = *AttentionLayout::parse(op.getLayout(layout), error);
   operand.shape = shapeOf(tensor);
@@ -62,7 +63,8 @@ LogicalResult FlashLowering::readShapes() {
   resultLayout = *AttentionLayout::parse(op.getLayout(3), error);
   if (resultLayout.strideOf('d', shapeOf(op.getResult())) != Dim(1))
     return op.emitOpError("flash wants the elements of a row of the result side by side");
-  if (failed(readOperand(query, 0, op.getQuery(), depth, "query")) || failed(readOperand(key, 1, op.getKeys()[0], depth, "keys")))
+  if (failed(readOperand(query, 0, op.getQuery(), depth, "query")) ||
+      failed(readOperand(key, 1, op.getKeys()[0], depth, "keys")))
     return failure();
   if (failed(readOperand(value, 2, op.getValues()[0], valueDepth, "values")))
     return failure();
@@ -326,7 +328,8 @@ void FlashLowering::copyRows(const FlashOperand &operand, int64_t depth, Value f
       store(loadAsF32(builder, loc, operand.memory, plus(from, d), lanes), plus(target, d));
     }
     for (int64_t d = whole; d < depth; ++d) {
-      memref::StoreOp::create(builder, loc, loadAsF32(builder, loc, operand.memory, plus(d, from)), scratch, plus(d, target));
+      memref::StoreOp::create(builder, loc, loadAsF32(builder, loc, operand.memory, plus(d, from)), scratch,
+                              plus(d, target));
     }
   });
 }

@@ -66,8 +66,9 @@ Circulant circulantOf(OpBuilder &builder, Location loc, const Diagonals &diagona
     return index.select(arith::OrIOp::create(b, at, isBehind, isAhead), value, zero);
   };
   Value kernel = MapOp::create(builder, loc, tensorOf(elementOf(diagonals.values), shape), diagonals.values, element);
-  Value spectrum = FFTOp::create(builder, loc, /*inverse=*/false, kernel, /*axis=*/2, /*parts=*/1, Dim(period), Dim(period),
-                                 /*resultParts=*/2);
+  Value spectrum =
+      FFTOp::create(builder, loc, /*inverse=*/false, kernel, /*axis=*/2, /*parts=*/1, Dim(period), Dim(period),
+                    /*resultParts=*/2);
   return {kernel, spectrum, {}};
 }
 
@@ -77,7 +78,8 @@ Circulant blocksOf(OpBuilder &builder, Location loc, const Diagonals &diagonals)
   int64_t block = diagonals.block, period = convolutionLength(2 * block - 1);
   auto count = [&](int64_t rows) { return (rows + block - 1) / block; };
   int64_t ahead = diagonals.causal ? 0 : count(diagonals.columns) - 1;
-  Shape from = shapeOf(diagonals.values), shape{diagonals.heads, Dim(1), Dim(period), Dim(count(diagonals.rows) + ahead)};
+  Shape from = shapeOf(diagonals.values),
+        shape{diagonals.heads, Dim(1), Dim(period), Dim(count(diagonals.rows) + ahead)};
   auto element = [&](OpBuilder &b, Location at, ValueRange inputs, ValueRange place) -> Value {
     Indices index{b, at};
     Value n = place[2], zero = index.constant(0);
@@ -94,15 +96,18 @@ Circulant blocksOf(OpBuilder &builder, Location loc, const Diagonals &diagonals)
     return index.select(isOne, value, index.zero(elementOf(diagonals.values)));
   };
   Value kernel = MapOp::create(builder, loc, tensorOf(elementOf(diagonals.values), shape), diagonals.values, element);
-  Value spectrum = FFTOp::create(builder, loc, /*inverse=*/false, kernel, /*axis=*/2, /*parts=*/1, Dim(period), Dim(period),
-                                 /*resultParts=*/2);
+  Value spectrum =
+      FFTOp::create(builder, loc, /*inverse=*/false, kernel, /*axis=*/2, /*parts=*/1, Dim(period), Dim(period),
+                    /*resultParts=*/2);
   return {kernel, spectrum, builder.getI64IntegerAttr(block)};
 }
 
-Value multiplied(OpBuilder &builder, Location loc, Value input, const Circulant &by, ValueRange features, const Dim &rows) {
+Value multiplied(OpBuilder &builder, Location loc, Value input, const Circulant &by, ValueRange features,
+                 const Dim &rows) {
   Shape shape = shapeOf(input);
   shape[2] = rows;
-  return CirculantOp::create(builder, loc, tensorOf(elementOf(input), shape), input, by.spectrum, by.kernel, features, by.block);
+  return CirculantOp::create(builder, loc, tensorOf(elementOf(input), shape), input, by.spectrum, by.kernel, features,
+                             by.block);
 }
 
 //===----------------------------------------------------------------------------===//
@@ -144,8 +149,9 @@ private:
   /// Attention with scores (q · k) t: a tile of them at a time.
   Value attended() {
     SmallVector<StringRef> layouts(4, "b h n d");
-    auto attention = AttentionOp::create(builder, loc, op.getType(), op.getQuery(), op.getKey(), op.getInput(),
-                                         op.getDiagonals(), Normaliser::None, EmptyRow::Zero, builder.getStrArrayAttr(layouts));
+    auto attention =
+        AttentionOp::create(builder, loc, op.getType(), op.getQuery(), op.getKey(), op.getInput(), op.getDiagonals(),
+                            Normaliser::None, EmptyRow::Zero, builder.getStrArrayAttr(layouts));
     OpBuilder::InsertionGuard guard(builder);
     ValueRange all = addRegionBlock(builder, attention.getScore(), element, op.getDiagonals(), loc)->getArguments();
     Indices index{builder, loc};
@@ -172,12 +178,13 @@ private:
   /// A sum over j of products computed where they are added: no tensor over i, j and channels.
   Value summed() {
     Shape shape{from[0], from[1], to[2], from[2], from[3]};
-    Value products = MapOp::create(builder, loc, tensorOf(element, shape), ValueRange{op.getInput(), op.getDiagonals()},
-                                   [&](OpBuilder &b, Location at, ValueRange inputs, ValueRange place) -> Value {
-                                     Value x = LoadOp::create(b, at, inputs[0], ValueRange{place[0], place[1], place[3], place[4]});
-                                     Value t = matrixElement(b, at, inputs[1], place[1], place[2], place[3], place[4]);
-                                     return arith::MulFOp::create(b, at, x, t);
-                                   });
+    Value products =
+        MapOp::create(builder, loc, tensorOf(element, shape), ValueRange{op.getInput(), op.getDiagonals()},
+                      [&](OpBuilder &b, Location at, ValueRange inputs, ValueRange place) -> Value {
+                        Value x = LoadOp::create(b, at, inputs[0], ValueRange{place[0], place[1], place[3], place[4]});
+                        Value t = matrixElement(b, at, inputs[1], place[1], place[2], place[3], place[4]);
+                        return arith::MulFOp::create(b, at, x, t);
+                      });
     return ReduceOp::create(builder, loc, ReduceKind::Sum, products, ArrayRef<int64_t>{3});
   }
 
@@ -223,7 +230,9 @@ public:
         Indices index{b, loc};
         Value last = index.constant(shortRows - 1), isShort = index.atMost(at[2], last);
         Value row = arith::MinSIOp::create(b, loc, at[2], last);
-        auto exact = [&](Value column) { return LoadOp::create(b, loc, inputs.back(), ValueRange{at[0], at[1], row, column}); };
+        auto exact = [&](Value column) {
+          return LoadOp::create(b, loc, inputs.back(), ValueRange{at[0], at[1], row, column});
+        };
         element = index.select(isShort, exact(at[3]), element);
         if (isShare)
           sum = index.select(isShort, exact(index.size(sizes.valueDepth)), sum);
@@ -241,18 +250,24 @@ private:
     auto first = [&](Value tensor, const Dim &columns, Body body) {
       return map(type, {sizes.batch, sizes.heads, Dim(shortRows), columns}, tensor, body);
     };
-    auto same = [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value { return LoadOp::create(b, loc, inputs[0], at); };
+    auto same = [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
+      return LoadOp::create(b, loc, inputs[0], at);
+    };
     Value query = first(rows, sizes.depth, same), key = first(columns, sizes.depth, same);
-    Value value = first(values, sizes.valueDepth + Dim(1), [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
-      Indices index{b, loc};
-      Value last = index.size(sizes.valueDepth - Dim(1)), column = arith::MinSIOp::create(b, loc, at[3], last);
-      Value element = LoadOp::create(b, loc, inputs[0], ValueRange{at[0], at[1], at[2], column});
-      return index.select(index.atMost(at[3], last), element, number(b, 1));
-    });
-    Value near = map(type, {sizes.heads, Dim(2 * shortRows - 1)}, diagonals.values, [&](OpBuilder &b, ValueRange inputs, ValueRange at) {
-      Indices index{b, loc};
-      return LoadOp::create(b, loc, inputs[0], ValueRange{at[0], index.add(at[1], index.constant(diagonals.rows - shortRows))});
-    });
+    Value value =
+        first(values, sizes.valueDepth + Dim(1), [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
+          Indices index{b, loc};
+          Value last = index.size(sizes.valueDepth - Dim(1)), column = arith::MinSIOp::create(b, loc, at[3], last);
+          Value element = LoadOp::create(b, loc, inputs[0], ValueRange{at[0], at[1], at[2], column});
+          return index.select(index.atMost(at[3], last), element, number(b, 1));
+        });
+    Value near =
+        map(type, {sizes.heads, Dim(2 * shortRows - 1)}, diagonals.values,
+            [&](OpBuilder &b, ValueRange inputs, ValueRange at) {
+              Indices index{b, loc};
+              return LoadOp::create(b, loc, inputs[0],
+                                    ValueRange{at[0], index.add(at[1], index.constant(diagonals.rows - shortRows))});
+            });
     auto form = ToeplitzFormAttr::get(builder.getContext(), ToeplitzForm::Direct);
     auto product = ToeplitzOp::create(builder, loc, value.getType(), value, near, ValueRange{query, key},
                                       builder.getUnitAttr(), form);
@@ -287,9 +302,11 @@ private:
 
   /// Σ_r q[i, r] k'[i, r].
   Value sumsOfRows(Value query, Value mixed) {
-    Value products = map(type, shapeOf(query), {query, mixed}, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
-      return arith::MulFOp::create(b, loc, LoadOp::create(b, loc, inputs[0], at), LoadOp::create(b, loc, inputs[1], at));
-    });
+    Value products =
+        map(type, shapeOf(query), {query, mixed}, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
+          return arith::MulFOp::create(b, loc, LoadOp::create(b, loc, inputs[0], at),
+                                       LoadOp::create(b, loc, inputs[1], at));
+        });
     return ReduceOp::create(builder, loc, ReduceKind::Sum, products, ArrayRef<int64_t>{3});
   }
 };

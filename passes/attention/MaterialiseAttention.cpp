@@ -21,7 +21,8 @@ constexpr double minusInfinity = -std::numeric_limits<double>::infinity();
 class Materialiser : AttentionRewriter {
 public:
   explicit Materialiser(AttentionOp op)
-      : AttentionRewriter(op), axis(op.getOverQueries() ? 2 : 3), full{sizes.batch, sizes.heads, sizes.queries, op.getAllKeys()} {}
+      : AttentionRewriter(op), axis(op.getOverQueries() ? 2 : 3),
+        full{sizes.batch, sizes.heads, sizes.queries, op.getAllKeys()} {}
 
   Value lower() {
     Worded query = this->query(), key = this->key(), value = this->value();
@@ -152,14 +153,15 @@ private:
   Value hard(Value scores) {
     Type index = builder.getI64Type();
     Value greatest = reduce(ReduceKind::Max, scores, axis);
-    Value places = map(index, full, withCaptures({scores, greatest}), [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
-      Value y = LoadOp::create(b, loc, inputs[0], at), m = LoadOp::create(b, loc, inputs[1], outer(at, axis));
-      Value chosen = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, y, m);
-      if (op.hasKeep() && !needsLiveRows())
-        chosen = arith::AndIOp::create(b, loc, chosen, inlined(b, op.getKeep(), Value(), at, inputs.drop_front(2)));
-      Value place = arith::SelectOp::create(b, loc, chosen, at[axis], size(b, full[axis]));
-      return arith::IndexCastOp::create(b, loc, index, place);
-    });
+    Value places = map(
+        index, full, withCaptures({scores, greatest}), [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
+          Value y = LoadOp::create(b, loc, inputs[0], at), m = LoadOp::create(b, loc, inputs[1], outer(at, axis));
+          Value chosen = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, y, m);
+          if (op.hasKeep() && !needsLiveRows())
+            chosen = arith::AndIOp::create(b, loc, chosen, inlined(b, op.getKeep(), Value(), at, inputs.drop_front(2)));
+          Value place = arith::SelectOp::create(b, loc, chosen, at[axis], size(b, full[axis]));
+          return arith::IndexCastOp::create(b, loc, index, place);
+        });
     SmallVector<Value> tensors{reduce(ReduceKind::Min, places, axis)};
     bool isUniform = needsLiveRows() && op.getEmpty() == EmptyRow::Uniform;
     if (isUniform)
@@ -179,7 +181,8 @@ private:
   /// Scores below the k-th greatest are dead; those equal to it stay.
   Value onlyGreatest(Value scores, int64_t k) {
     Dim kept = Dim::min(Dim(k), full[3]);
-    Value order = OrderOp::create(builder, loc, scores, 3, kept, /*descending=*/true, /*isUnsigned=*/false, /*records=*/false);
+    Value order =
+        OrderOp::create(builder, loc, scores, 3, kept, /*descending=*/true, /*isUnsigned=*/false, /*records=*/false);
     return map(type, full, {scores, order}, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
       SmallVector<Value> row(at.take_front(3));
       Value place = LoadOp::create(b, loc, inputs[1], ValueRange{at[0], at[1], at[2], size(b, kept - Dim(1))});
@@ -199,7 +202,8 @@ private:
       Value sums = reduce(ReduceKind::Sum, weights, over);
       weights = map(type, full, {weights, sums}, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
         Value w = LoadOp::create(b, loc, inputs[0], at), sum = LoadOp::create(b, loc, inputs[1], outer(at, over));
-        Value share = over == 2 ? arith::DivFOp::create(b, loc, asNumber(b, full[2]), asNumber(b, full[3])) : number(b, 1);
+        Value share =
+            over == 2 ? arith::DivFOp::create(b, loc, asNumber(b, full[2]), asNumber(b, full[3])) : number(b, 1);
         Value scaled = arith::DivFOp::create(b, loc, arith::MulFOp::create(b, loc, w, share), sum);
         Value nothing = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, sum, number(b, 0));
         return arith::SelectOp::create(b, loc, nothing, w, scaled);

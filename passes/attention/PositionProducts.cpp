@@ -42,7 +42,8 @@ bool matchLoad(AttentionOp op, PositionProduct &x) {
     if (!depends.query && !depends.key)
       continue;
     bool isPosition = index == query || index == key;
-    bool isDistance = depends.query && depends.key && !depends.batch && !depends.head && analysis.isShiftInvariant(index);
+    bool isDistance =
+        depends.query && depends.key && !depends.batch && !depends.head && analysis.isShiftInvariant(index);
     std::optional<unsigned> &place = isPosition ? row : distance;
     if ((!isPosition && !isDistance) || place)
       return false;

@@ -60,7 +60,8 @@ private:
   bool split() {
     for (const Dim &extent : shapeOf(product.getResult()))
       at.push_back(extent == Dim(1) ? Dim(0) : tracer.domain.addIndex(extent));
-    StepTree outer = tracer.sum(product, at, {Value(), [&](Value tensor) { return !dependsOn(tensor, scores.getResult()); }});
+    StepTree outer =
+        tracer.sum(product, at, {Value(), [&](Value tensor) { return !dependsOn(tensor, scores.getResult()); }});
     if (!outer || outer->kind != StepNode::Sum || outer->at.size() != 1)
       return false;
     j = outer->at[0];
@@ -87,7 +88,8 @@ private:
   }
 
   bool isOfQueriesAndKeys(StepTree factor) const {
-    return dependsOn(factor, j) && llvm::count_if(at, [&](const Dim &index) { return index.asSymbol() && dependsOn(factor, index); }) > 0;
+    return dependsOn(factor, j) &&
+           llvm::count_if(at, [&](const Dim &index) { return index.asSymbol() && dependsOn(factor, index); }) > 0;
   }
 
   StepTree opened(StepTree tree) {
@@ -171,9 +173,11 @@ private:
     valueTree = value.tree(tracer, type);
     SmallVector<StepTree> all{queryTree, keyTree, valueTree};
     llvm::append_range(all, scoreFactors);
-    auto isScalar = [](StepTree tree) { return !contains(tree, [](const StepNode &node) { return node.kind == StepNode::Sum; }); };
-    return llvm::all_of(all, isScalar) && !dependsOn(queryTree, j) && !dependsOn(keyTree, i) && dependsOn(queryTree, i) &&
-           extentOf(depth).isConstant() && extentOf(column).isConstant();
+    auto isScalar = [](StepTree tree) {
+      return !contains(tree, [](const StepNode &node) { return node.kind == StepNode::Sum; });
+    };
+    return llvm::all_of(all, isScalar) && !dependsOn(queryTree, j) && !dependsOn(keyTree, i) &&
+           dependsOn(queryTree, i) && extentOf(depth).isConstant() && extentOf(column).isConstant();
   }
 
   Dim extentOf(const Dim &index) const { return tracer.domain.extentOf(*index.asSymbol()); }
@@ -211,7 +215,8 @@ private:
     return tensorOf(type, llvm::map_to_vector<4>(indices, [&](const Dim &index) { return extentOf(index); }));
   }
 
-  Value write(OpBuilder &b, StepTree tree, ArrayRef<Value> tensors, ValueRange inputs, const llvm::StringMap<Value> &symbols) {
+  Value write(OpBuilder &b, StepTree tree, ArrayRef<Value> tensors, ValueRange inputs,
+              const llvm::StringMap<Value> &symbols) {
     auto tensorAt = [&](Value tensor) -> Value { return inputs[llvm::find(tensors, tensor) - tensors.begin()]; };
     return tracer.emit(b, loc, tree, tensorAt, {}, [&](StringRef name) { return symbols.lookup(name); });
   }
@@ -248,12 +253,14 @@ private:
           symbols[*index.asSymbol()] = block->getArgument(1 + number);
       Value score = block->getArgument(0);
       for (StepTree factor : scoreFactors)
-        score = arith::MulFOp::create(builder, loc, score,
-                                      write(builder, factor, captures.getArrayRef(), block->getArguments().drop_front(5), symbols));
+        score = arith::MulFOp::create(
+            builder, loc, score,
+            write(builder, factor, captures.getArrayRef(), block->getArguments().drop_front(5), symbols));
       YieldOp::create(builder, loc, score);
     }
     Block *block = addRegionBlock(builder, op.getKeep(), Type(), captures.getArrayRef(), loc);
-    Value live = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sle, block->getArgument(3), block->getArgument(2));
+    Value live =
+        arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sle, block->getArgument(3), block->getArgument(2));
     YieldOp::create(builder, loc, live);
     return op.getResult();
   }
@@ -286,11 +293,13 @@ struct RaiseLinearAttention : impl::RaiseLinearAttentionBase<RaiseLinearAttentio
     auto options = remark::RemarkOpts::name("attention").category(getArgument());
     for (ContractOp product : products)
       for (Value operand : {product.getLhs(), product.getRhs()}) {
-        ContractOp scores = isa_and_present<MapOp, ReshapeOp>(operand.getDefiningOp()) ? scoresBehind(operand) : ContractOp();
+        ContractOp scores =
+            isa_and_present<MapOp, ReshapeOp>(operand.getDefiningOp()) ? scoresBehind(operand) : ContractOp();
         Value result = scores && !product.getPanels() ? LinearRaiser(product, scores).raise() : Value();
         if (!result)
           continue;
-        remark::passed(product.getLoc(), options) << remark::add("two contractions and a causal mask are attention without a normaliser");
+        remark::passed(product.getLoc(), options)
+            << remark::add("two contractions and a causal mask are attention without a normaliser");
         product.getResult().replaceAllUsesWith(result);
         break;
       }

@@ -48,7 +48,8 @@ public:
     scale(query, factors.ofQuery, "i");
     scale(key, factors.ofKey, "j");
     llvm::replace(value.words, std::string("d"), std::string("e"));
-    Value result = times(query, summedOver(key, value), "e", {sizes.batch, sizes.heads, sizes.queries, sizes.valueDepth});
+    Value result =
+        times(query, summedOver(key, value), "e", {sizes.batch, sizes.heads, sizes.queries, sizes.valueDepth});
     if (op.getNormaliser() == Normaliser::None)
       return place(result, [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
         return LoadOp::create(b, loc, inputs[0], at);
@@ -77,7 +78,8 @@ private:
       if (key.has(word) || value.has(word))
         result.words.push_back(word.str());
     result.words.append({"d", "e"});
-    std::string text = llvm::join(key.words, " ") + ", " + llvm::join(value.words, " ") + " -> " + llvm::join(result.words, " ");
+    std::string text =
+        llvm::join(key.words, " ") + ", " + llvm::join(value.words, " ") + " -> " + llvm::join(result.words, " ");
     result.tensor = ContractOp::create(builder, loc, text, key.tensor, value.tensor);
     return result;
   }
@@ -100,10 +102,11 @@ private:
 
 struct ReassociateAttention : impl::ReassociateAttentionBase<ReassociateAttention> {
   void runOnOperation() override {
-    rewriteLinearAttentions(getOperation(), [](AttentionOp) { return true; },
-                            {getArgument(), "reassociate",
-                             "linear: keys times values first, for the score is linear; no N x N scores, work grows as N",
-                             "products in the order written", whyNot, [](AttentionOp op) { return Reassociator(op).lower(); }});
+    rewriteLinearAttentions(
+        getOperation(), [](AttentionOp) { return true; },
+        {getArgument(), "reassociate",
+         "linear: keys times values first, for the score is linear; no N x N scores, work grows as N",
+         "products in the order written", whyNot, [](AttentionOp op) { return Reassociator(op).lower(); }});
   }
 };
 

@@ -63,7 +63,8 @@ public:
     layouts.push_back("b h n d");
     Shape shape{sizes.batch, sizes.heads, sizes.queries, sizes.valueDepth + Dim(divides ? 1 : 0)};
     SmallVector<StringRef> texts(layouts.begin(), layouts.end());
-    if (!divides && elementOf(op.getResult()) == type && StringRef(op.getLayout(3)).find_first_of("0123456789") == StringRef::npos) {
+    if (!divides && elementOf(op.getResult()) == type &&
+        StringRef(op.getLayout(3)).find_first_of("0123456789") == StringRef::npos) {
       texts.back() = op.getLayout(3);
       return scan(op.getResult().getType(), query, key, value, decay, texts);
     }
@@ -81,8 +82,8 @@ public:
 private:
   Value scan(Type result, const Worded &query, const Worded &key, const Worded &value, Value decay,
              ArrayRef<StringRef> layouts) {
-    return ScanOp::create(builder, loc, result, Type(), query.tensor, key.tensor, value.tensor, decay, Value(), Value(), Value(),
-                          builder.getStrArrayAttr(layouts))
+    return ScanOp::create(builder, loc, result, Type(), query.tensor, key.tensor, value.tensor, decay, Value(), Value(),
+                          Value(), builder.getStrArrayAttr(layouts))
         .getResult();
   }
 
@@ -126,7 +127,8 @@ private:
     layout = llvm::join(words, " ");
     return map(type, shape, withCaptures({}), [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
       Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
-      Value step = isConstant ? one : at.back(), isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, step, zero);
+      Value step = isConstant ? one : at.back(),
+            isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, step, zero);
       Value before = arith::SelectOp::create(b, loc, isFirst, zero, arith::SubIOp::create(b, loc, step, one));
       SmallVector<Value> place{on.batch ? at.front() : zero, on.head ? at[on.batch ? 1 : 0] : zero, step, before};
       Value factor = scaled(b, number(b, 1), factors.ofBoth, place, inputs);

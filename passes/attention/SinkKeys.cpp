@@ -58,7 +58,8 @@ private:
   /// The loads of a map that give scores; the index of the key stands last in each.
   SmallVector<LoadOp> scoreLoads(MapOp map) {
     auto loads = map.getBody().front().getOps<LoadOp>();
-    return llvm::to_vector(llvm::make_filter_range(loads, [&](LoadOp load) { return isDependent(inputOf(load, map)); }));
+    return llvm::to_vector(
+        llvm::make_filter_range(loads, [&](LoadOp load) { return isDependent(inputOf(load, map)); }));
   }
 
   /// Maps over all entries, down to one that selects the scores where the entry is a key.

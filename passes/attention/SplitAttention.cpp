@@ -110,8 +110,8 @@ void split(AttentionOp op) {
   EmptyRow empty = op.hasKeep() ? op.getEmpty() : EmptyRow::Zero;
   if (Value asked = op.getAlso("log_sum_exp"))
     asked.replaceAllUsesWith(logSumExp(builder, op, state));
-  Value result = AttentionFinishOp::create(builder, op.getLoc(), op.getResult().getType(), state, op.getNormaliser(), empty,
-                                           op.getLayout(1 + 2 * sources));
+  Value result = AttentionFinishOp::create(builder, op.getLoc(), op.getResult().getType(), state, op.getNormaliser(),
+                                           empty, op.getLayout(1 + 2 * sources));
   op.getResult().replaceAllUsesWith(empty == EmptyRow::NaN ? zeroWithoutKeys(builder, op, result) : result);
 }
 

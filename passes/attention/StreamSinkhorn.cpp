@@ -57,8 +57,8 @@ private:
 
   /// The op's attention over rows or columns of y + `other`; `values` and what becomes of them. With the queries' vector `own` its
   /// weights are w.
-  AttentionOp attend(bool columns, Value other, Value values, StringRef valueLayout, Type resultType, StringRef resultLayout,
-                     bool sums, Value own = {}) {
+  AttentionOp attend(bool columns, Value other, Value values, StringRef valueLayout, Type resultType,
+                     StringRef resultLayout, bool sums, Value own = {}) {
     Value query = op.getQuery(), key = op.getKeys()[0];
     StringRef queryLayout = op.getLayout(0), keyLayout = op.getLayout(1);
     if (columns) {
@@ -75,22 +75,28 @@ private:
       more.push_back(tensorOf(type, {sizes.batch, sizes.heads, columns ? sizes.keys : sizes.queries}));
     MLIRContext *context = builder.getContext();
     auto attention = AttentionOp::create(
-        builder, loc, resultType, more, query, key, values, captures, NormaliserAttr::get(context, own ? Normaliser::None : Normaliser::Softmax),
-        IntegerAttr(), UnitAttr(), op.getEmptyAttr(),
-        builder.getStrArrayAttr({queryLayout, keyLayout, valueLayout, resultLayout}), AttentionAlgorithmAttr(),
-        sums ? builder.getStrArrayAttr({"log_sum_exp"}) : ArrayAttr());
-    fill(attention.getScore(), columns, captures, type, [&](OpBuilder &b, ValueRange scalars, ValueRange at, ValueRange tensors) {
-      Value y = op.hasScore() ? inlined(b, op.getScore(), scalars[0], at, tensors.drop_back(added)) : scalars[0];
-      Value shift = LoadOp::create(b, loc, tensors.drop_back(added - 1).back(), {at[0], at[1], at[columns ? 2 : 3]});
-      if (own)
-        shift = arith::AddFOp::create(b, loc, shift, LoadOp::create(b, loc, tensors.back(), {at[0], at[1], at[2]}));
-      Value shifted = arith::AddFOp::create(b, loc, y, shift);
-      return own ? Value(arith::DivFOp::create(b, loc, math::ExpOp::create(b, loc, shifted), asNumber(b, sizes.keys))) : shifted;
-    });
+        builder, loc, resultType, more, query, key, values, captures,
+        NormaliserAttr::get(context, own ? Normaliser::None : Normaliser::Softmax), IntegerAttr(), UnitAttr(),
+        op.getEmptyAttr(), builder.getStrArrayAttr({queryLayout, keyLayout, valueLayout, resultLayout}),
+        AttentionAlgorithmAttr(), sums ? builder.getStrArrayAttr({"log_sum_exp"}) : ArrayAttr());
+    fill(attention.getScore(), columns, captures, type,
+         [&](OpBuilder &b, ValueRange scalars, ValueRange at, ValueRange tensors) {
+           Value y = op.hasScore() ? inlined(b, op.getScore(), scalars[0], at, tensors.drop_back(added)) : scalars[0];
+           Value shift =
+               LoadOp::create(b, loc, tensors.drop_back(added - 1).back(), {at[0], at[1], at[columns ? 2 : 3]});
+           if (own)
+             shift =
+                 arith::AddFOp::create(b, loc, shift, LoadOp::create(b, loc, tensors.back(), {at[0], at[1], at[2]}));
+           Value shifted = arith::AddFOp::create(b, loc, y, shift);
+           return own ? Value(arith::DivFOp::create(b, loc, math::ExpOp::create(b, loc, shifted),
+                                                    asNumber(b, sizes.keys)))
+                      : shifted;
+         });
     if (op.hasKeep())
-      fill(attention.getKeep(), columns, captures, Type(), [&](OpBuilder &b, ValueRange, ValueRange at, ValueRange tensors) {
-        return inlined(b, op.getKeep(), Value(), at, tensors.drop_back(added));
-      });
+      fill(attention.getKeep(), columns, captures, Type(),
+           [&](OpBuilder &b, ValueRange, ValueRange at, ValueRange tensors) {
+             return inlined(b, op.getKeep(), Value(), at, tensors.drop_back(added));
+           });
     return attention;
   }
 
@@ -110,8 +116,8 @@ private:
   Value balanced(bool columns, Value before, Value other) {
     const Dim &rows = columns ? sizes.keys : sizes.queries, &across = columns ? sizes.queries : sizes.keys;
     Value values = reshapeTo(builder, loc, other, {sizes.batch, sizes.heads, across, Dim(1)});
-    AttentionOp attention = attend(columns, other, values, "b h n d", tensorOf(type, {sizes.batch, sizes.heads, rows, Dim(1)}),
-                                   "b h n d", /*sums=*/true);
+    AttentionOp attention = attend(columns, other, values, "b h n d",
+                                   tensorOf(type, {sizes.batch, sizes.heads, rows, Dim(1)}), "b h n d", /*sums=*/true);
     return map(type, {sizes.batch, sizes.heads, rows}, {attention.getAlso("log_sum_exp"), before},
                [&](OpBuilder &b, ValueRange inputs, ValueRange at) -> Value {
                  Value sum = LoadOp::create(b, loc, inputs[0], at), kept = LoadOp::create(b, loc, inputs[1], at);
@@ -174,8 +180,9 @@ struct StreamSinkhorn : impl::StreamSinkhornBase<StreamSinkhorn> {
         remark::missed(op.getLoc(), options) << remark::reason("balanced in memory: {0}", reason);
         continue;
       }
-      remark::passed(op.getLoc(), options) << remark::add(
-          "rows and columns balanced by vectors: {0} half-steps, each an attention; no N x N weights", std::to_string(*op.getCount()));
+      remark::passed(op.getLoc(), options)
+          << remark::add("rows and columns balanced by vectors: {0} half-steps, each an attention; no N x N weights",
+                         std::to_string(*op.getCount()));
       Streamer(op).lower();
       op.erase();
     }

@@ -24,7 +24,8 @@ public:
     SmallVector<Value> found;
     for (Operation &inner : region.front().without_terminator())
       for (Value value : inner.getResults())
-        if (isDiagonal(value) && llvm::any_of(value.getUsers(), [&](Operation *user) { return !isDiagonalResult(user); }) &&
+        if (isDiagonal(value) &&
+            llvm::any_of(value.getUsers(), [&](Operation *user) { return !isDiagonalResult(user); }) &&
             !isFromATable(value) && isWorthATable(value))
           found.push_back(value);
     return found;

@@ -53,8 +53,13 @@ std::optional<ToeplitzSizes> toeplitzSizesOf(ToeplitzOp op) {
   for (const Dim &dim : {from[2], from[3], to[2], features})
     if (!dim.isConstant())
       return std::nullopt;
-  return ToeplitzSizes{*to[2].constant(), *from[2].constant(), *features.constant(), *from[3].constant(), op.getCausal(),
-                       false, shapeOf(op.getDiagonals()).size() == 3,
+  return ToeplitzSizes{*to[2].constant(),
+                       *from[2].constant(),
+                       *features.constant(),
+                       *from[3].constant(),
+                       op.getCausal(),
+                       false,
+                       shapeOf(op.getDiagonals()).size() == 3,
                        from[0].constant().value_or(1) * from[1].constant().value_or(1)};
 }
 

@@ -61,7 +61,8 @@ SmallVector<Value> UpdateLowering::rowsFrom(Value first, int64_t together) {
 }
 
 Value UpdateLowering::isLongCache() {
-  int64_t ofKey = depth * key.element.getIntOrFloatBitWidth() / 8 + valueDepth * value.element.getIntOrFloatBitWidth() / 8;
+  int64_t ofKey =
+      depth * key.element.getIntOrFloatBitWidth() / 8 + valueDepth * value.element.getIntOrFloatBitWidth() / 8;
   Value bytes = scope.dim(sizes.batch * sizes.keyHeads * sizes.keys * Dim(ofKey), loc);
   return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::uge, bytes, index(longCacheBytes));
 }
@@ -74,7 +75,8 @@ void UpdateLowering::fetchShare(const Operand &operand, Value start, int64_t ele
     return;
   int64_t keys = share.tile / groups, ahead = llvm::divideCeil(aheadBytes, elements * bytes);
   emitIf(scope, loc, isLong, [&] {
-    Value from = plus(plus(firstKey, plus(ahead, share.begin)), times(quotient(share.firstRow, index(share.together)), keys));
+    Value from =
+        plus(plus(firstKey, plus(ahead, share.begin)), times(quotient(share.firstRow, index(share.together)), keys));
     step(index(0), index(keys), 1, [&](Value j) {
       Value at = plus(start, times(least(plus(from, j), lastKey), operand.row));
       for (int64_t d = 0; d < elements; d += 64 / bytes)
@@ -202,7 +204,8 @@ void UpdateLowering::addAcross(Value r, Value j, Value last) {
 
 /// As many rows as leave registers for their whole depth: a value's row is then read from end to end.
 int64_t UpdateLowering::valueRowsTogether() const {
-  return std::clamp<int64_t>(sumRegisters() / std::max<int64_t>(valueDepth / lanes, 1), 1, std::min(rows, mostTogether));
+  return std::clamp<int64_t>(sumRegisters() / std::max<int64_t>(valueDepth / lanes, 1), 1,
+                             std::min(rows, mostTogether));
 }
 
 /// The depth of values that is taken in by pairs of keys.

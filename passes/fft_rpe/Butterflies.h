@@ -58,7 +58,8 @@ private:
 };
 
 /// Numbers that stand in the image under `name`, as pairs of `real`.
-mlir::Value complexTable(KernelLowering &lowering, mlir::FloatType real, llvm::StringRef name, llvm::ArrayRef<Complex> numbers);
+mlir::Value complexTable(KernelLowering &lowering, mlir::FloatType real, llvm::StringRef name,
+                         llvm::ArrayRef<Complex> numbers);
 
 } // namespace tenon
 #endif

@@ -12,7 +12,8 @@ static constexpr int64_t skew = 5;
 
 FourierEmitter::FourierEmitter(KernelLowering &lowering, Type real, int64_t scratchAt)
     : Butterflies(lowering.builder, lowering.loc, VectorType::get({int64_t(lowering.lanesOf(real))}, real)), real(real),
-      lanes(lowering.lanesOf(real)), lowering(lowering), scope(lowering.scope), scratchAt(scratchAt), widest(lowering.target.getVectorRegisters() >= 32 ? 8 : 4) {}
+      lanes(lowering.lanesOf(real)), lowering(lowering), scope(lowering.scope), scratchAt(scratchAt),
+      widest(lowering.target.getVectorRegisters() >= 32 ? 8 : 4) {}
 
 //===----------------------------------------------------------------------------===//
 // Memory
@@ -54,7 +55,9 @@ Value FourierEmitter::table(StringRef name, ArrayRef<Complex> numbers) {
   return complexTable(lowering, cast<FloatType>(real), name, numbers);
 }
 
-Value FourierEmitter::everywhere(Value scalar) { return vector::BroadcastOp::create(builder, loc, vectorType(), scalar); }
+Value FourierEmitter::everywhere(Value scalar) {
+  return vector::BroadcastOp::create(builder, loc, vectorType(), scalar);
+}
 
 Point FourierEmitter::entry(Value table, Value base, int64_t offset) {
   Value at = scope.add(scope.mul(base, scope.index(2, loc), loc), scope.index(2 * offset, loc), loc);
@@ -84,7 +87,8 @@ SmallVector<Point> FourierEmitter::stageEntries(Value table, Value p, int64_t ra
   Value at = scope.mul(first, scope.index(2, loc), loc);
   SmallVector<Value> vectors;
   for (int64_t i = 0; i < 2 * (radix - 1); i += lanes)
-    vectors.push_back(vector::LoadOp::create(builder, loc, vectorType(), table, scope.add(at, scope.index(i, loc), loc)));
+    vectors.push_back(
+        vector::LoadOp::create(builder, loc, vectorType(), table, scope.add(at, scope.index(i, loc), loc)));
   auto number = [&](int64_t i) {
     return everywhere(vector::ExtractOp::create(builder, loc, vectors[i / lanes], i % lanes));
   };

@@ -29,7 +29,8 @@ public:
   /// Σ_n x[n] e^(-2πi n k / length) for k < wanted, of the `given` points the source has. A sink may write to the buffer that `begin` names.
   void transform(int64_t length, int64_t given, int64_t wanted, PointSource source, PointSink sink);
   /// The circular convolution of period `length` with the kernel whose spectrum, divided by `length`, is `spectrum`, for k < wanted.
-  void convolve(int64_t length, int64_t given, int64_t wanted, PointSource source, PointSource spectrum, PointSink sink);
+  void convolve(int64_t length, int64_t given, int64_t wanted, PointSource source, PointSource spectrum,
+                PointSink sink);
 
   /// Before using buffers outside of a transform: lays them out for it. Gives the buffer its sink may write.
   int begin(int64_t length);

@@ -62,7 +62,8 @@ Complex rootOfUnity(int64_t n, int64_t length) {
   int64_t eighth = (8 * (n % length) + length / 2) / length;
   double angle = 2 * M_PI * (double(n % length) - double(eighth) * double(length) / 8) / double(length);
   static const double half = std::sqrt(0.5);
-  static const Complex exact[] = {{1, 0}, {half, -half}, {0, -1}, {-half, -half}, {-1, 0}, {-half, half}, {0, 1}, {half, half}};
+  static const Complex exact[] = {{1, 0},  {half, -half}, {0, -1}, {-half, -half},
+                                  {-1, 0}, {-half, half}, {0, 1},  {half, half}};
   return exact[eighth % 8] * Complex(std::cos(angle), -std::sin(angle));
 }
 

@@ -6,8 +6,9 @@ using namespace mlir;
 namespace tenon {
 
 FourierSides::FourierSides(KernelLowering &lowering, FFTOp op)
-    : lowering(lowering), scope(lowering.scope), loc(lowering.loc), op(op), length(*op.getLength().getValue().constant()),
-      from(sideOf(op.getInput(), lowering.memoryOf(op.getInput()))), to(sideOf(op.getResult(), lowering.resultMemory())) {
+    : lowering(lowering), scope(lowering.scope), loc(lowering.loc), op(op),
+      length(*op.getLength().getValue().constant()), from(sideOf(op.getInput(), lowering.memoryOf(op.getInput()))),
+      to(sideOf(op.getResult(), lowering.resultMemory())) {
   from.points = std::min(from.points, length);
 }
 

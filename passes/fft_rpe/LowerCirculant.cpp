@@ -37,8 +37,8 @@ public:
         period(*shapeOf(op.getSpectrum())[2].constant()), channels(*shape[3].constant()),
         input(lowering.memoryOf(op.getInput())), spectrum(lowering.memoryOf(op.getSpectrum())),
         result(lowering.resultMemory()), isPerChannel(op.isPerChannel()), width(isPerChannel ? lanes : 2 * lanes),
-        block(op.getBlock().value_or(0)), rowBlocks(block ? op.blocksOf(wanted) : 0), columnBlocks(block ? op.blocksOf(given) : 0),
-        distances(block ? *shapeOf(op.getSpectrum())[3].constant() : 1) {}
+        block(op.getBlock().value_or(0)), rowBlocks(block ? op.blocksOf(wanted) : 0),
+        columnBlocks(block ? op.blocksOf(given) : 0), distances(block ? *shapeOf(op.getSpectrum())[3].constant() : 1) {}
 
   KernelGrid lower() {
     int64_t blocks = (channels + width - 1) / width;
@@ -169,7 +169,8 @@ private:
       Value first = times(number, block);
       auto scaled = [&](Value base, int64_t offset) -> Point {
         Point point = source(plus(first, base), offset);
-        return {emitter.scaled(point.real, 1.0 / double(period)), emitter.scaled(point.imaginary, 1.0 / double(period))};
+        return {emitter.scaled(point.real, 1.0 / double(period)),
+                emitter.scaled(point.imaginary, 1.0 / double(period))};
       };
       emitter.transform(period, rows, period, scaled, [&](Value base, int64_t offset, const Point &point) {
         emitter.store(firstSlot, slot(number, base), offset, point);
@@ -179,7 +180,9 @@ private:
     // Backwards is forwards with real and imaginary parts exchanged.
     forBlocks(wanted, [&](Value number, int64_t rows) {
       Value first = times(number, block);
-      auto stored = [&](Value base, int64_t offset) { return emitter.load(firstSlot, slot(number, base), offset).swapped(); };
+      auto stored = [&](Value base, int64_t offset) {
+        return emitter.load(firstSlot, slot(number, base), offset).swapped();
+      };
       emitter.transform(period, period, rows, stored, [&](Value base, int64_t offset, const Point &point) {
         sink(plus(first, base), offset, point.swapped());
       });
@@ -195,7 +198,8 @@ private:
     for (int64_t distance = 0; distance < distances; ++distance) {
       Value at = plus(plus(spectrumAt, times(frequency, distances)), distance);
       auto part = [&](int64_t number) {
-        return emitter.everywhere(memref::LoadOp::create(builder, loc, spectrum, plus(at, number * period * distances)));
+        return emitter.everywhere(
+            memref::LoadOp::create(builder, loc, spectrum, plus(at, number * period * distances)));
       };
       Point factor{part(0), part(1)};
       for (int64_t row = 0; row < rowBlocks; ++row)
@@ -276,9 +280,10 @@ private:
     };
     int64_t first = std::min(firstOfChannelKernel, period);
     // The larger one, or NaN.
-    Value largest = emitLoopNest(scope, loc, {index(first)}, emitter.zero(), [&](ArrayRef<Value> n, Value carried) -> Value {
-      return arith::MaximumFOp::create(builder, loc, carried, sizeAt(n[0]));
-    });
+    Value largest =
+        emitLoopNest(scope, loc, {index(first)}, emitter.zero(), [&](ArrayRef<Value> n, Value carried) -> Value {
+          return arith::MaximumFOp::create(builder, loc, carried, sizeAt(n[0]));
+        });
     Value most = emitter.scaled(largest, kernelRange);
     auto mask = VectorType::get({lanes}, builder.getI1Type());
     Value yes = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(mask, true));
@@ -302,7 +307,8 @@ private:
     auto number = [&](Value row) { return builder.createOrFold<arith::DivUIOp>(loc, row, index(block)); };
     auto within = [&](Value row) { return builder.createOrFold<arith::RemUIOp>(loc, row, index(block)); };
     Value distance = scope.sub(plus(number(i), distances - rowBlocks), number(j), loc);
-    Value n = builder.createOrFold<arith::RemUIOp>(loc, scope.sub(plus(within(i), period), within(j), loc), index(period));
+    Value n =
+        builder.createOrFold<arith::RemUIOp>(loc, scope.sub(plus(within(i), period), within(j), loc), index(period));
     Value isThere = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sge, distance, index(0));
     Value at = arith::MaxSIOp::create(builder, loc, distance, index(0));
     Value none = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0));
@@ -351,7 +357,8 @@ private:
   bool isPerChannel;
   int64_t width;                                     ///< Channels of a tile.
   int64_t block, rowBlocks, columnBlocks, distances; ///< Rows of a block, or 0; blocks; how far apart they may lie.
-  Value place, channel, spectrumAt, kernelAt; ///< Of the tile: batch and head, first channel, the head's spectrum and kernel.
+  Value place, channel, spectrumAt,
+      kernelAt; ///< Of the tile: batch and head, first channel, the head's spectrum and kernel.
 };
 
 } // namespace

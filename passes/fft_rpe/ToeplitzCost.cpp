@@ -66,7 +66,8 @@ static double operations(const ToeplitzSizes &sizes, int64_t lanes) {
 static int64_t blocksOf(int64_t rows, int64_t block) { return (rows + block - 1) / block; }
 
 double costOfBlocks(const ToeplitzSizes &sizes, int64_t block) {
-  int64_t period = convolutionLength(2 * block - 1), rows = blocksOf(sizes.rows, block), columns = blocksOf(sizes.columns, block);
+  int64_t period = convolutionLength(2 * block - 1), rows = blocksOf(sizes.rows, block),
+          columns = blocksOf(sizes.columns, block);
   int64_t pairs = 0;
   for (int64_t row = 0; row < rows; ++row)
     pairs += sizes.causal ? std::min(columns, row + 1) : columns;

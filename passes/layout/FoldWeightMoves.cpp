@@ -86,7 +86,8 @@ struct FoldWeightMoves : impl::FoldWeightMovesBase<FoldWeightMoves> {
       return;
     OpBuilder builder(op);
     if (isa<ReshapeOp>(op) && op->getOperand(0) == get.getResult()) {
-      result.replaceAllUsesWith(WeightRecipes::get(builder, op->getLoc(), recipes.reshape(recipes.lookup(get), *sizes)));
+      result.replaceAllUsesWith(
+          WeightRecipes::get(builder, op->getLoc(), recipes.reshape(recipes.lookup(get), *sizes)));
       return;
     }
     auto dims = splitDims(views.back().indices, shapeOf(get.getResult()), domain);

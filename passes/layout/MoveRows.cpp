@@ -26,7 +26,9 @@ namespace tenon {
 namespace {
 
 /// A product with a weight: rows of its result are its rows times the weight, one by one.
-bool isRowProduct(ContractOp op) { return op && !op.getPanels() && op.getRhs().getDefiningOp<GetOp>() && isMatrixProduct(op); }
+bool isRowProduct(ContractOp op) {
+  return op && !op.getPanels() && op.getRhs().getDefiningOp<GetOp>() && isMatrixProduct(op);
+}
 
 bool hasSymbol(const Dim &dim, const Dim &symbol) {
   return llvm::is_contained(dim.symbols(), std::string(*symbol.asSymbol()));
@@ -139,11 +141,11 @@ Value turnedProduct(OpBuilder &builder, ContractOp product, const WindowRead &re
   Dim batch = shapeOf(read.source).front(), depth = shapeOf(product.getLhs()).back();
   WeightOp filters = recipes.transpose(recipes.lookup(product.getRhs().getDefiningOp<GetOp>()), {1, 0});
   Value windows = reshapeTo(builder, loc, mapOfRows(product).getResult(), {batch, read.positions(), depth});
-  auto turned = ContractOp::create(builder, loc,
-                                   tensorOf(elementOf(product.getResult()),
-                                            {batch, shapeOf(product.getResult()).back(), read.positions()}),
-                                   builder.getStringAttr("n k, b m k -> b n m"), WeightRecipes::get(builder, loc, filters),
-                                   windows, IntegerAttr(), product.getAccumulateAttr());
+  auto turned = ContractOp::create(
+      builder, loc,
+      tensorOf(elementOf(product.getResult()), {batch, shapeOf(product.getResult()).back(), read.positions()}),
+      builder.getStringAttr("n k, b m k -> b n m"), WeightRecipes::get(builder, loc, filters), windows, IntegerAttr(),
+      product.getAccumulateAttr());
   return withoutUnitBatch(turned);
 }
 

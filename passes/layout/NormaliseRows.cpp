@@ -45,10 +45,11 @@ void split(SoftmaxOp op) {
   int64_t over = op.getOver();
   Value x = op.getInput();
   Value maximum = ReduceOp::create(builder, loc, ReduceKind::Max, x, ArrayRef<int64_t>{over});
-  Value exponentials = mapWithRows(builder, loc, x, maximum, over, computedIn(elementOf(x)),
-                                   [&](OpBuilder &b, Value element, Value greatest) -> Value {
-                                     return math::ExpOp::create(b, loc, arith::SubFOp::create(b, loc, element, greatest));
-                                   });
+  Value exponentials =
+      mapWithRows(builder, loc, x, maximum, over, computedIn(elementOf(x)),
+                  [&](OpBuilder &b, Value element, Value greatest) -> Value {
+                    return math::ExpOp::create(b, loc, arith::SubFOp::create(b, loc, element, greatest));
+                  });
   Value sum = ReduceOp::create(builder, loc, ReduceKind::Sum, exponentials, ArrayRef<int64_t>{over});
   Value weights = mapWithRows(builder, loc, exponentials, sum, over, elementOf(x),
                               [&](OpBuilder &b, Value element, Value total) -> Value {

@@ -55,7 +55,8 @@ WeightOp WeightRecipes::transpose(WeightOp input, ArrayRef<int64_t> permutation)
     return transpose(symbols.lookup<WeightOp>(recipe.getInputs()[0].getValue()), composed);
   }
   Builder builder(module.getContext());
-  return make("transpose", input, sizes, builder.getNamedAttr("permutation", builder.getDenseI64ArrayAttr(permutation)));
+  return make("transpose", input, sizes,
+              builder.getNamedAttr("permutation", builder.getDenseI64ArrayAttr(permutation)));
 }
 
 WeightOp WeightRecipes::slice(WeightOp input, int64_t axis, int64_t begin, int64_t size) {

@@ -128,7 +128,8 @@ static Value expandIntegerPower(OpBuilder &builder, math::IPowIOp op) {
 }
 
 static bool becomesCall(Operation *op) {
-  return isa<math::SincosOp, math::FPowIOp, math::IPowIOp, arith::RemFOp>(op) || truncatesFromDouble(op) || truncatesToBFloat16(op) || extendsFromBFloat16(op) || functionOf(op);
+  return isa<math::SincosOp, math::FPowIOp, math::IPowIOp, arith::RemFOp>(op) || truncatesFromDouble(op) ||
+         truncatesToBFloat16(op) || extendsFromBFloat16(op) || functionOf(op);
 }
 
 static LogicalResult expandOne(Operation *op) {

@@ -27,8 +27,8 @@ void emitIf(KernelScope &scope, Location loc, Value condition, function_ref<void
   no();
 }
 
-SmallVector<Value> emitCarryingLoop(KernelScope &scope, Location loc, Value begin, Value end, int64_t step, ValueRange start,
-                                    function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+SmallVector<Value> emitCarryingLoop(KernelScope &scope, Location loc, Value begin, Value end, int64_t step,
+                                    ValueRange start, function_ref<SmallVector<Value>(Value, ValueRange)> body) {
   auto loop = scf::ForOp::create(scope.builder, loc, begin, end, scope.index(step, loc), start);
   OpBuilder::InsertionGuard guard(scope.builder);
   scope.builder.setInsertionPointToStart(loop.getBody());
@@ -198,9 +198,11 @@ Value combine(OpBuilder &builder, Location loc, ReduceKind kind, Value a, Value 
   bool isFloat = isa<FloatType>(getElementTypeOrSelf(a.getType()));
   switch (kind) {
   case ReduceKind::Sum:
-    return isFloat ? Value(arith::AddFOp::create(builder, loc, a, b)) : Value(arith::AddIOp::create(builder, loc, a, b));
+    return isFloat ? Value(arith::AddFOp::create(builder, loc, a, b))
+                   : Value(arith::AddIOp::create(builder, loc, a, b));
   case ReduceKind::Product:
-    return isFloat ? Value(arith::MulFOp::create(builder, loc, a, b)) : Value(arith::MulIOp::create(builder, loc, a, b));
+    return isFloat ? Value(arith::MulFOp::create(builder, loc, a, b))
+                   : Value(arith::MulIOp::create(builder, loc, a, b));
   case ReduceKind::Max:
     return isFloat ? Value(arith::MaximumFOp::create(builder, loc, a, b))
                    : Value(arith::MaxSIOp::create(builder, loc, a, b));

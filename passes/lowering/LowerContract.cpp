@@ -52,7 +52,8 @@ struct PanelLowering {
                     : unit         ? TileStep::Bf16Tile
                     : !dot.empty() ? TileStep::Bf16Dot
                                    : TileStep::Bf16Split;
-    RegisterTile tile = productTile(target.getVectorBits() / 32, target.getVectorRegisters(), target.getRowTile(), step);
+    RegisterTile tile =
+        productTile(target.getVectorBits() / 32, target.getVectorRegisters(), target.getRowTile(), step);
     tile.bf16Dot = dot;
     tile.unit = unit;
     return tile;
@@ -182,7 +183,8 @@ struct PanelLowering {
 
   /// Copying rows pays where many panels meet them.
   bool rowsMayStay() {
-    return !isPaired && lowering.memoryOf(op.getLhs()) && RowsInPlace::mayBeApart(depth) && columns <= mostColumnsInPlace;
+    return !isPaired && lowering.memoryOf(op.getLhs()) && RowsInPlace::mayBeApart(depth) &&
+           columns <= mostColumnsInPlace;
   }
 
   KernelGrid lower() {

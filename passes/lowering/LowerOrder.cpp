@@ -247,7 +247,8 @@ struct OrderLowering {
       at[axis] = LaneValue::uniform(item);
       Value key = keyAt(scalar, at);
       if (isWide) {
-        Value isLower = compare(arith::CmpIPredicate::ne, builder.createOrFold<arith::RemUIOp>(loc, part, halves), index(0));
+        Value isLower =
+            compare(arith::CmpIPredicate::ne, builder.createOrFold<arith::RemUIOp>(loc, part, halves), index(0));
         Value upper = arith::ShRUIOp::create(builder, loc, key, constant(i64, placeBits));
         key = arith::SelectOp::create(builder, loc, isLower, key, upper);
       }
@@ -292,18 +293,20 @@ struct OrderLowering {
     for (auto [position, stride] : llvm::zip(at, strides))
       offset = scope.add(offset, scope.mul(position.value, stride, loc), loc);
     unsigned width = axis == int64_t(result.size()) - 1 ? lowering.lanesOf(i64) : 1;
-    emitLaneLoop(scope, loc, scope.minimum(wanted, length, loc), width, [&](RegionEmitter &emitter, const LaneValue &j) {
-      LaneValue place = emitter.loadConsecutive(order, scope.add(start, j.value, loc));
-      place.value = placeOf(place.value);
-      at[axis] = j;
-      lowering.finish(emitter, at, scope.add(offset, scope.mul(j.value, strides[axis], loc), loc), place);
-    });
+    emitLaneLoop(scope, loc, scope.minimum(wanted, length, loc), width,
+                 [&](RegionEmitter &emitter, const LaneValue &j) {
+                   LaneValue place = emitter.loadConsecutive(order, scope.add(start, j.value, loc));
+                   place.value = placeOf(place.value);
+                   at[axis] = j;
+                   lowering.finish(emitter, at, scope.add(offset, scope.mul(j.value, strides[axis], loc), loc), place);
+                 });
   }
 
   void reportTooFew() {
     if (result[axis] == input[axis] || (result[axis].isConstant() && input[axis].isConstant()))
       return;
-    auto tooFew = scf::IfOp::create(builder, loc, compare(arith::CmpIPredicate::ugt, wanted, length), /*withElseRegion=*/false);
+    auto tooFew =
+        scf::IfOp::create(builder, loc, compare(arith::CmpIPredicate::ugt, wanted, length), /*withElseRegion=*/false);
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(tooFew.thenBlock());
     scope.function.raiseFaults(builder, loc, constant(builder.getI32Type(), faultIndexOutOfRange));

@@ -162,7 +162,8 @@ std::optional<RunningReduction> RunningReduction::match(ReduceOp op) {
       dependsOnIndex(select.getTrueValue(), i))
     return std::nullopt;
   using P = arith::CmpIPredicate;
-  bool isReverse = *predicate == P::sgt || *predicate == P::sge, isExclusive = *predicate == P::sgt || *predicate == P::slt;
+  bool isReverse = *predicate == P::sgt || *predicate == P::sge,
+       isExclusive = *predicate == P::sgt || *predicate == P::slt;
   if (!isReverse && !isExclusive && *predicate != P::sle)
     return std::nullopt;
   return RunningReduction{axis, isReverse, isExclusive};

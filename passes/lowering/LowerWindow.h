@@ -66,7 +66,8 @@ protected:
   void copyRow(mlir::Value plane, mlir::Value row, mlir::Value first, mlir::Value count, mlir::Value to,
                mlir::Value toOffset);
   /// `count` finished sums of filter `channel` of the group, from position `position` on.
-  void finishRun(mlir::Value channel, mlir::Value position, mlir::Value count, mlir::Value sums, mlir::Value sumsOffset);
+  void finishRun(mlir::Value channel, mlir::Value position, mlir::Value count, mlir::Value sums,
+                 mlir::Value sumsOffset);
 
   KernelLowering &lowering;
   WindowProduct product;

@@ -75,7 +75,8 @@ private:
         builder, loc, index.constant(0), product.k, index.constant(side), sums,
         [&](OpBuilder &inner, Location, Value k, ValueRange carried) {
           IndexMath at{inner, loc};
-          scf::YieldOp::create(inner, loc, step(inner, at.add(a, k), at.add(b, at.mul(k, product.bK)), rows, panels, carried));
+          scf::YieldOp::create(inner, loc,
+                               step(inner, at.add(a, k), at.add(b, at.mul(k, product.bK)), rows, panels, carried));
         });
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < panels; ++j)
@@ -83,7 +84,8 @@ private:
   }
 
   /// Sixteen words of k. B's tiles are loaded first: each of A's then meets them as soon as it is there.
-  SmallVector<Value> step(OpBuilder &builder, Value aAt, Value bAt, int64_t rows, int64_t panels, ValueRange sums) const {
+  SmallVector<Value> step(OpBuilder &builder, Value aAt, Value bAt, int64_t rows, int64_t panels,
+                          ValueRange sums) const {
     IndexMath index{builder, loc};
     SmallVector<Value> columns, next(sums);
     for (int64_t j = 0; j < panels; ++j)

@@ -38,7 +38,8 @@ static Value asPairs(OpBuilder &builder, Location loc, Value words) {
 
 Value emitBf16Dot(OpBuilder &builder, Location loc, StringRef intrinsic, Value sum, Value a, Value b) {
   SmallVector<Value> operands{sum, asPairs(builder, loc, a), asPairs(builder, loc, b)};
-  return LLVM::CallIntrinsicOp::create(builder, loc, sum.getType(), builder.getStringAttr(intrinsic), operands).getResult(0);
+  return LLVM::CallIntrinsicOp::create(builder, loc, sum.getType(), builder.getStringAttr(intrinsic), operands)
+      .getResult(0);
 }
 
 static StringAttr laneProductOf(ModuleOp module, StringRef which) {
@@ -150,7 +151,8 @@ private:
       // Where several steps are one turn, the rows it asks for behind the last are the next tile's.
       unsigned steps = factorLanes() == FactorLanes::Steps ? kUnroll() : 1;
       Value turn = index.constant(steps);
-      Value rows = index.min(index.sub(k, index.rem(k, turn)), index.mul(index.ceilDiv(fetches.afterRows, steps), steps));
+      Value rows =
+          index.min(index.sub(k, index.rem(k, turn)), index.mul(index.ceilDiv(fetches.afterRows, steps), steps));
       sums = sumOver(builder, from, rows, turn, sums, steps, /*fetchesRows=*/true);
       from = rows;
     }
@@ -163,7 +165,8 @@ private:
   }
 
   /// Calls element(sum, offset in C) for every vector of the tile.
-  void forEachSum(OpBuilder &builder, ArrayRef<Value> sums, llvm::function_ref<void(Value sum, Value at)> element) const {
+  void forEachSum(OpBuilder &builder, ArrayRef<Value> sums,
+                  llvm::function_ref<void(Value sum, Value at)> element) const {
     IndexMath index{builder, loc};
     for (unsigned row = 0; row < height; ++row)
       for (unsigned vector = 0; vector < vectors; ++vector)
@@ -214,8 +217,8 @@ private:
 
   /// `laneCount` steps of every row of A, from step `u` on.
   SmallVector<Value> loadSteps(OpBuilder &builder, const Turn &turn, unsigned u) const {
-    return llvm::map_to_vector(llvm::seq(height),
-                               [&](unsigned row) { return loadLanes(builder, rowAt(builder, turn, row, u), laneCount); });
+    return llvm::map_to_vector(
+        llvm::seq(height), [&](unsigned row) { return loadLanes(builder, rowAt(builder, turn, row, u), laneCount); });
   }
 
   /// All rows of step `u`, `laneCount` to a vector. Without a mask only whole vectors: what is behind the last row may not be
@@ -268,7 +271,8 @@ private:
     SmallVector<Value> columns;
     for (unsigned vector = 0; vector < vectors; ++vector) {
       StreamElement panel = elementAt(builder, loc, turn.panels[vector / tile.vectorsPerPanel()], u);
-      Value at = columnOffset(builder, entry ? index.add(panel.offset, entry) : panel.offset, vector % tile.vectorsPerPanel());
+      Value at =
+          columnOffset(builder, entry ? index.add(panel.offset, entry) : panel.offset, vector % tile.vectorsPerPanel());
       columns.push_back(vector::LoadOp::create(builder, loc, vectorType, panel.base, at));
     }
     return columns;
@@ -303,7 +307,8 @@ private:
     }
   }
 
-  void addLane(OpBuilder &builder, Value factors, unsigned lane, ArrayRef<Value> columns, MutableArrayRef<Value> sums) const {
+  void addLane(OpBuilder &builder, Value factors, unsigned lane, ArrayRef<Value> columns,
+               MutableArrayRef<Value> sums) const {
     bool isPaired = tile.step == TileStep::Bf16Dot;
     if (!laneProducts) {
       Value factor = vector::ExtractOp::create(builder, loc, factors, lane);

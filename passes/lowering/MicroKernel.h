@@ -40,8 +40,8 @@ inline constexpr llvm::StringLiteral bf16DotAttributeName = "tenon.bf16_dot";
 llvm::StringRef bf16DotOf(mlir::ModuleOp module);
 
 /// `sum` and, lane by lane, the products of two pairs of bf16; a and b are vectors of as many bytes. `intrinsic` as above.
-mlir::Value emitBf16Dot(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef intrinsic, mlir::Value sum, mlir::Value a,
-                        mlir::Value b);
+mlir::Value emitBf16Dot(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef intrinsic, mlir::Value sum,
+                        mlir::Value a, mlir::Value b);
 
 /// How a word of A times a word of B is added to a sum.
 enum class TileStep {

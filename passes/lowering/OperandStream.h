@@ -37,8 +37,8 @@ mlir::Value elementPointer(mlir::OpBuilder &builder, mlir::Location loc, mlir::V
 StreamElement elementAt(mlir::OpBuilder &builder, mlir::Location loc, const OperandStream &stream, unsigned u);
 
 /// The pointers, at step `k` (index), of the streams that have one: what a loop carries.
-llvm::SmallVector<mlir::Value> streamPointers(mlir::OpBuilder &builder, mlir::Location loc, const OperandStreams &streams,
-                                              mlir::Value k);
+llvm::SmallVector<mlir::Value> streamPointers(mlir::OpBuilder &builder, mlir::Location loc,
+                                              const OperandStreams &streams, mlir::Value k);
 
 /// In a turn of the loop: the streams as seen from step `k`, whose element 0 that is. Replaces the first of `pointers`, those
 /// carried, by what is carried to the turn `steps` later, and drops them from the list.

@@ -36,7 +36,8 @@ struct DimEmitter : DimVisitor {
   void constant(int64_t value) override { stack.push_back(scope.index(value, loc)); }
   void symbol(std::string_view name) override {
     unsigned k = 0;
-    bool isKernelDim = name.size() > 1 && name[0] == 'd' && !StringRef(name.data() + 1, name.size() - 1).getAsInteger(10, k);
+    bool isKernelDim =
+        name.size() > 1 && name[0] == 'd' && !StringRef(name.data() + 1, name.size() - 1).getAsInteger(10, k);
     assert(isKernelDim && "a kernel knows only its own dims");
     (void)isKernelDim;
     stack.push_back(scope.function.dim(k));
@@ -126,8 +127,9 @@ LaneValue RegionEmitter::multiplyIndices(const LaneValue &a, const LaneValue &b)
   const LaneValue &linear = a.kind == LaneValue::Linear ? a : b, &factor = a.kind == LaneValue::Linear ? b : a;
   std::optional<int64_t> constant = factor.kind == LaneValue::Uniform ? constantOf(factor.value) : std::nullopt;
   if (linear.kind == LaneValue::Linear && constant)
-    return LaneValue{*constant == 0 ? LaneValue::Uniform : LaneValue::Linear, scope.mul(linear.value, factor.value, loc),
-                     linear.step * *constant}.like({a, b});
+    return LaneValue{*constant == 0 ? LaneValue::Uniform : LaneValue::Linear,
+                     scope.mul(linear.value, factor.value, loc), linear.step * *constant}
+        .like({a, b});
   return LaneValue::varying(scope.mul(materialise(a), materialise(b), loc), false).like({a, b});
 }
 
@@ -227,7 +229,8 @@ LaneValue RegionEmitter::load(Value memory, Type element, ArrayRef<Dim> shape, A
   Value mask = laneMask();
   Value none = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
   Value zero = scope.index(0, loc);
-  Value gathered = vector::GatherOp::create(builder, loc, type, memory, ValueRange{zero}, materialise(offset), mask, none);
+  Value gathered =
+      vector::GatherOp::create(builder, loc, type, memory, ValueRange{zero}, materialise(offset), mask, none);
   return fromMemory(LaneValue::varying(gathered), element);
 }
 
@@ -299,7 +302,8 @@ LaneValue RegionEmitter::evaluateOp(Operation &op, ArrayRef<LaneValue> operands)
   Operation *emitted = builder.create(state);
   allowContraction(emitted);
   Value value = emitted->getResult(0);
-  LaneValue computed = (isUniform || lanes == 1 ? LaneValue::uniform(value) : LaneValue::varying(value, false)).like(operands);
+  LaneValue computed =
+      (isUniform || lanes == 1 ? LaneValue::uniform(value) : LaneValue::varying(value, false)).like(operands);
   computed.isChosen |= isa<arith::SelectOp, arith::MinSIOp, arith::MaxSIOp>(op);
   return computed;
 }

@@ -128,15 +128,16 @@ static void emitWholeTiles(OpBuilder &builder, Location loc, const RegisterTile 
   IndexMath index{builder, loc};
   Value rows = index.mul(index.ceilDiv(x[Height], matrixTileSide), matrixTileSide);
   emitMatrixTiles(builder, loc,
-                  {tile.unit, x[ABase], x[AOffset], strides.aRow, x[BBase], x[BOffset], x[PanelStride], strides.bK, x[CBase],
-                   x[COffset], strides.cRow, rows, x[Panels], x[K], x[Accumulate]});
+                  {tile.unit, x[ABase], x[AOffset], strides.aRow, x[BBase], x[BOffset], x[PanelStride], strides.bK,
+                   x[CBase], x[COffset], strides.cRow, rows, x[Panels], x[K], x[Accumulate]});
 }
 
 TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const Strides &strides) {
-  std::string name = ("tile_" + Twine(tile.rows) + "_a" + (strides.rowsInPlace ? Twine("n") : Twine(strides.aRow)) + "_b" +
-                      Twine(strides.bK) + "_c" + Twine(strides.cRow) + (strides.aK == 1 ? "" : "_k" + Twine(strides.aK).str()) +
-                      (strides.fetchesAhead ? "" : "_near") + (strides.hasTable ? "_table" : "") + stepName(tile.step))
-                         .str();
+  std::string name =
+      ("tile_" + Twine(tile.rows) + "_a" + (strides.rowsInPlace ? Twine("n") : Twine(strides.aRow)) + "_b" +
+       Twine(strides.bK) + "_c" + Twine(strides.cRow) + (strides.aK == 1 ? "" : "_k" + Twine(strides.aK).str()) +
+       (strides.fetchesAhead ? "" : "_near") + (strides.hasTable ? "_table" : "") + stepName(tile.step))
+          .str();
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return TileFunction(known, strides);
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());

@@ -33,13 +33,15 @@ SmallVector<Value> transposeTile(OpBuilder &builder, Location loc, ArrayRef<Valu
 }
 
 /// Half of the lanes of a and b, by the number of the result's lane, plus the other half of them, `apart` lanes on.
-static Value addLanes(OpBuilder &builder, Location loc, Value a, Value b, int64_t apart, llvm::function_ref<int64_t(int64_t)> laneOf) {
+static Value addLanes(OpBuilder &builder, Location loc, Value a, Value b, int64_t apart,
+                      llvm::function_ref<int64_t(int64_t)> laneOf) {
   SmallVector<int64_t> mask, others;
   for (int64_t lane = 0; lane < cast<VectorType>(a.getType()).getDimSize(0); ++lane) {
     mask.push_back(laneOf(lane));
     others.push_back(laneOf(lane) + apart);
   }
-  Value x = vector::ShuffleOp::create(builder, loc, a, b, mask), y = vector::ShuffleOp::create(builder, loc, a, b, others);
+  Value x = vector::ShuffleOp::create(builder, loc, a, b, mask),
+        y = vector::ShuffleOp::create(builder, loc, a, b, others);
   return arith::AddFOp::create(builder, loc, x, y);
 }
 

@@ -161,7 +161,8 @@ void WindowEmitter::finishRun(Value channel, Value position, Value count, Value 
   Value outer = add(mul(add(mul(batch, index(read.groups)), group), index(filters)), channel);
   Value start = add(mul(outer, dim(read.positions())), position);
   lowering.forEachElement(count, [&](RegionEmitter &emitter, const LaneValue &j) {
-    SmallVector<LaneValue> at = resultPoint(product, batch, group, channel, {j.kind, add(position, j.value), j.step, false});
+    SmallVector<LaneValue> at =
+        resultPoint(product, batch, group, channel, {j.kind, add(position, j.value), j.step, false});
     lowering.finish(emitter, at, add(start, j.value), emitter.loadConsecutive(sums, add(sumsOffset, j.value)));
   });
 }

@@ -257,7 +257,8 @@ std::optional<WindowProduct> WindowProduct::match(ContractOp op) {
     return std::nullopt;
   if (!product.hasBatch && shapeOf(read->source).front() != Dim(1))
     return std::nullopt;
-  if (Dim(read->groups) != (*kind == Dense ? Dim(1) : windows[windows.size() - 3]) || (*kind == Depthwise && read->channels != 1))
+  if (Dim(read->groups) != (*kind == Dense ? Dim(1) : windows[windows.size() - 3]) ||
+      (*kind == Depthwise && read->channels != 1))
     return std::nullopt;
   product.read = *read;
   return product;

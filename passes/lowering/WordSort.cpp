@@ -15,7 +15,9 @@ static constexpr int64_t buckets = 256, keyBytes = 4, bitsBelowKey = 32;
 Value WordSort::load(Value memory, Value at) { return memref::LoadOp::create(builder, loc, memory, at); }
 void WordSort::store(Value value, Value memory, Value at) { memref::StoreOp::create(builder, loc, value, memory, at); }
 Value WordSort::other(Value from) { return scope.sub(capacity, from, loc); }
-Value WordSort::toIndex(Value integer) { return arith::IndexCastUIOp::create(builder, loc, builder.getIndexType(), integer); }
+Value WordSort::toIndex(Value integer) {
+  return arith::IndexCastUIOp::create(builder, loc, builder.getIndexType(), integer);
+}
 
 Value WordSort::constant(Type type, int64_t value) {
   return arith::ConstantOp::create(builder, loc, builder.getIntegerAttr(type, value));
@@ -114,22 +116,23 @@ void WordSort::distribute(Value from, Value to, Value count, Value byte) {
 Value WordSort::byBytes(Value from, Value count) {
   countBytes(from, count);
   Value all = arith::IndexCastUIOp::create(builder, loc, builder.getI32Type(), count);
-  return emitCarryingLoop(
-      scope, loc, scope.index(0, loc), scope.index(keyBytes, loc), 1, from, [&](Value byte, ValueRange carried) -> SmallVector<Value> {
-        // A byte that is the same everywhere moves nothing.
-        Value held = load(counters, counterOf(load(words, carried[0]), byte));
-        Value differ = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, held, all);
-        auto pass = scf::IfOp::create(builder, loc, builder.getIndexType(), differ, /*withElseRegion=*/true);
-        OpBuilder::InsertionGuard guard(builder);
-        builder.setInsertionPointToStart(pass.thenBlock());
-        Value to = other(carried[0]);
-        sumCounters(byte);
-        distribute(carried[0], to, count, byte);
-        scf::YieldOp::create(builder, loc, to);
-        builder.setInsertionPointToStart(pass.elseBlock());
-        scf::YieldOp::create(builder, loc, carried[0]);
-        return {pass.getResult(0)};
-      })[0];
+  return emitCarryingLoop(scope, loc, scope.index(0, loc), scope.index(keyBytes, loc), 1, from,
+                          [&](Value byte, ValueRange carried) -> SmallVector<Value> {
+                            // A byte that is the same everywhere moves nothing.
+                            Value held = load(counters, counterOf(load(words, carried[0]), byte));
+                            Value differ = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, held, all);
+                            auto pass = scf::IfOp::create(builder, loc, builder.getIndexType(), differ,
+                                                          /*withElseRegion=*/true);
+                            OpBuilder::InsertionGuard guard(builder);
+                            builder.setInsertionPointToStart(pass.thenBlock());
+                            Value to = other(carried[0]);
+                            sumCounters(byte);
+                            distribute(carried[0], to, count, byte);
+                            scf::YieldOp::create(builder, loc, to);
+                            builder.setInsertionPointToStart(pass.elseBlock());
+                            scf::YieldOp::create(builder, loc, carried[0]);
+                            return {pass.getResult(0)};
+                          })[0];
 }
 
 } // namespace tenon

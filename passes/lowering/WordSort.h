@@ -20,7 +20,8 @@ public:
   /// `lanes` words of its capacity free.
   WordSort(KernelScope &scope, mlir::Location loc, unsigned lanes, mlir::Value words, mlir::Value counters,
            mlir::Value capacity)
-      : scope(scope), builder(scope.builder), loc(loc), lanes(lanes), words(words), counters(counters), capacity(capacity) {}
+      : scope(scope), builder(scope.builder), loc(loc), lanes(lanes), words(words), counters(counters),
+        capacity(capacity) {}
 
   /// Bytes of the counters (memref<?xi32>).
   static constexpr int64_t counterBytes = 4 * 256 * sizeof(int32_t);

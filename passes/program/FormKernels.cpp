@@ -258,7 +258,8 @@ private:
       mapping.map(input, body->addArgument(type, input.getLoc()));
     for (Operation *op : group)
       builder.clone(*op, mapping)->walk([&](Operation *cloned) { dims.rename(cloned); });
-    auto results = llvm::map_to_vector(group.back()->getResults(), [&](Value result) { return mapping.lookup(result); });
+    auto results =
+        llvm::map_to_vector(group.back()->getResults(), [&](Value result) { return mapping.lookup(result); });
     ReturnOp::create(builder, kernel.getLoc(), results);
     return kernel;
   }

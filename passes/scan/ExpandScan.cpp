@@ -40,12 +40,17 @@ public:
 private:
   using Body = function_ref<Value(OpBuilder &, ValueRange inputs, ValueRange at)>;
   Value map(const Shape &shape, ValueRange inputs, Body body) {
-    return MapOp::create(builder, loc, tensorOf(type, shape), inputs,
-                         [&](OpBuilder &b, Location, ValueRange tensors, ValueRange at) { return body(b, tensors, at); });
+    return MapOp::create(
+        builder, loc, tensorOf(type, shape), inputs,
+        [&](OpBuilder &b, Location, ValueRange tensors, ValueRange at) { return body(b, tensors, at); });
   }
   Value index(OpBuilder &b, int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
-  Value number(OpBuilder &b, double value) { return arith::ConstantOp::create(b, loc, FloatAttr::get(cast<FloatType>(type), value)); }
-  Value isAtMost(OpBuilder &b, Value x, Value y) { return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, x, y); }
+  Value number(OpBuilder &b, double value) {
+    return arith::ConstantOp::create(b, loc, FloatAttr::get(cast<FloatType>(type), value));
+  }
+  Value isAtMost(OpBuilder &b, Value x, Value y) {
+    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, x, y);
+  }
   Value difference(OpBuilder &b, Value x, Value y) { return arith::SubIOp::create(b, loc, x, y); }
 
   static AttentionLayout parsed(StringRef text) {
@@ -61,8 +66,9 @@ private:
       return arith::SelectOp::create(b, loc, isAtMost(b, at[0], index(b, 0)), number(b, 1), number(b, 0));
     });
     StringRef layouts[] = {op.getLayout(0), op.getLayout(1), "n h", "n h"};
-    auto scan = ScanOp::create(builder, loc, tensorOf(type, {Dim(steps), Dim(heads)}), Type(), op.getQuery(), op.getKey(), impulse,
-                               Value(), Value(), op.getTransition(), Value(), builder.getStrArrayAttr(layouts));
+    auto scan =
+        ScanOp::create(builder, loc, tensorOf(type, {Dim(steps), Dim(heads)}), Type(), op.getQuery(), op.getKey(),
+                       impulse, Value(), Value(), op.getTransition(), Value(), builder.getStrArrayAttr(layouts));
     scan->setAttr(scanFormName, builder.getStringAttr("steps"));
     return scan.getResult();
   }
@@ -73,7 +79,8 @@ private:
     Dim shared = sizes.heads.floorDiv(valueHeads());
     AttentionLayout layout = valueLayout();
     for (auto [role, fixed] : llvm::zip(layout.roles, layout.fixed)) {
-      Value head = role == 'h' && shared != Dim(1) ? b.createOrFold<arith::DivUIOp>(loc, h, index(b, *shared.constant())) : h;
+      Value head =
+          role == 'h' && shared != Dim(1) ? b.createOrFold<arith::DivUIOp>(loc, h, index(b, *shared.constant())) : h;
       place.push_back(role == 'b' ? batch : role == 'h' ? head : role == 'n' ? n : role == 'd' ? c : index(b, fixed));
     }
     return LoadOp::create(b, loc, value, place);
@@ -115,9 +122,10 @@ private:
       return isOfChannels ? b.createOrFold<arith::RemUIOp>(loc, channel, index(b, columns)) : channel;
     };
     Dim rows(isOfChannels ? 1 : heads);
-    Value input = map({sizes.batch, rows, Dim(steps), channels}, op.getValue(), [&](OpBuilder &b, ValueRange inputs, ValueRange at) {
-      return valueAt(b, inputs[0], at[0], headOf(b, at[1], at[3]), at[2], columnOf(b, at[3]));
-    });
+    Value input = map({sizes.batch, rows, Dim(steps), channels}, op.getValue(),
+                      [&](OpBuilder &b, ValueRange inputs, ValueRange at) {
+                        return valueAt(b, inputs[0], at[0], headOf(b, at[1], at[3]), at[2], columnOf(b, at[3]));
+                      });
     Shape shape{rows, Dim(2 * steps - 1)};
     if (isOfChannels)
       shape.push_back(channels);
@@ -127,7 +135,8 @@ private:
       return LoadOp::create(b, loc, inputs[0], ValueRange{behind, headOf(b, at[0], at.back())});
     });
     auto form = ToeplitzFormAttr::get(builder.getContext(), isTransformed ? ToeplitzForm::FFT : ToeplitzForm::Direct);
-    Value product = ToeplitzOp::create(builder, loc, input.getType(), input, diagonals, ValueRange(), builder.getUnitAttr(), form);
+    Value product =
+        ToeplitzOp::create(builder, loc, input.getType(), input, diagonals, ValueRange(), builder.getUnitAttr(), form);
     return placed(product, [&](OpBuilder &b, Value tensor, Value batch, Value h, Value n, Value c) -> Value {
       if (!isOfChannels)
         return LoadOp::create(b, loc, tensor, ValueRange{batch, h, n, c});
@@ -148,7 +157,8 @@ struct ExpandScan : impl::ExpandScanBase<ExpandScan> {
   void runOnOperation() override {
     getOperation().walk([](ScanOp op) {
       auto form = op->getAttrOfType<StringAttr>(scanFormName);
-      if (!op.getTransition() || !form || (form.getValue() != toeplitzScanForm && form.getValue() != transformedScanForm))
+      if (!op.getTransition() || !form ||
+          (form.getValue() != toeplitzScanForm && form.getValue() != transformedScanForm))
         return;
       op.getResult().replaceAllUsesWith(ScanExpansion(op).expand());
       op.erase();

@@ -96,7 +96,8 @@ public:
     if (tree->is<arith::NegFOp>())
       return scaled(split(tree->operands[0]), tracer.number(tree->type, -1));
     if (tree->is<arith::DivFOp>() && !hasCarried(tree->operands[1]))
-      return scaled(split(tree->operands[0]), tracer.apply<arith::DivFOp>(tracer.number(tree->type, 1), tree->operands[1]));
+      return scaled(split(tree->operands[0]),
+                    tracer.apply<arith::DivFOp>(tracer.number(tree->type, 1), tree->operands[1]));
     return std::nullopt;
   }
 
@@ -121,7 +122,8 @@ private:
     if (!a || !b || (a->found && b->found && !isEqual(a->found, b->found)))
       return std::nullopt;
     auto added = [&](StepTree x, StepTree y) { return x && y ? tracer.apply<arith::AddFOp>(x, y) : x ? x : y; };
-    return Parts{added(a->factor, b->factor), added(a->rest, b->rest), added(a->foundBy, b->foundBy), a->found ? a->found : b->found};
+    return Parts{added(a->factor, b->factor), added(a->rest, b->rest), added(a->foundBy, b->foundBy),
+                 a->found ? a->found : b->found};
   }
 
   StepTracer &tracer;
@@ -190,7 +192,8 @@ std::optional<unsigned> mixedDim(StepTree tree, ArrayRef<Dim> state, const Dim &
 }
 
 /// S' = Σ_e A[d, e] S[e] + k v.
-std::optional<LinearStep> transitionStep(StepTracer &tracer, const Parts &parts, ArrayRef<Dim> state, std::optional<unsigned> depth) {
+std::optional<LinearStep> transitionStep(StepTracer &tracer, const Parts &parts, ArrayRef<Dim> state,
+                                         std::optional<unsigned> depth) {
   StepTree sum = parts.found;
   if (sum->at.size() != 1)
     return std::nullopt;
@@ -218,7 +221,8 @@ std::optional<Parts> LinearStep::split(StepTracer &tracer, StepTree tree, ArrayR
   return Splitter(tracer, state).split(tree);
 }
 
-std::optional<LinearStep> LinearStep::of(StepTracer &tracer, StepTree tree, ArrayRef<Dim> state, std::optional<unsigned> depth) {
+std::optional<LinearStep> LinearStep::of(StepTracer &tracer, StepTree tree, ArrayRef<Dim> state,
+                                         std::optional<unsigned> depth) {
   std::optional<Parts> parts = split(tracer, tree, state);
   if (!parts || !parts->rest || (!parts->factor && !parts->found))
     return std::nullopt;

@@ -39,7 +39,8 @@ struct LinearStep {
   };
 
   /// None where the tree is no such step of the state at `state`, whose dim `depth` is summed by reads, if any is.
-  static std::optional<LinearStep> of(StepTracer &tracer, StepTree tree, llvm::ArrayRef<Dim> state, std::optional<unsigned> depth);
+  static std::optional<LinearStep> of(StepTracer &tracer, StepTree tree, llvm::ArrayRef<Dim> state,
+                                      std::optional<unsigned> depth);
   /// None where the tree is not linear in what is carried at `state`, and in one sum over it, `found`.
   static std::optional<Parts> split(StepTracer &tracer, StepTree tree, llvm::ArrayRef<Dim> state);
 };

@@ -69,7 +69,8 @@ private:
   }
   /// States side by side, for every head.
   bool isByStates(const Track &track) const {
-    return track.heads() == sizes.heads && track.has('d') && track.layout.strideOf('d', shapeOf(track.tensor)) == Dim(1);
+    return track.heads() == sizes.heads && track.has('d') &&
+           track.layout.strideOf('d', shapeOf(track.tensor)) == Dim(1);
   }
   /// Without d, or as the value, it has one row for all states.
   bool hasStates(const Track &track) const { return &track != &value && track.has('d'); }
@@ -78,7 +79,8 @@ private:
   void carveScratch() {
     for (Track *track : {&query, &key, &value, &decay})
       if (track->tensor)
-        carveRows(*track, (hasStates(*track) ? height : 1) * (isShared(*track) ? 1 : lanes), hasStates(*track) ? depth : 1, blockSteps);
+        carveRows(*track, (hasStates(*track) ? height : 1) * (isShared(*track) ? 1 : lanes),
+                  hasStates(*track) ? depth : 1, blockSteps);
     stateAt = carve(height * lanes);
     outputAt = carve(blockSteps * lanes);
   }
@@ -168,8 +170,8 @@ private:
     SmallVector<Value> byHead;
     Value last = plus(-1, headCount);
     for (int64_t head = 0; head < lanes; ++head)
-      byHead.push_back(read(emitter, track, LaneValue::uniform(plus(firstHead, scope.minimum(index(head), last, loc))), n,
-                            LaneValue::linear(d)));
+      byHead.push_back(read(emitter, track, LaneValue::uniform(plus(firstHead, scope.minimum(index(head), last, loc))),
+                            n, LaneValue::linear(d)));
     for (auto [state, vector] : llvm::enumerate(transposeTile(builder, loc, byHead)))
       store(vector, placeOf(track, step, times(plus(state, d), lanes)));
   }

@@ -45,7 +45,8 @@ public:
       Value count = scope.dim(panels, loc);
       state = builder.createOrFold<arith::DivUIOp>(loc, tile, count);
       firstColumn = times(builder.createOrFold<arith::RemUIOp>(loc, tile, count), width);
-      columnCount = scope.minimum(index(width), scope.sub(scope.dim(sizes.batch * sizes.valueDepth, loc), firstColumn, loc), loc);
+      columnCount =
+          scope.minimum(index(width), scope.sub(scope.dim(sizes.batch * sizes.valueDepth, loc), firstColumn, loc), loc);
       emitTile();
     });
     return KernelGrid{sizes.states * panels, scratchBytes()};
@@ -150,7 +151,8 @@ private:
   //===--------------------------------------------------------------------------===//
 
   /// [rows, depth] at `at` as columns of `pitch` elements: a square of lanes at a time, turned.
-  void stageTurned(int64_t at, int64_t rows, int64_t pitch, function_ref<Value(RegionEmitter &, Value row, Value column)> element) {
+  void stageTurned(int64_t at, int64_t rows, int64_t pitch,
+                   function_ref<Value(RegionEmitter &, Value row, Value column)> element) {
     carry(index(0), index(rows), lanes, {}, [&](Value row, ValueRange) {
       carry(index(0), index(depth), lanes, {}, [&](Value column, ValueRange) {
         RegionEmitter emitter(scope, lanes, loc);
@@ -213,7 +215,8 @@ private:
     RegionEmitter scalar(scope, 1, loc);
     forEachColumn([&](Value x, Value column) {
       emitLoop(scope, loc, index(0), count, [&](Value step) {
-        Value element = read(scalar, value, LaneValue::uniform(value.head), plus(first, step), LaneValue::uniform(column));
+        Value element =
+            read(scalar, value, LaneValue::uniform(value.head), plus(first, step), LaneValue::uniform(column));
         memref::StoreOp::create(builder, loc, element, scratch, placeOfValue(step, x));
       });
     });
@@ -222,10 +225,11 @@ private:
   /// Of the state before the block, rows side by side where it has one column.
   void forEachOfState(function_ref<void(RegionEmitter &, ArrayRef<LaneValue> at, Value here)> body) {
     forEachColumn([&](Value x, Value column) {
-      emitLaneLoop(scope, loc, index(depth), columns == 1 ? lanes : 1, [&](RegionEmitter &emitter, const LaneValue &row) {
-        LaneValue at[] = {LaneValue::uniform(batch), LaneValue::uniform(state), row, LaneValue::uniform(column)};
-        body(emitter, at, plus(rowOfState(index(0), x), row.value));
-      });
+      emitLaneLoop(
+          scope, loc, index(depth), columns == 1 ? lanes : 1, [&](RegionEmitter &emitter, const LaneValue &row) {
+            LaneValue at[] = {LaneValue::uniform(batch), LaneValue::uniform(state), row, LaneValue::uniform(column)};
+            body(emitter, at, plus(rowOfState(index(0), x), row.value));
+          });
     });
   }
 
@@ -298,13 +302,14 @@ private:
     bool isSideBySide = parsed(op.getLayoutOfResult()).strideOf('h', shapeOf(op.getResult())) == Dim(1);
     forEachColumn([&](Value x, Value column) {
       emitLoop(scope, loc, index(0), count, [&](Value step) {
-        emitLaneLoop(scope, loc, index(readers), isSideBySide ? lanes : 1, [&](RegionEmitter &emitter, const LaneValue &j) {
-          Value place = plus(rowOfOutput(plus(x, times(step, width))), j.value);
-          LaneValue head = j;
-          head.value = plus(times(state, readers), j.value);
-          Value sum = emitter.materialise(emitter.loadConsecutive(scratch, place));
-          finish(emitter, head, plus(first, step), LaneValue::uniform(column), sum);
-        });
+        emitLaneLoop(scope, loc, index(readers), isSideBySide ? lanes : 1,
+                     [&](RegionEmitter &emitter, const LaneValue &j) {
+                       Value place = plus(rowOfOutput(plus(x, times(step, width))), j.value);
+                       LaneValue head = j;
+                       head.value = plus(times(state, readers), j.value);
+                       Value sum = emitter.materialise(emitter.loadConsecutive(scratch, place));
+                       finish(emitter, head, plus(first, step), LaneValue::uniform(column), sum);
+                     });
       });
     });
   }
@@ -319,7 +324,8 @@ private:
           Value sum = emitLaneReduction(scope, loc, index(depth), lanes, ReduceKind::Sum, none,
                                         [&](RegionEmitter &emitter, const LaneValue &d) {
                                           Value q = read(emitter, query, LaneValue::uniform(head), n, d);
-                                          Value s = emitter.materialise(emitter.loadConsecutive(scratch, plus(row, d.value)));
+                                          Value s =
+                                              emitter.materialise(emitter.loadConsecutive(scratch, plus(row, d.value)));
                                           return product(q, s);
                                         });
           finish(scalar, LaneValue::uniform(plus(times(state, readers), reader)), n, LaneValue::uniform(column), sum);
@@ -335,6 +341,8 @@ private:
 
 } // namespace
 
-FailureOr<KernelGrid> lowerTransitionScan(KernelLowering &lowering, ScanOp op) { return TransitionScan(lowering, op).lower(); }
+FailureOr<KernelGrid> lowerTransitionScan(KernelLowering &lowering, ScanOp op) {
+  return TransitionScan(lowering, op).lower();
+}
 
 } // namespace tenon

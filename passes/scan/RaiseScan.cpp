@@ -32,7 +32,8 @@ struct StepTrees {
   StepTree query;   ///< What a read multiplies the state by.
   StepTree output;  ///< y over the indices of the collected tensor, what was read being carried.
   bool isStateRead = false; ///< Each element of a state whose rows a matrix mixes: its rows are heads of the result.
-  SmallVector<unsigned> readDims; ///< The dim of the state each index of what was read runs over; behind the last where it is one of none.
+  SmallVector<unsigned>
+      readDims; ///< The dim of the state each index of what was read runs over; behind the last where it is one of none.
 };
 
 class StepReader {
@@ -67,7 +68,8 @@ private:
 
   /// An index for each dim; 0 where there is but one.
   SmallVector<Dim, 4> indicesOf(ArrayRef<Dim> shape) {
-    return llvm::map_to_vector<4>(shape, [&](const Dim &extent) { return extent == Dim(1) ? Dim(0) : tracer.domain.addIndex(extent); });
+    return llvm::map_to_vector<4>(
+        shape, [&](const Dim &extent) { return extent == Dim(1) ? Dim(0) : tracer.domain.addIndex(extent); });
   }
 
   StepTree traceAt(int64_t step, Trace trace, Carried carried) {
@@ -103,7 +105,9 @@ private:
   //===--------------------------------------------------------------------------===//
 
   bool readStep() {
-    auto trace = [&](int64_t step, const StepTracer::Stops &stops) { return tracer.element(loop.states[step], state, stops); };
+    auto trace = [&](int64_t step, const StepTracer::Stops &stops) {
+      return tracer.element(loop.states[step], state, stops);
+    };
     StepTree general = common(trace, [&](int64_t step) { return loop.states[step - 1]; });
     if (!general)
       return false;
@@ -122,7 +126,8 @@ private:
   bool startsFrom(StepTree general, Trace trace, const LinearStep &step) {
     StepTree first = firstOf(general, trace, Value());
     auto isZero = [&](StepTree, StepTree tree) { return tree->number() == 0.0; };
-    if (first && (tracer.isInstance(general, first, n, 0, isZero) || (step.added && tracer.isInstance(step.added, first, n, 0, isZero))))
+    if (first && (tracer.isInstance(general, first, n, 0, isZero) ||
+                  (step.added && tracer.isInstance(step.added, first, n, 0, isZero))))
       return true;
     if (!loop.initial || !startsAlike(general, trace, loop.initial))
       return false;
@@ -192,10 +197,13 @@ private:
     Shape shape = shapeOf(loop.parts.front());
     SmallVector<Dim, 4> at = indicesOf(shape);
     output = at;
-    auto trace = [&](int64_t step, const StepTracer::Stops &stops) { return tracer.element(loop.parts[step], at, stops); };
+    auto trace = [&](int64_t step, const StepTracer::Stops &stops) {
+      return tracer.element(loop.parts[step], at, stops);
+    };
     auto carried = [&](int64_t step) { return loop.reads[step] ? loop.reads[step]->getResult(0) : loop.states[step]; };
     trees.output = common(trace, carried);
-    return trees.output && hasCarried(trees.output) && isScalar(trees.output) && startsAlike(trees.output, trace, carried(0));
+    return trees.output && hasCarried(trees.output) && isScalar(trees.output) &&
+           startsAlike(trees.output, trace, carried(0));
   }
 
   static StepTree carriedIn(StepTree tree) {
@@ -226,8 +234,8 @@ public:
     if (!giveRoles())
       return false;
     const LinearStep &step = trees.step;
-    Operand query = trees.isStateRead ? identity() : operand(trees.query, "d", false), key = operand(step.key, "d", false),
-            value = operand(step.value, "bnhd", true);
+    Operand query = trees.isStateRead ? identity() : operand(trees.query, "d", false),
+            key = operand(step.key, "d", false), value = operand(step.value, "bnhd", true);
     SmallVector<std::string> layouts{query.layout, key.layout, value.layout};
     Value decay = add(step.decay, layouts), rate = add(step.rate, layouts), matrix = transition();
     RankedTensorType result = resultOf(value, layouts.emplace_back());
@@ -237,7 +245,8 @@ public:
                                key.tensor, value.tensor, decay, rate, matrix, initial, builder.getStrArrayAttr(texts));
     collect(scan);
     if (last)
-      last.replaceUsesWithIf(fourAsState(scan.getFinal()), [&](OpOperand &use) { return !loop.isOfSteps(use.getOwner()); });
+      last.replaceUsesWithIf(fourAsState(scan.getFinal()),
+                             [&](OpOperand &use) { return !loop.isOfSteps(use.getOwner()); });
     return true;
   }
 
@@ -312,7 +321,8 @@ private:
     Shape dims;
     for (char role : StringRef("bnhd")) {
       Group group = groupOf(role, isValue);
-      bool isKnown = role == 'n' ? dependsOn(tree, reader.n) : llvm::any_of(group, [&](unsigned k) { return dependsOnDim(tree, k); });
+      bool isKnown = role == 'n' ? dependsOn(tree, reader.n)
+                                 : llvm::any_of(group, [&](unsigned k) { return dependsOnDim(tree, k); });
       bool isWanted = always.contains(role) && (!isValue || role == 'n' || !group.empty());
       if (!isKnown && !isWanted)
         continue;
@@ -342,7 +352,9 @@ private:
     Dim size = shape[trees.step.rows];
     Value made = map(tensorOf(type, {size, size}), {}, [&](OpBuilder &b, ValueRange, ValueRange at) -> Value {
       Value isSame = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, at[0], at[1]);
-      auto number = [&](double value) -> Value { return arith::ConstantOp::create(b, loc, FloatAttr::get(cast<FloatType>(type), value)); };
+      auto number = [&](double value) -> Value {
+        return arith::ConstantOp::create(b, loc, FloatAttr::get(cast<FloatType>(type), value));
+      };
       return arith::SelectOp::create(b, loc, isSame, number(1), number(0));
     });
     return {made, "h d"};
@@ -356,12 +368,13 @@ private:
     llvm::SetVector<Value> tensors;
     collectTensors(tree, tensors);
     Dim row = reader.state[trees.step.rows], size = shape[trees.step.rows];
-    return map(tensorOf(type, {size, size}), tensors.getArrayRef(), [&](OpBuilder &b, ValueRange inputs, ValueRange at) {
-      llvm::StringMap<Value> symbols;
-      symbols[*row.asSymbol()] = at[0];
-      symbols[*trees.step.column.asSymbol()] = at[1];
-      return write(b, tree, tensors, inputs, symbols, {});
-    });
+    return map(tensorOf(type, {size, size}), tensors.getArrayRef(),
+               [&](OpBuilder &b, ValueRange inputs, ValueRange at) {
+                 llvm::StringMap<Value> symbols;
+                 symbols[*row.asSymbol()] = at[0];
+                 symbols[*trees.step.column.asSymbol()] = at[1];
+                 return write(b, tree, tensors, inputs, symbols, {});
+               });
   }
 
   /// As the values; rows that are heads stand before the columns. Writes the layout.
@@ -386,8 +399,9 @@ private:
 
   using Body = function_ref<Value(OpBuilder &, ValueRange inputs, ValueRange at)>;
   Value map(RankedTensorType result, ValueRange inputs, Body body) {
-    return MapOp::create(builder, loc, result, inputs,
-                         [&](OpBuilder &b, Location, ValueRange tensors, ValueRange at) { return body(b, tensors, at); });
+    return MapOp::create(builder, loc, result, inputs, [&](OpBuilder &b, Location, ValueRange tensors, ValueRange at) {
+      return body(b, tensors, at);
+    });
   }
 
   Value write(OpBuilder &b, StepTree tree, const llvm::SetVector<Value> &tensors, ValueRange inputs,
@@ -409,7 +423,8 @@ private:
   void spread(OpBuilder &b, const Group &group, Value index, llvm::StringMap<Value> &symbols) {
     for (unsigned k : llvm::reverse(group)) {
       bool isFirst = k == group.front();
-      symbols[*reader.state[k].asSymbol()] = isFirst ? index : arith::RemUIOp::create(b, loc, index, extent(b, k)).getResult();
+      symbols[*reader.state[k].asSymbol()] =
+          isFirst ? index : arith::RemUIOp::create(b, loc, index, extent(b, k)).getResult();
       if (!isFirst)
         index = arith::DivUIOp::create(b, loc, index, extent(b, k));
     }
@@ -418,7 +433,9 @@ private:
   Value gathered(OpBuilder &b, const Group &group, ArrayRef<Value> indices) {
     Value sum;
     for (unsigned k : group)
-      sum = sum ? arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, sum, extent(b, k)), indices[k]).getResult() : indices[k];
+      sum =
+          sum ? arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, sum, extent(b, k)), indices[k]).getResult()
+              : indices[k];
     return sum ? sum : constant(b, 0);
   }
 
@@ -465,7 +482,9 @@ private:
           indices[k] = index;
         for (char role : scan.getLayoutOfResult())
           if (role != ' ')
-            place.push_back(role == 'n' ? at[loop.axis] : gathered(b, role == 'h' && trees.isStateRead ? rows : groupOf(role, true), indices));
+            place.push_back(role == 'n'
+                                ? at[loop.axis]
+                                : gathered(b, role == 'h' && trees.isStateRead ? rows : groupOf(role, true), indices));
         return LoadOp::create(b, loc, inputs.back(), place);
       });
     });
@@ -513,7 +532,8 @@ struct RaiseScan : impl::RaiseScanBase<RaiseScan> {
     if (isRaised)
       remark::passed(loc, options) << remark::add("{0} steps of a loop are one recurrence", loop.steps());
     else
-      remark::missed(loc, options) << remark::reason("{0} steps of a loop are no linear recurrence of one state", loop.steps());
+      remark::missed(loc, options) << remark::reason("{0} steps of a loop are no linear recurrence of one state",
+                                                     loop.steps());
     return isRaised;
   }
 

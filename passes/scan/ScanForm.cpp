@@ -76,10 +76,11 @@ static Decision decideTransition(ScanOp op) {
     return {stepsForm, ("no convolution: " + reason).str()};
   ScanOp::Sizes sizes = op.getSizes();
   TransitionCost cost = costOfTransition(op);
-  std::string why = llvm::formatv("{0} steps of a matrix of {1} x {1}, {2} heads of {3} columns: {4:F1} us by transforms, {5:F1} us as a "
-                                  "Toeplitz product, {6:F1} us by steps",
-                                  sizes.steps.str(), sizes.depth.str(), sizes.heads.str(), sizes.valueDepth.str(), cost.fft,
-                                  cost.toeplitz, cost.steps);
+  std::string why = llvm::formatv(
+      "{0} steps of a matrix of {1} x {1}, {2} heads of {3} columns: {4:F1} us by transforms, {5:F1} us as a "
+      "Toeplitz product, {6:F1} us by steps",
+      sizes.steps.str(), sizes.depth.str(), sizes.heads.str(), sizes.valueDepth.str(), cost.fft, cost.toeplitz,
+      cost.steps);
   if (cost.steps <= std::min(cost.fft, cost.toeplitz))
     return {stepsForm, why};
   return {cost.fft < cost.toeplitz ? transformedScanForm : toeplitzScanForm, why};
@@ -118,7 +119,8 @@ static LogicalResult checkAsked(ScanOp op, StringRef impossible) {
   auto text = dyn_cast<StringAttr>(asked);
   StringRef forms[] = {stepsForm, chunksForm, toeplitzScanForm, transformedScanForm};
   if (!text || !llvm::is_contained(forms, text.getValue()))
-    return op.emitOpError("wants \"steps\", \"chunks\", \"toeplitz\" or \"fft\" as ") << scanFormName << ", found " << asked;
+    return op.emitOpError("wants \"steps\", \"chunks\", \"toeplitz\" or \"fft\" as ")
+           << scanFormName << ", found " << asked;
   if (text.getValue() == stepsForm)
     return success();
   if (text.getValue() == chunksForm)

@@ -57,7 +57,9 @@ protected:
   Value times(Value a, int64_t b) { return scope.mul(a, index(b), loc); }
   mlir::VectorType vectorType(int64_t width) { return mlir::VectorType::get({width}, real); }
   mlir::VectorType vectorType() { return vectorType(lanes); }
-  Value load(Value at, int64_t width) { return mlir::vector::LoadOp::create(builder, loc, vectorType(width), scratch, at); }
+  Value load(Value at, int64_t width) {
+    return mlir::vector::LoadOp::create(builder, loc, vectorType(width), scratch, at);
+  }
   Value load(Value at) { return load(at, lanes); }
   void store(Value vector, Value at) { mlir::vector::StoreOp::create(builder, loc, vector, scratch, at); }
   Value loadScalar(Value at) { return mlir::memref::LoadOp::create(builder, loc, scratch, at); }
@@ -66,12 +68,16 @@ protected:
     return mlir::vector::BroadcastOp::create(builder, loc, vectorType(width), loadScalar(at));
   }
   Value broadcast(Value at) { return broadcast(at, lanes); }
-  Value zero(int64_t width) { return mlir::arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType(width))); }
+  Value zero(int64_t width) {
+    return mlir::arith::ConstantOp::create(builder, loc, builder.getZeroAttr(vectorType(width)));
+  }
   Value zero() { return zero(lanes); }
   Value fma(Value a, Value b, Value c) { return mlir::math::FmaOp::create(builder, loc, a, b, c); }
   Value product(Value a, Value b) { return mlir::arith::MulFOp::create(builder, loc, a, b); }
   /// S = a S + k w, for one vector.
-  Value advance(Value old, Value factor, Value key, Value w) { return fma(key, w, factor ? product(factor, old) : old); }
+  Value advance(Value old, Value factor, Value key, Value w) {
+    return fma(key, w, factor ? product(factor, old) : old);
+  }
   /// Where element `column` of row `step` of the block stands.
   Value placeOf(const Track &track, Value step, Value column) {
     return plus(plus(track.at, times(step, track.row)), column);
@@ -144,7 +150,8 @@ protected:
   void finish(RegionEmitter &emitter, const LaneValue &h, Value n, const LaneValue &d, Value sum) {
     LaneValues at;
     Value offset = index(0);
-    for (auto [role, stride] : llvm::zip(parsed(op.getLayoutOfResult()).roles, scope.strides(shapeOf(op.getResult()), loc))) {
+    for (auto [role, stride] :
+         llvm::zip(parsed(op.getLayoutOfResult()).roles, scope.strides(shapeOf(op.getResult()), loc))) {
       at.push_back(role == 'b' ? LaneValue::uniform(batch) : role == 'h' ? h : role == 'n' ? LaneValue::uniform(n) : d);
       offset = plus(offset, scope.mul(at.back().value, stride, loc));
     }

@@ -44,8 +44,9 @@ static bool isAlike(const StepNode &a, const StepNode &b) {
 }
 
 bool isEqual(StepTree a, StepTree b) {
-  return isAlike(*a, *b) && a->at == b->at &&
-         llvm::all_of(llvm::zip(a->operands, b->operands), [](auto pair) { return isEqual(std::get<0>(pair), std::get<1>(pair)); });
+  return isAlike(*a, *b) && a->at == b->at && llvm::all_of(llvm::zip(a->operands, b->operands), [](auto pair) {
+           return isEqual(std::get<0>(pair), std::get<1>(pair));
+         });
 }
 
 void collectTensors(StepTree tree, llvm::SetVector<Value> &tensors) {
@@ -93,7 +94,8 @@ StepTree StepTracer::element(Value tensor, ArrayRef<Dim> at, const Stops &stops)
   if (map)
     result = elementOfMap(map, at, stops);
   else if (auto reshape = dyn_cast<ReshapeOp>(op))
-    result = element(reshape.getInput(), reshapeIndices(at, shapeOf(reshape.getResult()), shapeOf(reshape.getInput()), domain), stops);
+    result = element(reshape.getInput(),
+                     reshapeIndices(at, shapeOf(reshape.getResult()), shapeOf(reshape.getInput()), domain), stops);
   else if (StepTree traced = sum(op, at, stops))
     result = traced;
   else

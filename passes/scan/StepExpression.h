@@ -79,7 +79,9 @@ public:
 
   StepTree number(mlir::Type type, double value);
   StepTree apply(llvm::StringRef name, mlir::Type type, llvm::ArrayRef<StepTree> operands);
-  template <typename OpType> StepTree apply(StepTree a, StepTree b) { return apply(OpType::getOperationName(), a->type, {a, b}); }
+  template <typename OpType> StepTree apply(StepTree a, StepTree b) {
+    return apply(OpType::getOperationName(), a->type, {a, b});
+  }
   /// The product, without factors of one; of none of `factors` the number 1.
   StepTree product(mlir::Type type, llvm::ArrayRef<StepTree> factors);
   StepTree substituted(StepTree tree, const std::map<std::string, Dim, std::less<>> &map);

@@ -22,7 +22,9 @@ bool isOfWeights(Value tensor) {
 
 StringRef whyNoConvolution(ScanOp op) {
   ScanOp::Sizes sizes = op.getSizes();
-  auto changes = [&](unsigned operand) { return op.getLayout(operand).contains('n') || op.getLayout(operand).contains('b'); };
+  auto changes = [&](unsigned operand) {
+    return op.getLayout(operand).contains('n') || op.getLayout(operand).contains('b');
+  };
   if (op.getInitial() || op.getFinal())
     return "a state is given or wanted";
   if (changes(0))
@@ -54,7 +56,8 @@ TransitionCost costOfTransition(ScanOp op) {
   int64_t batch = sizes.batch.constant().value_or(1);
   double n = double(steps), d = double(*sizes.depth.constant()), b = double(batch);
   double perColumn = 2 * n * (d * d * double(*sizes.states.constant()) + d * double(heads));
-  const auto *rate = llvm::find_if(stepRates, [&](const auto &measured) { return batch * columns <= measured.columns; });
+  const auto *rate =
+      llvm::find_if(stepRates, [&](const auto &measured) { return batch * columns <= measured.columns; });
   TransitionCost cost{};
   cost.steps = perColumn * b * double(columns) / rate->rate / 1000;
   cost.toeplitz = b * double(heads) * costOf(ToeplitzSizes{steps, steps, 0, columns, true}).direct / 1000;

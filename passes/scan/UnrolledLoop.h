@@ -17,8 +17,9 @@ struct UnrolledLoop {
   int64_t axis = 0;
   llvm::SmallVector<mlir::Value> parts; ///< y_t
   llvm::SmallVector<mlir::Value> states;
-  mlir::Value initial;                  ///< What stands in the first step where the others have the state before; may be null.
-  llvm::SmallVector<mlir::Operation *> reads; ///< The contraction or sum by which y_t reads state_t; null where it has its elements.
+  mlir::Value initial; ///< What stands in the first step where the others have the state before; may be null.
+  llvm::SmallVector<mlir::Operation *>
+      reads; ///< The contraction or sum by which y_t reads state_t; null where it has its elements.
 
   static std::optional<UnrolledLoop> match(MapOp collect);
 

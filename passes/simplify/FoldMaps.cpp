@@ -159,8 +159,8 @@ struct RollToRemainder : OpRewritePattern<arith::SelectOp> {
       return failure();
     SmallVector<Dim> at;
     for (auto [low, high] : llvm::zip(below.getIndices(), above.getIndices())) {
-      std::optional<Dim> index =
-          roll->joined(roll->readIndexWhere(low, true, indices), roll->readIndexWhere(high, false, indices), indices.domain);
+      std::optional<Dim> index = roll->joined(roll->readIndexWhere(low, true, indices),
+                                              roll->readIndexWhere(high, false, indices), indices.domain);
       if (!index)
         return failure();
       at.push_back(*index);

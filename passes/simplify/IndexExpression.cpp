@@ -267,7 +267,8 @@ Dim readIndex(Value value, const KnownIndices &known, IndexDomain &domain) {
   if (!op)
     return domain.addOpaque(value);
   IntegerAttr constant;
-  if (auto constantOp = dyn_cast<arith::ConstantOp>(op); constantOp && (constant = dyn_cast<IntegerAttr>(constantOp.getValue())))
+  if (auto constantOp = dyn_cast<arith::ConstantOp>(op);
+      constantOp && (constant = dyn_cast<IntegerAttr>(constantOp.getValue())))
     return Dim(constant.getInt());
   if (auto size = dyn_cast<SizeOp>(op))
     return size.getDim().getValue();

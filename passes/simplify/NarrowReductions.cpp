@@ -50,11 +50,12 @@ struct ReduceOnce : OpRewritePattern<ReduceOp> {
     if (kept.size() == map.getIndices().size())
       return failure();
     Value once = ReduceOp::create(rewriter, op.getLoc(), op.getKind(), narrow(rewriter, map, kept).getResult(), over);
-    rewriter.replaceOpWithNewOp<MapOp>(op, cast<RankedTensorType>(op.getType()), once,
-                                       [&](OpBuilder &builder, Location loc, ValueRange tensors, ValueRange at) -> Value {
-                                         auto own = llvm::map_to_vector(resultKept, [&](unsigned d) { return at[d]; });
-                                         return LoadOp::create(builder, loc, tensors[0], own);
-                                       });
+    rewriter.replaceOpWithNewOp<MapOp>(
+        op, cast<RankedTensorType>(op.getType()), once,
+        [&](OpBuilder &builder, Location loc, ValueRange tensors, ValueRange at) -> Value {
+          auto own = llvm::map_to_vector(resultKept, [&](unsigned d) { return at[d]; });
+          return LoadOp::create(builder, loc, tensors[0], own);
+        });
     return success();
   }
 };

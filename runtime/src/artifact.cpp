@@ -77,7 +77,8 @@ Status Bytes::useMemory(const void *memory, size_t bytes) {
 
 //===- Header and sections ------------------------------------------------===//
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "artifacts are used as they lie in memory: wanted a little-endian machine");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "artifacts are used as they lie in memory: wanted a little-endian machine");
 
 /// A version is a small number; with its bytes exchanged it is a multiple of 256.
 static bool isOfOtherByteOrder(const Header &header) { return header.major && header.major % 256 == 0; }
@@ -91,7 +92,8 @@ Status Artifact::readHeader(Header &header) const {
   std::memcpy(&header, bytes.data(), sizeof(Header));
   if (isOfOtherByteOrder(header))
     return failure(TENON_BAD_ARTIFACT,
-                   "%s: wanted numbers in little-endian order, found big-endian: compile the model on x86-64 or ARM64", name);
+                   "%s: wanted numbers in little-endian order, found big-endian: compile the model on x86-64 or ARM64",
+                   name);
   if (header.major != majorVersion || header.minor > minorVersion)
     return failure(TENON_WRONG_VERSION, "%s: artifact format %u.%u, this runtime (%s) reads %u.0 to %u.%u; %s", name,
                    header.major, header.minor, tenon_version(), majorVersion, majorVersion, minorVersion,

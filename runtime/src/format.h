@@ -328,7 +328,7 @@ struct KernelCodeRecord {
   uint32_t scratch;      ///< dimensions over kernel dims: bytes per worker, or per block of threads
   uint32_t blockThreads; ///< GPU: threads of a block; 0 on a CPU
   uint32_t sharedBytes;  ///< GPU: shared memory to launch with beside what the kernel declares
-  uint32_t grain;        ///< neighbouring tiles that share work, done again by a call that begins among them; 0: none do
+  uint32_t grain; ///< neighbouring tiles that share work, done again by a call that begins among them; 0: none do
   uint32_t reserved;
 };
 static_assert(sizeof(KernelCodeRecord) == 32);

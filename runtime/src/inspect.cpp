@@ -217,8 +217,8 @@ std::string Description::plain() const {
     out += "  " + bound(symbol) + "\n";
   for (const EntryRecord &entry : t.entries)
     plainEntry(out, entry);
-  out += text("%zu kernels; %zu weights, %s%s\n", t.kernels.size(), t.weights.size(), printBytes(t.weightDataBytes).c_str(),
-              t.levels.size() > 1 ? ", the same for all levels" : "");
+  out += text("%zu kernels; %zu weights, %s%s\n", t.kernels.size(), t.weights.size(),
+              printBytes(t.weightDataBytes).c_str(), t.levels.size() > 1 ? ", the same for all levels" : "");
   for (const WeightRecord &weight : t.weights) {
     std::vector<std::string> extents;
     for (uint32_t i = 0; i < weight.shape.count; ++i)
@@ -356,8 +356,8 @@ static std::string hostPlain() {
   unsigned quota = cgroupCpus();
   return "CPU:     " + machineName(hostMachine()) + "; " + join(hostFeatures()) + "\n" + "AMX:     " + amxState() +
          "\n" + text("threads: %u (CPUs this process may use)\n", hostThreads()) +
-         "cgroup:  " + (quota ? text("%u CPUs", quota) : "no CPU limit") + "\n" + gpusPlain() + "runtime: " + tenon_version() +
-         text(", artifact format %u.%u\n", majorVersion, minorVersion);
+         "cgroup:  " + (quota ? text("%u CPUs", quota) : "no CPU limit") + "\n" + gpusPlain() +
+         "runtime: " + tenon_version() + text(", artifact format %u.%u\n", majorVersion, minorVersion);
 }
 
 static std::string hostJson() {

@@ -123,8 +123,8 @@ Status Loader::loadOntoGpu() {
 Status Loader::mapCode() {
   if (const tenon_linked_program *linked = model.linked) {
     if (linked->kernel_count != model.level->kernelCode.count)
-      return failure(TENON_BAD_ARTIFACT, "%s: wanted %u kernels beside it, found %zu", model.artifact.bytes.name().c_str(),
-                     model.level->kernelCode.count, linked->kernel_count);
+      return failure(TENON_BAD_ARTIFACT, "%s: wanted %u kernels beside it, found %zu",
+                     model.artifact.bytes.name().c_str(), model.level->kernelCode.count, linked->kernel_count);
     model.kernels.assign(linked->kernels, linked->kernels + linked->kernel_count);
     return nullptr;
   }

@@ -143,8 +143,8 @@ Status tenon_session::setKept(const char *name, int64_t value) {
   const SymbolRecord &symbol = model.tables().symbols[number];
   if (value < symbol.min || value > symbol.max || value % symbol.divisor != 0)
     return failure(TENON_INVALID_ARGUMENT,
-                   "kept symbol '%s': wanted a multiple of %" PRId64 " in %" PRId64 "..%" PRId64 ", found %" PRId64, name,
-                   symbol.divisor, symbol.min, symbol.max, value);
+                   "kept symbol '%s': wanted a multiple of %" PRId64 " in %" PRId64 "..%" PRId64 ", found %" PRId64,
+                   name, symbol.divisor, symbol.min, symbol.max, value);
   kept[number] = value;
   return nullptr;
 }

@@ -147,12 +147,13 @@ Status bindSymbols(const tenon_entry &entry, const std::vector<int64_t> &kept, c
 Status advanceKept(const tenon_entry &entry, const std::vector<int64_t> &symbols, std::vector<int64_t> &kept) {
   const Tables &t = entry.model->tables();
   for (uint32_t i = 0; i < entry.record.advances.count; i += 2) {
-    uint32_t index = t.indices[entry.record.advances.first + i], dimension = t.indices[entry.record.advances.first + i + 1];
+    uint32_t index = t.indices[entry.record.advances.first + i],
+             dimension = t.indices[entry.record.advances.first + i + 1];
     const SymbolRecord &symbol = t.symbols[index];
     int64_t value;
     if (!evaluate(t, dimension, symbols.data(), nullptr, value))
-      return failure(TENON_BAD_SHAPE, "entry %s: %s, the next %s, has no value for these shapes", tenon_entry_name(&entry),
-                     print(t, dimension).c_str(), t.string(symbol.name));
+      return failure(TENON_BAD_SHAPE, "entry %s: %s, the next %s, has no value for these shapes",
+                     tenon_entry_name(&entry), print(t, dimension).c_str(), t.string(symbol.name));
     if (value < symbol.min || value > symbol.max || value % symbol.divisor != 0)
       return failure(TENON_BAD_SHAPE,
                      "entry %s: wanted %s, the next %s, in %" PRId64 "..%" PRId64 ", found %" PRId64

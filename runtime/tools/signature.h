@@ -34,7 +34,8 @@ std::string signFile(const std::string &path, const std::string &secretKeyFile);
 
 /// Whether `path`.sig is the signature of these bytes, which are those of `path`, by the owner
 /// of the key.
-std::string checkSignature(const uint8_t *data, size_t bytes, const std::string &path, const std::string &publicKeyFile);
+std::string checkSignature(const uint8_t *data, size_t bytes, const std::string &path,
+                           const std::string &publicKeyFile);
 
 } // namespace tenon
 

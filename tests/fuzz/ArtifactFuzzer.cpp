@@ -36,7 +36,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max
   if (size < sizeof(header) || below(8) == 0)
     return LLVMFuzzerMutate(data, size, maxSize);
   std::memcpy(&header, data, sizeof(header));
-  uint64_t sections = std::min<uint64_t>({header.sectionCount, maxSections, (size - sizeof(header)) / sizeof(SectionRecord)});
+  uint64_t sections =
+      std::min<uint64_t>({header.sectionCount, maxSections, (size - sizeof(header)) / sizeof(SectionRecord)});
   if (sections == 0)
     return LLVMFuzzerMutate(data, size, maxSize);
   SectionRecord section;
@@ -51,7 +52,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max
   place += below(bytes / sizeof(uint32_t)) * sizeof(uint32_t);
   uint32_t word;
   std::memcpy(&word, place, sizeof(word));
-  const uint32_t values[] = {0, 1, 2, none, none >> 1, word + 1, word - 1, word ^ (1u << below(32)), uint32_t(below(64)), uint32_t(random())};
+  const uint32_t values[] = {
+      0, 1, 2, none, none >> 1, word + 1, word - 1, word ^ (1u << below(32)), uint32_t(below(64)), uint32_t(random())};
   word = values[below(std::size(values))];
   std::memcpy(place, &word, sizeof(word));
   return size;

@@ -96,7 +96,8 @@ void useAndEnd(uint32_t threads) {
     {
       Pool pool(threads);
       for (int run = 0; run < runs; ++run) {
-        uint32_t shares = 1 + uint32_t(i + run) % pool.threads(), partsEach = 1 + uint32_t(i + run / 2) % Pool::mostParts;
+        uint32_t shares = 1 + uint32_t(i + run) % pool.threads(),
+                 partsEach = 1 + uint32_t(i + run / 2) % Pool::mostParts;
         pool.wake();
         pool.run(addPart, &sums, shares, partsEach);
         parts += shares * partsEach;

@@ -269,8 +269,9 @@ TEST(Run, keepsSymbolsBetweenRunsAndEntries) {
   EXPECT_EQ(7, kept(session));
   EXPECT_EQ(2, kept(other));
   // What does not fit is refused, and the state is as it was.
-  EXPECT_EQ("entry leap: wanted P + N, the next P, in 2..9, found 10: the session's states are full, and nothing was run",
-            take(session, leap, 3));
+  EXPECT_EQ(
+      "entry leap: wanted P + N, the next P, in 2..9, found 10: the session's states are full, and nothing was run",
+      take(session, leap, 3));
   EXPECT_EQ("rows of state counter: wanted P <= 6, found 7 and 6", take(session, step, 1));
   ASSERT_EQ("ok", take(session, leap, 2));
   EXPECT_EQ((std::vector<float>{121, 221, 321, 421}), output(session, leap));

@@ -70,7 +70,8 @@ void BlockProduct::multiplySlab(Value at, Sums &sums) {
       Value tile = index.add(left, row * TensorCore::tileRows * leftPitch + word);
       TensorCore::Fragment leftTile = core.loadA(shared, tile, lane(), leftPitch);
       for (int64_t column = 0; column < columnTiles; ++column)
-        core.multiplyAdd(MutableArrayRef(sums).slice(4 * (row * columnTiles + column), 4), leftTile, rightTiles[column]);
+        core.multiplyAdd(MutableArrayRef(sums).slice(4 * (row * columnTiles + column), 4), leftTile,
+                         rightTiles[column]);
     }
   }
 }
@@ -83,7 +84,8 @@ void BlockProduct::storeSums(ArrayRef<Value> sums) {
   auto pair = VectorType::get({2}, builder.getF32Type());
   for (int64_t i = 0; i < rowTiles * columnTiles; ++i)
     for (int64_t half = 0; half < 2; ++half) {
-      int64_t down = i / columnTiles * TensorCore::tileRows + half * 8, across = i % columnTiles * TensorCore::tileColumns;
+      int64_t down = i / columnTiles * TensorCore::tileRows + half * 8,
+              across = i % columnTiles * TensorCore::tileColumns;
       ArrayRef<Value> two = sums.slice(4 * i + 2 * half, 2);
       Value vector = vector::FromElementsOp::create(builder, loc, pair, two);
       device.store(vector, shared, index.add(start, down * sumPitch + across));

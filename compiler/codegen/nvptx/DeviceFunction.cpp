@@ -58,8 +58,9 @@ private:
 static LLVM::LLVMStructType parameterType(MLIRContext *context, unsigned operands, unsigned dims) {
   auto pointer = LLVM::LLVMPointerType::get(context);
   Type i64 = IntegerType::get(context, 64), i32 = IntegerType::get(context, 32);
-  return LLVM::LLVMStructType::getLiteral(context, {LLVM::LLVMArrayType::get(pointer, operands),
-                                                    LLVM::LLVMArrayType::get(i64, dims), pointer, i64, pointer, i32, i32});
+  return LLVM::LLVMStructType::getLiteral(context,
+                                          {LLVM::LLVMArrayType::get(pointer, operands),
+                                           LLVM::LLVMArrayType::get(i64, dims), pointer, i64, pointer, i32, i32});
 }
 
 KernelFunction::Values EntryBuilder::arguments(unsigned operands, unsigned dims) {
@@ -121,8 +122,8 @@ FailureOr<DeviceFunction> DeviceFunction::create(OpBuilder &builder, Location lo
   format::KernelRecord record{{}, operands, 0, dims, 0};
   if (format::deviceParameterBytes(record) > format::maxDeviceParameterBytes)
     return emitError(loc) << "kernel " << name << ": a launch takes " << format::maxDeviceParameterBytes
-                          << " bytes of arguments, found " << operands << " operands and " << dims << " dims, which take "
-                          << format::deviceParameterBytes(record);
+                          << " bytes of arguments, found " << operands << " operands and " << dims
+                          << " dims, which take " << format::deviceParameterBytes(record);
   LLVM::LLVMStructType type = parameterType(builder.getContext(), operands, dims);
   func::FuncOp entryPoint = createEntry(builder, loc, module, name, type, blockThreads);
   EntryBuilder entry(builder, loc, entryPoint.getArgument(0), type);
@@ -146,8 +147,8 @@ FailureOr<DeviceFunction> DeviceFunction::create(OpBuilder &builder, Location lo
 static Value declareShared(OpBuilder &builder, Location loc, ModuleOp module, StringRef name, LLVM::LLVMArrayType type,
                            LLVM::Linkage linkage) {
   OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
-  auto global = LLVM::GlobalOp::create(top, loc, type, /*isConstant=*/false, linkage, name, Attribute(), /*alignment=*/16,
-                                       sharedMemory);
+  auto global = LLVM::GlobalOp::create(top, loc, type, /*isConstant=*/false, linkage, name, Attribute(),
+                                       /*alignment=*/16, sharedMemory);
   Value pointer = LLVM::AddressOfOp::create(builder, loc, global);
   return viewOfPointer(builder, loc, pointer, type.getElementType());
 }
@@ -164,8 +165,8 @@ Value DeviceFunction::shared(OpBuilder &builder, Location loc, Type element, int
 
 Value DeviceFunction::launchedShared(OpBuilder &builder, Location loc, Type element) const {
   std::string name = (kernel.function().getSymName() + "_launched").str();
-  return declareShared(builder, loc, kernel.function()->getParentOfType<ModuleOp>(), name, LLVM::LLVMArrayType::get(element, 0),
-                       LLVM::Linkage::External);
+  return declareShared(builder, loc, kernel.function()->getParentOfType<ModuleOp>(), name,
+                       LLVM::LLVMArrayType::get(element, 0), LLVM::Linkage::External);
 }
 
 void DeviceFunction::barrier(OpBuilder &builder, Location loc) const { NVVM::Barrier0Op::create(builder, loc); }

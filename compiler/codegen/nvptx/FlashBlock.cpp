@@ -64,7 +64,8 @@ std::optional<FlashShape> FlashShape::of(AttentionOp op, std::string &reason) {
     return std::nullopt;
   }
   FlashShape shape{op, op.getSizes(), *wordKindOf(elementOf(op.getQuery())), 0, 0};
-  if (elementOf(op.getQuery()) != elementOf(op.getKeys()[0]) || elementOf(op.getQuery()) != elementOf(op.getValues()[0]))
+  if (elementOf(op.getQuery()) != elementOf(op.getKeys()[0]) ||
+      elementOf(op.getQuery()) != elementOf(op.getValues()[0]))
     shape.kind = WordKind::F32;
   shape.depth = *shape.sizes.depth.constant();
   shape.valueDepth = *shape.sizes.valueDepth.constant();
@@ -160,8 +161,9 @@ FlashBlock::Operand FlashBlock::operand(Value tensor, unsigned layout, int64_t d
 
 /// Sixteen bytes at a time.
 bool FlashBlock::isCopied(const Operand &operand) {
-  Dim distances[] = {Dim(operand.depth), operand.layout.offset(operand.dims), operand.layout.strideOf('b', operand.dims),
-                     operand.layout.strideOf('h', operand.dims), operand.layout.strideOf('n', operand.dims)};
+  Dim distances[] = {Dim(operand.depth), operand.layout.offset(operand.dims),
+                     operand.layout.strideOf('b', operand.dims), operand.layout.strideOf('h', operand.dims),
+                     operand.layout.strideOf('n', operand.dims)};
   return llvm::all_of(distances, [&](const Dim &dim) { return operand.words.mayCopy(dim); });
 }
 
@@ -179,7 +181,8 @@ void FlashBlock::locate() {
   value.emplace(operand(op.getValues()[0], 2, shape.valueDepth, keyHead));
 }
 
-void FlashBlock::bring(const Rows &rows, Value to, function_ref<Value(Value)> startOf, function_ref<Value(Value)> existsOf) {
+void FlashBlock::bring(const Rows &rows, Value to, function_ref<Value(Value)> startOf,
+                       function_ref<Value(Value)> existsOf) {
   Value depth = index.constant(rows.depth);
   int64_t unitWords = rows.areCopied ? OperandWords::copyBytes / 4 : 1, units = rows.words / unitWords;
   auto loop =
@@ -380,13 +383,15 @@ void FlashBlock::storeOutput() {
   auto loop = scf::ForOp::create(builder, loc, thread, elements, index.constant(FlashShape::threads));
   OpBuilder::InsertionGuard insertion(builder);
   builder.setInsertionPointToStart(loop.getBody());
-  Value row = index.div(loop.getInductionVar(), shape.valueDepth), d = index.rem(loop.getInductionVar(), shape.valueDepth);
+  Value row = index.div(loop.getInductionVar(), shape.valueDepth),
+        d = index.rem(loop.getInductionVar(), shape.valueDepth);
   Value queryNumber = index.add(firstQuery, row);
   emitGuarded(device.kernel, isBelow(queryNumber, queryCount), [&] {
     Value output = math.load(shared, index.add(index.mul(row, shape.outputPitch()), d), builder.getF32Type());
     SmallVector<LaneValue> indices;
     Value offset = index.constant(0);
-    for (auto [role, fixed, stride] : llvm::zip(layout.roles, layout.fixed, scope.strides(shapeOf(op.getResult()), loc))) {
+    for (auto [role, fixed, stride] :
+         llvm::zip(layout.roles, layout.fixed, scope.strides(shapeOf(op.getResult()), loc))) {
       Value at = role == 'b'   ? batch
                  : role == 'h' ? head
                  : role == 'n' ? queryNumber

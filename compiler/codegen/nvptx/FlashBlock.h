@@ -157,8 +157,8 @@ private:
   // The block: FlashBlock.cpp.
   void locate();
   void storeMasks();
-  void loadRows(const Operand &operand, Value first, Value last, Value count, int64_t rows, int64_t words, int64_t pitch,
-                Value at);
+  void loadRows(const Operand &operand, Value first, Value last, Value count, int64_t rows, int64_t words,
+                int64_t pitch, Value at);
   void readQueries();
   State overKeys(const State &state, Masking masking);
   void ask(Value first, Value exists);

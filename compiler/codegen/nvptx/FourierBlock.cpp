@@ -14,7 +14,8 @@ static constexpr int64_t widest = 8;
 // The plan
 //===----------------------------------------------------------------------------===//
 
-std::optional<FourierBlockPlan> FourierBlockPlan::create(int64_t length, bool isInterleaved, std::optional<int64_t> atOnce) {
+std::optional<FourierBlockPlan> FourierBlockPlan::create(int64_t length, bool isInterleaved,
+                                                         std::optional<int64_t> atOnce) {
   FourierBlockPlan plan{length, length, 1, isInterleaved};
   if (radicesOf(length, widest).empty())
     plan.period = convolutionLength(2 * length - 1);
@@ -206,7 +207,8 @@ void FourierBlock::write(const Stage &last, int64_t wanted, Presence isPresent, 
   for (const Butterfly &butterfly : butterflies) {
     Value t = transformOf(butterfly), condition = isPresent(t);
     if (butterfly.exists)
-      condition = condition ? Value(arith::AndIOp::create(builder, loc, condition, butterfly.exists)) : butterfly.exists;
+      condition =
+          condition ? Value(arith::AndIOp::create(builder, loc, condition, butterfly.exists)) : butterfly.exists;
     guarded(condition, [&] {
       for (int64_t k = 0; k < last.radix && k * apart < wanted; ++k) {
         Value n = index.add(index.div(butterfly.q, inner), k * apart);
@@ -232,7 +234,8 @@ void FourierBlock::turn(const Stage &last, Value spectrum, Threads &butterflies)
   }
 }
 
-void FourierBlock::convolve(int64_t given, int64_t wanted, Presence isPresent, Source source, Value spectrum, Sink sink) {
+void FourierBlock::convolve(int64_t given, int64_t wanted, Presence isPresent, Source source, Value spectrum,
+                            Sink sink) {
   SmallVector<int64_t> radices = radicesOf(plan.period, widest);
   SmallVector<Stage> forwards = stagesOf(radices), backwards = stagesOf(llvm::to_vector(llvm::reverse(radices)));
   Threads butterflies = runTo(forwards, read(forwards.front(), given, source));
@@ -253,7 +256,8 @@ void FourierBlock::run(int64_t given, int64_t wanted, Presence isPresent, Source
   FloatType f32 = builder.getF32Type();
   std::string name = ("fourier.chirp." + Twine(plan.length)).str();
   Value chirps = complexTable(lowering, f32, name, chirp(plan.length, plan.length));
-  Value spectrum = complexTable(lowering, f32, name + "." + std::to_string(plan.period), chirpSpectrum(plan.length, plan.period));
+  Value spectrum =
+      complexTable(lowering, f32, name + "." + std::to_string(plan.period), chirpSpectrum(plan.length, plan.period));
   convolve(given, wanted, isPresent, [&](Value t, Value n) { return times(source(t, n), entry(chirps, n)); }, spectrum,
            [&](Value t, Value n, const Point &point) { sink(t, n, times(point, entry(chirps, n))); });
 }

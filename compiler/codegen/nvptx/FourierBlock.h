@@ -84,7 +84,9 @@ private:
   void convolve(int64_t given, int64_t wanted, Presence isPresent, Source source, mlir::Value spectrum, Sink sink);
   void forEachPoint(int64_t count, llvm::function_ref<void(mlir::Value t, mlir::Value n)> body);
 
-  mlir::Value transformOf(const Butterfly &butterfly) { return inner > 1 ? index.rem(butterfly.q, inner) : butterfly.outer; }
+  mlir::Value transformOf(const Butterfly &butterfly) {
+    return inner > 1 ? index.rem(butterfly.q, inner) : butterfly.outer;
+  }
   mlir::Value startOf(const Butterfly &butterfly) { return index.mul(butterfly.outer, plan.period * inner); }
   mlir::Value place(mlir::Value t, mlir::Value n);
   mlir::Value swizzled(mlir::Value at);

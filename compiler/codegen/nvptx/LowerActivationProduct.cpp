@@ -51,7 +51,8 @@ public:
     depth = dim(countOf(product.summed));
     outerPoint = places.pointOf(matrix, product.outer);
     Value words = index.ceilDiv(depth, elementsOf(kind));
-    inner.emit(words, [&](Value word, Value at) { loadLeft(word, at); }, [&](Value word, Value at) { loadRight(word, at); });
+    inner.emit(
+        words, [&](Value word, Value at) { loadLeft(word, at); }, [&](Value word, Value at) { loadRight(word, at); });
     storeResult();
   }
 
@@ -149,7 +150,8 @@ private:
     places.place(rowPoint, product.rows, shape, at);
     if (columns().dims.size() == 1)
       at[columns().dims[0]] = LaneValue::uniform(j);
-    Value line = index.add(baseOf(&ProductIndex::result), places.offsetOf(rowPoint, product.rows, &ProductIndex::result));
+    Value line =
+        index.add(baseOf(&ProductIndex::result), places.offsetOf(rowPoint, product.rows, &ProductIndex::result));
     RegionEmitter emitter(scope, 1, loc);
     Value narrow = convertFloat(builder, loc, sum, elementOf(product.op.getResult()));
     device.kernel.finish(emitter, at, index.add(line, j), LaneValue::uniform(narrow, true));
@@ -165,8 +167,9 @@ private:
   ProductPlaces places{scope, loc};
   WordKind kind = kindOf(product);
   OperandWords left{device, product.left, kind}, right{device, product.right, kind};
-  Value shared = math.pointerOf(byWarpgroups ? device.function.launchedShared(builder, loc, builder.getI32Type())
-                                             : device.function.shared(builder, loc, builder.getI32Type(), Block::sharedWords()));
+  Value shared =
+      math.pointerOf(byWarpgroups ? device.function.launchedShared(builder, loc, builder.getI32Type())
+                                  : device.function.shared(builder, loc, builder.getI32Type(), Block::sharedWords()));
   Block inner;
   SmallVector<Value> outerPoint;
   Value firstRow, firstColumn, rowCount, columnCount, depth;
@@ -175,7 +178,8 @@ private:
 /// Pairs, and tiles that are no more than half empty as far as one knows.
 bool isForWarpgroups(const ActivationProduct &product) {
   auto fills = [](const Dim &count, int64_t tile) { return !count.constant() || *count.constant() > tile / 2; };
-  return hasWarpgroups(product.op) && kindOf(product) != WordKind::F32 && fills(countOf(product.rows), WarpgroupProduct::rows) &&
+  return hasWarpgroups(product.op) && kindOf(product) != WordKind::F32 &&
+         fills(countOf(product.rows), WarpgroupProduct::rows) &&
          fills(product.columns.front().size, WarpgroupProduct::columns);
 }
 
@@ -196,7 +200,8 @@ template <typename Block> DeviceForm formBy(const ActivationProduct &product, co
 } // namespace
 
 DeviceForm activationProductForm(const ActivationProduct &product) {
-  return isForWarpgroups(product) ? formBy<WarpgroupProduct>(product, "wgmma") : formBy<BlockProduct>(product, "mma.sync");
+  return isForWarpgroups(product) ? formBy<WarpgroupProduct>(product, "wgmma")
+                                  : formBy<BlockProduct>(product, "mma.sync");
 }
 
 } // namespace tenon

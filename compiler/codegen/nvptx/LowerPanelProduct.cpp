@@ -149,7 +149,8 @@ private:
       });
       Value variance = arith::AddFOp::create(builder, loc, squares, constant(rows.norm.getEpsilon().convertToDouble()));
       Value factor = arith::DivFOp::create(builder, loc, constant(1), math::SqrtOp::create(builder, loc, variance));
-      Value isOwn = arith::AndIOp::create(builder, loc, index.equal(warp.rank, index.constant(0)), index.equal(row, number));
+      Value isOwn =
+          arith::AndIOp::create(builder, loc, index.equal(warp.rank, index.constant(0)), index.equal(row, number));
       emitGuarded(device.kernel, isOwn, [&] {
         math.store(centre, shared, index.add(row, meansAt));
         math.store(factor, shared, index.add(row, factorsAt));
@@ -197,9 +198,12 @@ private:
     RegionEmitter emitter(scope, 1, loc);
     Value element;
     if (readsSource())
-      element = rows.norm ? normalised(emitter, row, column, sourceElement(start, column)) : sourceElement(start, column);
+      element =
+          rows.norm ? normalised(emitter, row, column, sourceElement(start, column)) : sourceElement(start, column);
     else
-      element = device.kernel.reader(op.getLhs(), emitter)({LaneValue::uniform(existingRow(row)), LaneValue::uniform(column)}).value;
+      element =
+          device.kernel.reader(op.getLhs(), emitter)({LaneValue::uniform(existingRow(row)), LaneValue::uniform(column)})
+              .value;
     element = convertFloat(builder, loc, element, builder.getF32Type());
     return arith::SelectOp::create(builder, loc, exists, element, constant(0));
   }
@@ -229,7 +233,9 @@ private:
       Value last = scope.dim(shapeOf(op.getResult())[1].ceilDiv(Dim(panelColumns)) - Dim(1), loc);
       return index.min(index.div(index.add(firstColumn, column), panelColumns), last);
     };
-    auto lineAt = [&](Value panel, Value step) { return index.mul(index.add(index.mul(panel, words), step), panelColumns); };
+    auto lineAt = [&](Value panel, Value step) {
+      return index.mul(index.add(index.mul(panel, words), step), panelColumns);
+    };
     if constexpr (byWarpgroups) {
       product.copyPanels(at, [&](Value panel) {
         return source.address(source.stepOf(lineAt(panelOf(index.mul(panel, panelColumns)), word)));

@@ -99,7 +99,8 @@ private:
         put(imaginary, besides(to, at));
       return;
     }
-    Value pair = vector::FromElementsOp::create(builder, loc, pairOf(builder.getF32Type()), ValueRange{real, imaginary});
+    Value pair =
+        vector::FromElementsOp::create(builder, loc, pairOf(builder.getF32Type()), ValueRange{real, imaginary});
     vector::StoreOp::create(builder, loc, convertFloat(builder, loc, pair, to.element), to.memory, at,
                             /*nontemporal=*/false, pairAlignment(to.element));
   }
@@ -166,7 +167,8 @@ std::optional<DeviceForm> nativeFFT(FFTOp op, std::string &reason) {
   form.name = "fft, " + std::to_string(plan->transforms) + (column ? " columns a block" : " rows a block");
   form.blockThreads = plan->threads();
   form.tiles = FourierSides::batchCountOf(op, batch);
-  form.tiles = column ? form.tiles * shapeOf(op.getInput())[*column].ceilDiv(transforms) : form.tiles.ceilDiv(transforms);
+  form.tiles =
+      column ? form.tiles * shapeOf(op.getInput())[*column].ceilDiv(transforms) : form.tiles.ceilDiv(transforms);
   form.sharedBytes = bytes > staticSharedBytes ? unsigned(bytes) : 0;
   form.emit = [op, plan = *plan, isLaunched = form.sharedBytes > 0](DeviceLowering &native) {
     KernelLowering &lowering = native.kernel;

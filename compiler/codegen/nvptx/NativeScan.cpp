@@ -82,7 +82,8 @@ private:
     state = shared(head, sizes.heads, sizes.states);
     for (Track *track : {&query, &key, &value, &decay, &rate})
       if (track->tensor)
-        track->head = shared(track == &query ? head : state, track == &query ? sizes.heads : sizes.states, track->heads());
+        track->head =
+            shared(track == &query ? head : state, track == &query ? sizes.heads : sizes.states, track->heads());
   }
 
   //===--------------------------------------------------------------------------===//
@@ -90,7 +91,8 @@ private:
   //===--------------------------------------------------------------------------===//
 
   SmallVector<LaneValue> placeOfState(int64_t row) {
-    return {LaneValue::uniform(batch), LaneValue::uniform(state), LaneValue::uniform(index(row)), LaneValue::uniform(column)};
+    return {LaneValue::uniform(batch), LaneValue::uniform(state), LaneValue::uniform(index(row)),
+            LaneValue::uniform(column)};
   }
 
   SmallVector<Value> initialStates() {

@@ -91,7 +91,8 @@ private:
       return number(1);
     Value isEmpty = compare(arith::CmpFPredicate::OEQ, maximum, dead());
     Value shift = arith::SelectOp::create(builder, loc, isEmpty, number(0), maximum);
-    return emitMath(builder, loc, MathFunction::ExpNonPositive, Value(arith::SubFOp::create(builder, loc, part, shift)));
+    return emitMath(builder, loc, MathFunction::ExpNonPositive,
+                    Value(arith::SubFOp::create(builder, loc, part, shift)));
   }
 
   Value rows;
@@ -138,7 +139,8 @@ void emitFinish(DeviceLowering &native, AttentionFinishOp finish, ValueRange sta
 
   std::string error;
   AttentionLayout layout = *AttentionLayout::parse(finish.getLayout(), error);
-  SmallVector<LaneValue> places = native.kernel.delinearise(row, {state.shape[1], state.shape[2], state.shape[3]}), indices;
+  SmallVector<LaneValue> places = native.kernel.delinearise(row, {state.shape[1], state.shape[2], state.shape[3]}),
+                         indices;
   Value offset = state.index(0);
   for (auto [role, stride] : llvm::zip(layout.roles, state.scope.strides(shapeOf(finish.getResult()), loc))) {
     indices.push_back(role == 'd' ? LaneValue::uniform(d) : places[StringRef("bhn").find(role)]);

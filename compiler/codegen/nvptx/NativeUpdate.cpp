@@ -33,8 +33,8 @@ struct UpdatePlan {
 class UpdateEmitter {
 public:
   UpdateEmitter(DeviceLowering &native, AttentionUpdateOp op, const UpdatePlan &plan)
-      : native(native), lowering(native.kernel), op(op), plan(plan), emitter(scope, 1, loc), warp(native, ThreadGroup::Warp),
-        query(operand(0)), key(operand(1)), value(operand(2)) {}
+      : native(native), lowering(native.kernel), op(op), plan(plan), emitter(scope, 1, loc),
+        warp(native, ThreadGroup::Warp), query(operand(0)), key(operand(1)), value(operand(2)) {}
 
   void emit() {
     locate();
@@ -111,7 +111,9 @@ private:
   Value queryOf(Value r) { return remainder(plus(firstRow, r), queryCount); }
   Value scoreAt(Value r, Value j) { return plus(times(r, index(plan.partKeys)), j); }
   Value loadScore(Value r, Value j) { return memref::LoadOp::create(builder, loc, scores, scoreAt(r, j)); }
-  void storeScore(Value score, Value r, Value j) { memref::StoreOp::create(builder, loc, score, scores, scoreAt(r, j)); }
+  void storeScore(Value score, Value r, Value j) {
+    memref::StoreOp::create(builder, loc, score, scores, scoreAt(r, j));
+  }
 
   //===--------------------------------------------------------------------------===//
   // Scores
@@ -179,7 +181,8 @@ private:
       maximum = combine(builder, loc, ReduceKind::Max, least, warp.reduce(count, ReduceKind::Max, f32, [&](Value j) {
                           // A score that is no number is not the greatest: m stays one, and the weights say NaN.
                           Value score = loadScore(r, j);
-                          Value isGreater = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT, score, least);
+                          Value isGreater =
+                              arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT, score, least);
                           return choose(isGreater, score, least);
                         }));
     Value sum = warp.reduce(count, ReduceKind::Sum, f32, [&](Value j) {
@@ -244,7 +247,8 @@ private:
 std::optional<UpdatePlan> planOf(AttentionUpdateOp op, std::string &reason) {
   UpdatePlan plan{op.getSizes()};
   std::optional<int64_t> keys = op.getPartsOf() ? std::optional<int64_t>(*op.getPartsOf()) : plan.sizes.keys.constant();
-  if (!keys || *keys < 1 || *keys * 4 > scoreBytes || !plan.sizes.depth.constant() || !plan.sizes.valueDepth.constant()) {
+  if (!keys || *keys < 1 || *keys * 4 > scoreBytes || !plan.sizes.depth.constant() ||
+      !plan.sizes.valueDepth.constant()) {
     reason = "scores of a part of the keys do not fit into shared memory";
     return std::nullopt;
   }
@@ -257,7 +261,8 @@ std::optional<UpdatePlan> planOf(AttentionUpdateOp op, std::string &reason) {
   plan.depth = *plan.sizes.depth.constant();
   plan.valueDepth = *plan.sizes.valueDepth.constant();
   plan.allRows = plan.sizes.heads.floorDiv(plan.sizes.keyHeads) * plan.sizes.queries;
-  plan.rows = std::clamp<int64_t>(plan.allRows.constant().value_or(mostRows), 1, std::min(mostRows, scoreBytes / (4 * *keys)));
+  plan.rows =
+      std::clamp<int64_t>(plan.allRows.constant().value_or(mostRows), 1, std::min(mostRows, scoreBytes / (4 * *keys)));
   plan.blocks = plan.allRows.ceilDiv(Dim(plan.rows));
   return plan;
 }

@@ -44,7 +44,8 @@ public:
   void fillRight(Value at, bool alongColumns, llvm::function_ref<Value(Value word, Value column)> body);
 
 protected:
-  ProductBlock(mlir::OpBuilder &builder, mlir::Location loc, WordKind kind, Value shared, Value thread, const Shape &shape)
+  ProductBlock(mlir::OpBuilder &builder, mlir::Location loc, WordKind kind, Value shared, Value thread,
+               const Shape &shape)
       : builder(builder), loc(loc), kind(kind), shared(shared), thread(thread), shape(shape) {}
 
   /// Words from a slab's first one to one of A, where four in a row along k lie side by side.

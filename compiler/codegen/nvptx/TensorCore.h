@@ -57,7 +57,9 @@ public:
 
   /// The words of an A tile whose first word is at `at`, rows `pitch` words apart, an odd multiple of 4. `lane` is this thread's.
   Values loadWords(Value shared, Value at, Value lane, int64_t pitch);
-  Fragment loadA(Value shared, Value at, Value lane, int64_t pitch) { return fragment(loadWords(shared, at, lane, pitch)); }
+  Fragment loadA(Value shared, Value at, Value lane, int64_t pitch) {
+    return fragment(loadWords(shared, at, lane, pitch));
+  }
   /// The B tiles of pairs along k, for two times eight columns, from rows of 16 bits along the columns: rows of k from
   /// word `at` on, `pitch` words apart, 16 of them.
   std::pair<Fragment, Fragment> loadTransposed(Value shared, Value at, Value lane, int64_t pitch);
@@ -80,7 +82,8 @@ public:
   enum class Adding { Apart, Within };
 
   /// sums += a * b; `sums` is C's four words, f32.
-  void multiplyAdd(llvm::MutableArrayRef<Value> sums, const Fragment &a, const Fragment &b, Adding adding = Adding::Apart);
+  void multiplyAdd(llvm::MutableArrayRef<Value> sums, const Fragment &a, const Fragment &b,
+                   Adding adding = Adding::Apart);
 
   /// Two neighbours along k as a word; both f32.
   Value pack(Value first, Value second);

@@ -37,9 +37,11 @@ Value ThreadGroup::combine(ReduceKind kind, Value value) {
 }
 
 Value ThreadGroup::exchangeWord(Value word, unsigned distance) {
-  auto constant = [&](int64_t value) { return arith::ConstantIntOp::create(builder, loc, builder.getI32Type(), value); };
-  return NVVM::ShflOp::create(builder, loc, word.getType(), constant(-1), word, constant(distance), constant(warpThreads - 1),
-                              NVVM::ShflKind::bfly, UnitAttr());
+  auto constant = [&](int64_t value) {
+    return arith::ConstantIntOp::create(builder, loc, builder.getI32Type(), value);
+  };
+  return NVVM::ShflOp::create(builder, loc, word.getType(), constant(-1), word, constant(distance),
+                              constant(warpThreads - 1), NVVM::ShflKind::bfly, UnitAttr());
 }
 
 /// What the thread `distance` away in the warp has as `value`.
@@ -85,7 +87,8 @@ Value ThreadGroup::acrossBlock(ReduceKind kind, Value value) {
   {
     OpBuilder::InsertionGuard insertion(builder);
     builder.setInsertionPointToStart(guard.thenBlock());
-    memref::StoreOp::create(builder, loc, value, memory, Value(arith::DivUIOp::create(builder, loc, function.thread, warp)));
+    memref::StoreOp::create(builder, loc, value, memory,
+                            Value(arith::DivUIOp::create(builder, loc, function.thread, warp)));
   }
   function.barrier(builder, loc);
   Value total;

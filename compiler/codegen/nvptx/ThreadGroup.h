@@ -22,7 +22,8 @@ public:
   /// body(j) in one thread for each j in 0..n-1.
   void forEach(mlir::Value n, llvm::function_ref<void(mlir::Value j)> body);
   /// The reduction of element(j) over 0..n-1, in every thread. The order of combination depends on n alone.
-  mlir::Value reduce(mlir::Value n, ReduceKind kind, mlir::Type type, llvm::function_ref<mlir::Value(mlir::Value j)> element);
+  mlir::Value reduce(mlir::Value n, ReduceKind kind, mlir::Type type,
+                     llvm::function_ref<mlir::Value(mlir::Value j)> element);
 
   /// `value` of all of the group's threads, combined, in every thread.
   mlir::Value combine(ReduceKind kind, mlir::Value value);

@@ -25,7 +25,8 @@ static std::string registerList(size_t first, size_t count) {
 static bool isFloat(Value value) { return value.getType().isF32(); }
 
 /// Emits `text`, which changes `registers` in place and reads `more`; of these, words are r and descriptors l.
-static void emitPtx(OpBuilder &builder, Location loc, StringRef text, MutableArrayRef<Value> registers, ArrayRef<Value> more) {
+static void emitPtx(OpBuilder &builder, Location loc, StringRef text, MutableArrayRef<Value> registers,
+                    ArrayRef<Value> more) {
   SmallVector<Type> types;
   SmallVector<Value> operands(registers.begin(), registers.end());
   std::string results, ties, others;
@@ -55,9 +56,10 @@ void Warpgroup::multiplyAdd(MutableArrayRef<Value> sums, ArrayRef<Value> a, Valu
   size_t count = sums.size();
   std::string type = kind == WordKind::PairOfBF16 ? "bf16" : "f16";
   // p: there are sums before. Behind it the signs of A and B, and that B's pieces are along k.
-  std::string text = "{\n.reg .pred p;\nsetp.ne.b32 p, 1, 0;\nwgmma.mma_async.sync.aligned.m64n" + std::to_string(count * 2) + "k16.f32." +
-                     type + "." + type + " " + registerList(0, count) + ", " + registerList(2 * count, wordsOfA) + ", $" +
-                     std::to_string(2 * count + wordsOfA) + ", p, 1, 1, 0;\n}";
+  std::string text = "{\n.reg .pred p;\nsetp.ne.b32 p, 1, 0;\nwgmma.mma_async.sync.aligned.m64n" +
+                     std::to_string(count * 2) + "k16.f32." + type + "." + type + " " + registerList(0, count) + ", " +
+                     registerList(2 * count, wordsOfA) + ", $" + std::to_string(2 * count + wordsOfA) +
+                     ", p, 1, 1, 0;\n}";
   SmallVector<Value> more(a);
   more.push_back(descriptor);
   emitPtx(builder, loc, text, sums, more);
@@ -73,7 +75,8 @@ static constexpr int64_t unitBytes = 16, unitWords = 4;
 Value Warpgroup::descriptor(Value at, int64_t stepBytes) {
   Value bytes = LLVM::PtrToIntOp::create(builder, loc, builder.getI64Type(), address(at));
   constexpr int64_t addressBits = (1 << 18) - 1;
-  Value units = arith::ShRUIOp::create(builder, loc, arith::AndIOp::create(builder, loc, bytes, i64(addressBits)), i64(4));
+  Value units =
+      arith::ShRUIOp::create(builder, loc, arith::AndIOp::create(builder, loc, bytes, i64(addressBits)), i64(4));
   int64_t strides = stepBytes / unitBytes << 16 | pieceBytes / unitBytes << 32;
   return arith::OrIOp::create(builder, loc, units, i64(strides));
 }
@@ -123,9 +126,11 @@ void Warpgroup::awaitPhase(Value at, Value parity) {
 void Warpgroup::copyBulk(Value from, Value to, int64_t bytes, Value barrier) {
   constexpr unsigned globalSpace = 1, clusterSpace = 7;
   auto in = [&](unsigned space, Value pointer) -> Value {
-    return LLVM::AddrSpaceCastOp::create(builder, loc, LLVM::LLVMPointerType::get(builder.getContext(), space), pointer);
+    return LLVM::AddrSpaceCastOp::create(builder, loc, LLVM::LLVMPointerType::get(builder.getContext(), space),
+                                         pointer);
   };
-  Value none = arith::ConstantIntOp::create(builder, loc, 0, 1), mask = arith::ConstantIntOp::create(builder, loc, 0, 16);
+  Value none = arith::ConstantIntOp::create(builder, loc, 0, 1),
+        mask = arith::ConstantIntOp::create(builder, loc, 0, 16);
   call("llvm.nvvm.cp.async.bulk.global.to.shared.cluster",
        {in(clusterSpace, address(to)), address(barrier), in(globalSpace, from), i32(bytes), mask, i64(0), none, none});
 }

@@ -125,11 +125,14 @@ void WarpgroupProduct::multiplySlab(Value slab, Sums &sums) {
 WarpgroupProduct::Sums WarpgroupProduct::wordsOfColumns(Value panel, int64_t word) {
   Value group = index.div(lane(), 4), within = index.rem(lane(), 4), isTurned = index.div(within, 2);
   Value base = index.add(panel, index.add(index.mul(within, panelColumns), group));
-  Value first = index.add(base, index.mul(isTurned, 8)), second = index.add(base, index.sub(index.constant(8), index.mul(isTurned, 8)));
+  Value first = index.add(base, index.mul(isTurned, 8)),
+        second = index.add(base, index.sub(index.constant(8), index.mul(isTurned, 8)));
   Value turned = index.equal(isTurned, index.constant(1));
   Sums words;
   for (int64_t half : {0, 4}) {
-    auto load = [&](Value at) { return device.load(shared, index.add(at, (word + half) * panelColumns), builder.getI32Type()); };
+    auto load = [&](Value at) {
+      return device.load(shared, index.add(at, (word + half) * panelColumns), builder.getI32Type());
+    };
     Value one = load(first), other = load(second);
     words.push_back(arith::SelectOp::create(builder, loc, turned, other, one));
     words.push_back(arith::SelectOp::create(builder, loc, turned, one, other));

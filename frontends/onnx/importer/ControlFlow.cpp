@@ -223,7 +223,8 @@ struct ScanImport {
   SmallVector<int64_t> inputAxes, inputDirections, outputAxes, outputDirections;
 
   /// Runs over the sequences; `state` becomes the last state. The scan outputs, or none after an error.
-  std::optional<SmallVector<ImportedValue>> run(SmallVectorImpl<ImportedValue> &state, ArrayRef<ImportedValue> sequences) {
+  std::optional<SmallVector<ImportedValue>> run(SmallVectorImpl<ImportedValue> &state,
+                                                ArrayRef<ImportedValue> sequences) {
     std::optional<int64_t> length;
     for (auto [sequence, axis] : llvm::zip(sequences, inputAxes)) {
       length = shapeOf(sequence.tensor)[axis].constant();

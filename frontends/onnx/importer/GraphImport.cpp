@@ -91,7 +91,8 @@ Value GraphImport::materialiseConstant(StringRef name, const onnx_reader::Tensor
         return s.cast(sum, element);
       });
     }
-  auto owner = std::make_shared<Bytes>(onnx_reader::bitsOf(tensor.type) < 8 ? Bytes::own(unpacked(tensor)) : tensor.data);
+  auto owner =
+      std::make_shared<Bytes>(onnx_reader::bitsOf(tensor.type) < 8 ? Bytes::own(unpacked(tensor)) : tensor.data);
   return graph.weight(tensor.name.empty() ? name : StringRef(tensor.name), element, tensor.dims, owner->data(), owner);
 }
 

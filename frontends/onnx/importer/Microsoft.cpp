@@ -193,8 +193,9 @@ LogicalResult microsoft::importRotaryEmbedding(NodeContext &n) {
     shape = {given[0], given[1], given[2].exactDiv(depth).value_or(Dim(0)), depth};
   }
   if (shape.size() != 4 || !shape[3].isConstant() || countOf(shape) != countOf(given))
-    return n.error() << "wants [batch, heads, sequence, depth], or [batch, sequence, hidden] with heads of one depth, found "
-                     << toString(given);
+    return n.error()
+           << "wants [batch, heads, sequence, depth], or [batch, sequence, hidden] with heads of one depth, found "
+           << toString(given);
   rotation.along = isFlat ? 1 : 2;
   return n.result(n.graph.reshape(rotated(n, n.graph.reshape(x, shape), rotation), given));
 }

@@ -88,7 +88,8 @@ static Heads multipleHeads(NodeContext &n, int64_t heads) {
     return {};
   Shape shape = shapeOf(query);
   if (shape.size() == 5) // [batch, sequence, heads, 3, depth]
-    return {headsFirst(n, part(n, query, 3, 0)), headsFirst(n, part(n, query, 3, 1)), headsFirst(n, part(n, query, 3, 2))};
+    return {headsFirst(n, part(n, query, 3, 0)), headsFirst(n, part(n, query, 3, 1)),
+            headsFirst(n, part(n, query, 3, 2))};
   if (key && shapeOf(key).size() == 5) { // [batch, sequence, heads, 2, depth]
     value = headsFirst(n, part(n, key, 3, 1));
     key = headsFirst(n, part(n, key, 3, 0));
@@ -213,15 +214,16 @@ struct Cache {
     Shape shape = shapeOf(fresh);
     Dim before = shapeOf(past)[2];
     shape[2] = total;
-    return n.graph.map(elementOf(fresh), shape, {past, fresh, last}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-      Value count = filled(s, t[2], at[0]), isOld = s.compare(Comparison::Less, at[2], count);
-      auto clamped = [&](Value row, const Dim &size) {
-        return s.max(s.min(row, s.size(size - Dim(1))), s.index(0));
-      };
-      Value old = before == Dim(0) ? Value() : s.load(t[0], {at[0], at[1], clamped(at[2], before), at[3]});
-      Value row = clamped(s.sub(at[2], count), queries), added = s.load(t[1], {at[0], at[1], row, at[3]});
-      return old ? s.select(isOld, old, added) : added;
-    });
+    return n.graph.map(
+        elementOf(fresh), shape, {past, fresh, last}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+          Value count = filled(s, t[2], at[0]), isOld = s.compare(Comparison::Less, at[2], count);
+          auto clamped = [&](Value row, const Dim &size) {
+            return s.max(s.min(row, s.size(size - Dim(1))), s.index(0));
+          };
+          Value old = before == Dim(0) ? Value() : s.load(t[0], {at[0], at[1], clamped(at[2], before), at[3]});
+          Value row = clamped(s.sub(at[2], count), queries), added = s.load(t[1], {at[0], at[1], row, at[3]});
+          return old ? s.select(isOld, old, added) : added;
+        });
   }
 };
 } // namespace

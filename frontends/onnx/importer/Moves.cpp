@@ -257,8 +257,8 @@ static Value paddedIndex(ScalarBuilder &s, StringRef mode, Value at, const Dim &
 }
 
 /// The element at `index` along each dim, filled or continued where that lies outside.
-static Value paddedElement(ScalarBuilder &s, StringRef mode, Value tensor, SmallVector<Value> indices, ArrayRef<Dim> from,
-                           ArrayRef<bool> isPadded, llvm::function_ref<Value()> fill) {
+static Value paddedElement(ScalarBuilder &s, StringRef mode, Value tensor, SmallVector<Value> indices,
+                           ArrayRef<Dim> from, ArrayRef<bool> isPadded, llvm::function_ref<Value()> fill) {
   Value inside;
   for (auto [index, dim, padded] : llvm::zip(indices, from, isPadded)) {
     if (!padded)

@@ -176,7 +176,8 @@ std::string tenon::onnxSupportTable() {
   for (const Operator &op : operatorTable()) {
     if (family != op.family) {
       family = op.family;
-      out << "\n## " << family << "\n\n| operator | since | element types | sizes | meaning | node tests |\n|---|---|---|---|---|---|\n";
+      out << "\n## " << family
+          << "\n\n| operator | since | element types | sizes | meaning | node tests |\n|---|---|---|---|---|---|\n";
     }
     std::string summary = op.summary;
     for (size_t at = 0; (at = summary.find('|', at)) != std::string::npos; at += 2)

@@ -73,9 +73,11 @@ struct LinearAttention {
       return failure();
     Dim depth = shapeOf(k)[3];
     if (queryHeads % keyHeads != 0)
-      return n.error() << "wants q_num_heads to be a multiple of kv_num_heads, found " << queryHeads << " and " << keyHeads;
+      return n.error() << "wants q_num_heads to be a multiple of kv_num_heads, found " << queryHeads << " and "
+                       << keyHeads;
     if (shapeOf(q)[3] != depth)
-      return n.error() << "wants a query and a key of equal depth, found " << shapeOf(q)[3].str() << " and " << depth.str();
+      return n.error() << "wants a query and a key of equal depth, found " << shapeOf(q)[3].str() << " and "
+                       << depth.str();
     double given = n.real("scale", 0), scale = given != 0 ? given : 1 / std::sqrt(double(*depth.constant()));
     GraphBuilder::Scan what;
     what.rows = "b n h d";

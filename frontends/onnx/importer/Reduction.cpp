@@ -108,10 +108,11 @@ static Value overAxes(NodeContext &n, const Reduction &r, llvm::function_ref<Val
     Value other = body(r.candidates[i]);
     if (!other)
       return {};
-    result = n.graph.map(elementOf(result), shapeOf(result), {other, result, r.computed},
-                         [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-                           return s.select(namesAll(s, t[2], r.candidates[i], rank), s.load(t[0], at), s.load(t[1], at));
-                         });
+    result =
+        n.graph.map(elementOf(result), shapeOf(result), {other, result, r.computed},
+                    [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+                      return s.select(namesAll(s, t[2], r.candidates[i], rank), s.load(t[0], at), s.load(t[1], at));
+                    });
   }
   return result;
 }

@@ -146,11 +146,14 @@ LogicalResult onnx_importer::importNonZero(NodeContext &n) {
   Value picks = positionsOf(n, flags, (*shape)[1]);
   // The index along each dimension, from the position in row-major order. A position of -1 (the
   // data has another number) must fail: it is looked up in x.
-  return n.result(n.graph.map(n.graph.i64(), *shape, {picks, flags}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-    Value position = loadIndex(s, t[0], at[1]);
-    Value isThere = s.load(t[1], position);
-    return s.cast(s.select(isThere, digitOf(s, at[0], position, from), s.index(-1)), n.graph.i64());
-  }), ElementType::Int64);
+  return n.result(n.graph.map(n.graph.i64(), *shape, {picks, flags},
+                              [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+                                Value position = loadIndex(s, t[0], at[1]);
+                                Value isThere = s.load(t[1], position);
+                                return s.cast(s.select(isThere, digitOf(s, at[0], position, from), s.index(-1)),
+                                              n.graph.i64());
+                              }),
+                  ElementType::Int64);
 }
 
 //===----------------------------------------------------------------------------===//
@@ -169,15 +172,17 @@ struct Groups {
 
   /// Whether the item at each place of the order is another than the one before it.
   Value isStart() const {
-    Value differences = n.graph.map(i64, {count, length}, {items, order}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-      Value isFirst = s.compare(Comparison::Equal, at[0], s.index(0));
-      Value before = s.select(isFirst, at[0], s.sub(at[0], s.index(1)));
-      Value a = s.load(t[0], {loadIndex(s, t[1], at[0]), at[1]}), b = s.load(t[0], {loadIndex(s, t[1], before), at[1]});
-      Value differ = s.compare(Comparison::NotEqual, a, b);
-      if (isa<FloatType>(a.getType()))
-        differ = s.bitAnd(differ, s.bitNot(s.bitAnd(s.isNaN(a), s.isNaN(b))));
-      return s.cast(differ, i64);
-    });
+    Value differences =
+        n.graph.map(i64, {count, length}, {items, order}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+          Value isFirst = s.compare(Comparison::Equal, at[0], s.index(0));
+          Value before = s.select(isFirst, at[0], s.sub(at[0], s.index(1)));
+          Value a = s.load(t[0], {loadIndex(s, t[1], at[0]), at[1]}),
+                b = s.load(t[0], {loadIndex(s, t[1], before), at[1]});
+          Value differ = s.compare(Comparison::NotEqual, a, b);
+          if (isa<FloatType>(a.getType()))
+            differ = s.bitAnd(differ, s.bitNot(s.bitAnd(s.isNaN(a), s.isNaN(b))));
+          return s.cast(differ, i64);
+        });
     Value some = n.graph.reduce(ReduceKind::Max, differences, 1, false);
     return n.graph.map(n.graph.i1(), count, some, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
       Value isFirst = s.compare(Comparison::Equal, at[0], s.index(0));
@@ -200,12 +205,14 @@ static LogicalResult finishUnique(const Groups &groups, bool isSorted, Value &in
     return failure();
   counts = n.graph.map(groups.i64, wanted, starts, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
     Value last = s.sub(s.size(wanted), s.index(1)), next = s.add(at[0], s.index(1));
-    Value end = s.select(s.compare(Comparison::Less, at[0], last), loadIndex(s, t[0], s.min(next, last)), s.size(count));
+    Value end =
+        s.select(s.compare(Comparison::Less, at[0], last), loadIndex(s, t[0], s.min(next, last)), s.size(count));
     return s.cast(s.sub(end, loadIndex(s, t[0], at[0])), groups.i64);
   });
   indices = groups.at(groups.order, starts);
   // At each place of the order, how many groups have begun; then for each item.
-  Value begun = running(n, ReduceKind::Sum, n.graph.cast(isStart, groups.i64), 0, /*exclusive=*/false, /*reverse=*/false);
+  Value begun =
+      running(n, ReduceKind::Sum, n.graph.cast(isStart, groups.i64), 0, /*exclusive=*/false, /*reverse=*/false);
   Value places = n.graph.order(groups.order, 0, count, /*descending=*/false);
   inverse = n.graph.elementwise(groups.i64, groups.at(begun, places), [&](ScalarBuilder &s, ArrayRef<Value> v) {
     return s.sub(v[0], s.integer(groups.i64, 1));
@@ -262,9 +269,10 @@ LogicalResult onnx_importer::importReverseSequence(NodeContext &n) {
   int64_t rank = shapeOf(x).size();
   if (rank < 2 || timeAxis < 0 || batchAxis < 0 || timeAxis > 1 || batchAxis > 1 || timeAxis == batchAxis)
     return n.error() << "wants time_axis and batch_axis 0 and 1, found " << timeAxis << " and " << batchAxis;
-  return n.result(n.graph.map(elementOf(x), shapeOf(x), {x, lengths}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-    Value length = loadIndex(s, t[1], at[batchAxis]), time = at[timeAxis];
-    Value back = s.sub(s.sub(length, s.index(1)), time);
-    return s.load(t[0], withIndex(at, timeAxis, s.select(s.compare(Comparison::Less, time, length), back, time)));
-  }));
+  return n.result(
+      n.graph.map(elementOf(x), shapeOf(x), {x, lengths}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+        Value length = loadIndex(s, t[1], at[batchAxis]), time = at[timeAxis];
+        Value back = s.sub(s.sub(length, s.index(1)), time);
+        return s.load(t[0], withIndex(at, timeAxis, s.select(s.compare(Comparison::Less, time, length), back, time)));
+      }));
 }

@@ -123,14 +123,15 @@ static Value completed(NodeContext &n, Value half, int64_t axis, const Dim &leng
 static Value selected(NodeContext &n, Value which, ArrayRef<int64_t> keys, ArrayRef<Value> values) {
   SmallVector<Value> inputs(values);
   inputs.push_back(which);
-  return n.graph.map(elementOf(values[0]), shapeOf(values[0]), inputs, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-    Value number = onlyElement(s, t.back()), result = s.load(t[0], at);
-    for (size_t k = 1; k < keys.size(); ++k) {
-      Value isThis = s.compare(Comparison::Equal, number, s.number(elementOf(which), double(keys[k])));
-      result = s.select(isThis, s.load(t[k], at), result);
-    }
-    return result;
-  });
+  return n.graph.map(
+      elementOf(values[0]), shapeOf(values[0]), inputs, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+        Value number = onlyElement(s, t.back()), result = s.load(t[0], at);
+        for (size_t k = 1; k < keys.size(); ++k) {
+          Value isThis = s.compare(Comparison::Equal, number, s.number(elementOf(which), double(keys[k])));
+          result = s.select(isThis, s.load(t[k], at), result);
+        }
+        return result;
+      });
 }
 
 namespace {
@@ -155,7 +156,8 @@ static Value transformed(NodeContext &n, const DFT &dft, int64_t axis) {
 /// The extents the result has where the transform is along `axis`.
 static std::optional<Shape> shapeAlong(NodeContext &n, const DFT &dft, int64_t axis) {
   Shape shape = shapeOf(dft.x);
-  std::optional<Dim> length = scalarOr(n, 1, "dft_length", dft.isBack() ? Dim(2) * (shape[axis] - Dim(1)) : shape[axis]);
+  std::optional<Dim> length =
+      scalarOr(n, 1, "dft_length", dft.isBack() ? Dim(2) * (shape[axis] - Dim(1)) : shape[axis]);
   if (!length)
     return std::nullopt;
   shape[axis] = dft.oneSided && !dft.inverse ? length->floorDiv(Dim(2)) + Dim(1) : *length;
@@ -183,7 +185,8 @@ static LogicalResult transformAlongData(NodeContext &n, const DFT &dft) {
     values.append({result, result});
   }
   if (values.empty())
-    return n.error() << "wants an axis whose transform has the declared shape " << toString(*declared) << ", found none";
+    return n.error() << "wants an axis whose transform has the declared shape " << toString(*declared)
+                     << ", found none";
   Value which = n.tensor(2);
   if (!which || n.graph.hasFailed())
     return failure();
@@ -279,7 +282,8 @@ LogicalResult onnx_importer::importSTFT(NodeContext &n) {
     stft.signal = n.graph.reshape(stft.signal, stft.shape);
   }
   if (stft.shape.size() != 3 || (stft.window && shapeOf(stft.window).size() != 1))
-    return n.error() << "wants a signal [batch, length, 1 or 2] and a window of one dim, found " << toString(stft.shape);
+    return n.error() << "wants a signal [batch, length, 1 or 2] and a window of one dim, found "
+                     << toString(stft.shape);
   stft.isHalf = stft.isHalf && stft.shape[2] == Dim(1);
   if (n.isComputed(1) || n.isComputed(3))
     return framesOfData(n, stft);

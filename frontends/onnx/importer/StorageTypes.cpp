@@ -131,7 +131,8 @@ static Value roundMagnitude(ScalarBuilder &s, Value magnitude, const FloatFormat
   Value bits = asBits(s, magnitude);
   Value lowest = s.bitAnd(shiftRight(s, bits, dropped), s.integer(i32, 1));
   Value rounded = s.add(s.add(bits, s.integer(i32, (1 << (dropped - 1)) - 1)), lowest);
-  Value normal = s.sub(shiftRight(s, rounded, dropped), s.integer(i32, int64_t(127 - format.bias) << format.mantissaBits));
+  Value normal =
+      s.sub(shiftRight(s, rounded, dropped), s.integer(i32, int64_t(127 - format.bias) << format.mantissaBits));
   // Below the least exponent the mantissa counts steps of one size.
   Value bound = s.number(f32, std::ldexp(1.0, least));
   Value isDenormal = s.compare(Comparison::Less, magnitude, bound);

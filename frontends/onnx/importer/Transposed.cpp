@@ -167,7 +167,8 @@ LogicalResult onnx_importer::importCol2Im(NodeContext &n) {
       Value own = s.rem(offset, sizes[d]), place = s.rem(position, count);
       offset = s.div(offset, sizes[d]);
       position = s.div(position, count);
-      Value pixel = s.sub(s.add(s.mul(place, s.index(strides[d])), s.mul(own, s.index(dilations[d]))), s.index(pads[d]));
+      Value pixel =
+          s.sub(s.add(s.mul(place, s.index(strides[d])), s.mul(own, s.index(dilations[d]))), s.index(pads[d]));
       falls = s.bitAnd(falls, s.compare(Comparison::Equal, pixel, at[2 + d]));
     }
     Value channel = s.add(s.mul(at[1], s.size(*offsets)), at[2 + rank]);

@@ -149,7 +149,8 @@ Value onnx_importer::convolve(NodeContext &n, Value x, Value weight, Value bias)
   for (size_t d = 2; d < filters.size(); ++d)
     kernel.push_back(size(d));
   if (declared && *declared != kernel)
-    return n.error() << "attribute 'kernel_shape': wanted the filters' " << toString(filters) << ", found another", Value();
+    return n.error() << "attribute 'kernel_shape': wanted the filters' " << toString(filters) << ", found another",
+           Value();
   if (groups < 1 || size(0) % groups != 0)
     return n.error() << "attribute 'group': wanted a divisor of the " << size(0) << " filters, found " << groups,
            Value();
@@ -168,11 +169,13 @@ Value onnx_importer::convolve(NodeContext &n, Value x, Value weight, Value bias)
   return multiplyWindows(n, columns(n, x, *w, groups, size(1)), w->positions, matrices, bias);
 }
 
-Value onnx_importer::multiplyWindows(NodeContext &n, Value columns, ArrayRef<Dim> positions, Value matrices, Value bias) {
+Value onnx_importer::multiplyWindows(NodeContext &n, Value columns, ArrayRef<Dim> positions, Value matrices,
+                                     Value bias) {
   if (!columns || !matrices)
     return {};
   Shape filters = shapeOf(matrices);
-  Dim batch = shapeOf(columns)[0], count = countOf(positions), groups = filters[0], depth = filters[1], out = filters[2];
+  Dim batch = shapeOf(columns)[0], count = countOf(positions), groups = filters[0], depth = filters[1],
+      out = filters[2];
   Value product;
   if (groups == Dim(1)) {
     Value rows = n.graph.reshape(columns, {batch, count, depth});
@@ -360,7 +363,9 @@ static Value lengthOver(NodeContext &n, Value x, ArrayRef<int64_t> over, bool ke
     return p == 1 ? size : p == 2 ? s.mul(v[0], v[0]) : s.math<math::PowFOp>(size, s.number(size.getType(), double(p)));
   };
   auto root = [&](ScalarBuilder &s, ArrayRef<Value> v) {
-    return p == 1 ? v[0] : p == 2 ? s.sqrt(v[0]) : s.math<math::PowFOp>(v[0], s.number(v[0].getType(), 1.0 / double(p)));
+    return p == 1   ? v[0]
+           : p == 2 ? s.sqrt(v[0])
+                    : s.math<math::PowFOp>(v[0], s.number(v[0].getType(), 1.0 / double(p)));
   };
   if (!x)
     return {};

@@ -191,7 +191,8 @@ static Value complementOfHalfPi(const MathBuilder &m, Value angle) {
 Value emitDoubleAtan(const MathBuilder &m, Value x) {
   Value a = m.abs(x), one = m.constant(1.0);
   Value inverted = m.greater(a, 1.0), isFinite = m.less(a, 0x1p60);
-  Value angle = angleOf(m, m.select(inverted, one, a), m.select(inverted, m.select(isFinite, a, m.constant(0x1p60)), one));
+  Value angle =
+      angleOf(m, m.select(inverted, one, a), m.select(inverted, m.select(isFinite, a, m.constant(0x1p60)), one));
   angle = m.select(inverted, complementOfHalfPi(m, angle), angle);
   return m.copySign(m.select(m.isNan(x), x, angle), x);
 }

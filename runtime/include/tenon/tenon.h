@@ -70,7 +70,8 @@ typedef enum tenon_code {
   TENON_BUSY = 9,       /**< the session is in use by another thread */
   TENON_CANCELLED = 10, /**< tenon_session_cancel ended the run */
   TENON_BAD_VALUE = 11, /**< a value in the data is impossible: an index out of range */
-  TENON_DEVICE_ERROR = 12 /**< a GPU or its driver failed; after a kernel's fault the GPU does nothing more in this process,
+  TENON_DEVICE_ERROR =
+      12 /**< a GPU or its driver failed; after a kernel's fault the GPU does nothing more in this process,
                                which goes on */
 } tenon_code;
 

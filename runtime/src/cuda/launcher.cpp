@@ -105,7 +105,8 @@ static uint64_t countCommands(const tenon_entry &entry, const Plan &plan, uint32
   for (uint32_t i = first; i < end && count <= mostCaptured;) {
     const CommandRecord &command = t.commands[entry.record.commands.first + i];
     uint32_t after = i + 1 + command.body + command.elseBody;
-    bool isLoop = CommandKind(command.kind) == CommandKind::loop, isBranch = CommandKind(command.kind) == CommandKind::branch;
+    bool isLoop = CommandKind(command.kind) == CommandKind::loop,
+         isBranch = CommandKind(command.kind) == CommandKind::branch;
     if ((isLoop && command.operands.count) || (isBranch && command.expression == none))
       return mostCaptured + 1;
     uint64_t body = countCommands(entry, plan, i + 1, after);

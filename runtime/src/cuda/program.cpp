@@ -100,7 +100,8 @@ Status Program::loadCode(const tenon_model &model, std::string &note) {
     return fail(error, text("level %s: its kernels cannot be loaded", name));
   }
   cache.write(cubin.data(), cubin.size());
-  note = text("kernels for %s made from PTX in %.1f s", primary.device().name.c_str(), double(traceClock() - start) * 1e-9);
+  note = text("kernels for %s made from PTX in %.1f s", primary.device().name.c_str(),
+              double(traceClock() - start) * 1e-9);
   return nullptr;
 }
 

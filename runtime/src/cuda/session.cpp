@@ -15,7 +15,9 @@ using namespace format;
 /// Of every tensor and the arena, as cuMemAlloc aligns; and so much can be read of a tensor without elements.
 static constexpr uint64_t alignment = 256;
 
-static uint64_t placeBytes(uint64_t bytes) { return (std::max(bytes, alignment) + alignment - 1) / alignment * alignment; }
+static uint64_t placeBytes(uint64_t bytes) {
+  return (std::max(bytes, alignment) + alignment - 1) / alignment * alignment;
+}
 
 namespace {
 

@@ -34,7 +34,8 @@ protected:
     std::ofstream(folder / "config.json") << config;
     mlir::MLIRContext context;
     std::string messages;
-    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) { messages += diagnostic.str(); });
+    mlir::ScopedDiagnosticHandler handler(&context,
+                                          [&](mlir::Diagnostic &diagnostic) { messages += diagnostic.str(); });
     WeightStore weights;
     EXPECT_FALSE(importHuggingFace(folder.string(), context, weights));
     for (size_t found; (found = messages.find(folder.string() + "/")) != std::string::npos;)

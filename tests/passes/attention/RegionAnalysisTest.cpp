@@ -11,14 +11,17 @@ namespace {
 /// An attention whose score region is `body`, with a table of 16 and an id per position captured.
 class RegionAnalysisTest : public ::testing::Test {
 protected:
-  RegionAnalysisTest() { context.loadDialect<TenonDialect, arith::ArithDialect, func::FuncDialect, math::MathDialect>(); }
+  RegionAnalysisTest() {
+    context.loadDialect<TenonDialect, arith::ArithDialect, func::FuncDialect, math::MathDialect>();
+  }
 
   void parse(const std::string &body) {
     std::string text = R"(
       func.func @f(%q: tensor<5x4xf32>, %table: tensor<16xf32>, %ids: tensor<5xi64>) -> tensor<5x4xf32> {
         %o = tenon.attention %q, (%q), (%q) captures (%table, %ids) normalise softmax empty zero layout ["n d", "n d", "n d", "n d"]
             : (tensor<5x4xf32>, tensor<5x4xf32>, tensor<5x4xf32>, tensor<16xf32>, tensor<5xi64>) -> tensor<5x4xf32>
-          score (%x, %b, %h, %i, %j, %t, %id) {)" + body + R"(}
+          score (%x, %b, %h, %i, %j, %t, %id) {)" +
+                       body + R"(}
         return %o : tensor<5x4xf32>
       })";
     module = parseSourceString<ModuleOp>(text, &context);

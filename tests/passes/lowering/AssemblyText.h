@@ -24,9 +24,13 @@ public:
     return isX86 ? "[xyz]mm.*\\((%rsp|%rbp)|\\((%rsp|%rbp).*[xyz]mm" : "[[:space:]{][qz][0-9]+.*\\[sp";
   }
   const char *scalarArithmetic() const {
-    return isX86 ? "vfn?m(add|sub)[0-9]+ss|v(mul|add|sub|div|max|min)ss" : "f(n?m(add|sub)|mul|add|sub|div|max|min)[[:space:]]+s";
+    return isX86 ? "vfn?m(add|sub)[0-9]+ss|v(mul|add|sub|div|max|min)ss"
+                 : "f(n?m(add|sub)|mul|add|sub|div|max|min)[[:space:]]+s";
   }
-  const char *multiplyAdd() const { return isX86 ? "vfn?m(add|sub)[0-9]+ps" : "f(ml[as]|mad|msb|nml[as]|nmad|nmsb)[[:space:]]+(v[0-9]+\\.4s|z[0-9]+\\.s)"; }
+  const char *multiplyAdd() const {
+    return isX86 ? "vfn?m(add|sub)[0-9]+ps"
+                 : "f(ml[as]|mad|msb|nml[as]|nmad|nmsb)[[:space:]]+(v[0-9]+\\.4s|z[0-9]+\\.s)";
+  }
   const char *call() const { return isX86 ? "^[[:space:]]+call" : "^[[:space:]]+bl[[:space:]]"; }
   const char *gather() const { return "v(p?gather|pgatherd)"; }
 
@@ -53,8 +57,9 @@ public:
 
   /// Lines from a label to a jump back to it, with no label between.
   std::vector<llvm::ArrayRef<llvm::StringRef>> innermostLoops() const {
-    llvm::Regex label("^([.A-Za-z_0-9]+):"), jump(isX86 ? "^[[:space:]]+j[a-z]+[[:space:]]+([.A-Za-z_0-9]+)"
-                                                       : "^[[:space:]]+(b\\.|cbn?z|tbn?z).*[[:space:]]([.][A-Za-z_0-9]+)");
+    llvm::Regex label("^([.A-Za-z_0-9]+):"),
+        jump(isX86 ? "^[[:space:]]+j[a-z]+[[:space:]]+([.A-Za-z_0-9]+)"
+                   : "^[[:space:]]+(b\\.|cbn?z|tbn?z).*[[:space:]]([.][A-Za-z_0-9]+)");
     std::vector<llvm::ArrayRef<llvm::StringRef>> loops;
     llvm::StringRef name;
     size_t begin = 0;

@@ -72,7 +72,9 @@ TEST(AttentionAssembly, FactorsAreLanes) {
       loops += byLane >= 16 && byLane == assembly.matching(loop, assembly.multiplyAdd()).size();
     }
     // Both products, of every height; NEON has no load of less than four rows of a value.
-    EXPECT_GE(loops, level->vectorBits == 512 ? 0 : level->vectorBits == 256 ? 2 * level->tileRows : level->tileRows + 2);
+    EXPECT_GE(loops, level->vectorBits == 512   ? 0
+                     : level->vectorBits == 256 ? 2 * level->tileRows
+                                                : level->tileRows + 2);
     EXPECT_EQ(loops == 0, level->vectorBits == 512);
   }
 }
@@ -87,8 +89,8 @@ TEST(AttentionAssembly, AGeneralTableIsGathered) {
   EXPECT_NE(assembly.matching(assembly.gather()), std::vector<std::string>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, AttentionAssemblyTest, ::testing::Values("x86-64-v3", "x86-64-v4", "aarch64", "aarch64-sve256",
-                                           "aarch64-sve512"),
+INSTANTIATE_TEST_SUITE_P(Levels, AttentionAssemblyTest,
+                         ::testing::Values("x86-64-v3", "x86-64-v4", "aarch64", "aarch64-sve256", "aarch64-sve512"),
                          [](const auto &info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');

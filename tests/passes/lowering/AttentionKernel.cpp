@@ -60,9 +60,10 @@ static std::string textOf(const AttentionText &x) {
   if (x.partsOf) {
     std::string parts = "(d2 + " + number(x.partsOf - 1) + ") floordiv " + number(x.partsOf);
     std::string state = tensorText({parts, "d0", number(x.heads), queries, number(x.valueDepth + 2)});
-    return "tenon.kernel @attention(" + arguments + ") -> " + state + " {\n%o = tenon.attention_update %q, %k, %v" + captures +
-           " normalise " + x.normalise + R"( layout ["b n h d", "b n h d", "b n h d"] parts_of )" + number(x.partsOf) + " : (" +
-           types + ") -> " + state + "\n" + x.regions + "\ntenon.return %o : " + state + "\n}\n";
+    return "tenon.kernel @attention(" + arguments + ") -> " + state + " {\n%o = tenon.attention_update %q, %k, %v" +
+           captures + " normalise " + x.normalise + R"( layout ["b n h d", "b n h d", "b n h d"] parts_of )" +
+           number(x.partsOf) + " : (" + types + ") -> " + state + "\n" + x.regions + "\ntenon.return %o : " + state +
+           "\n}\n";
   }
   return "tenon.kernel @attention(" + arguments + ") -> " + out + " {\n%o = tenon.attention " + operands + captures +
          " normalise " + x.normalise + " empty " + x.empty + " layout [" + layouts + "] algorithm flash : (" + types +

@@ -39,7 +39,9 @@ public:
 
   /// Why there is no kernel; empty if there is one.
   const std::string &error() const { return message; }
-  int64_t tiles(int64_t batch, int64_t queries, int64_t keys) const { return evaluate(tileCount, batch, queries, keys); }
+  int64_t tiles(int64_t batch, int64_t queries, int64_t keys) const {
+    return evaluate(tileCount, batch, queries, keys);
+  }
 
   /// Computes tiles [first, last) into the last operand; 0, 0 for all. Gives what was counted.
   double run(std::vector<void *> operands, int64_t batch, int64_t queries, int64_t keys, uint32_t first = 0,

@@ -29,7 +29,8 @@ protected:
   void SetUp() override { level = findLevel(GetParam()); }
 
   /// The work of computing states, whose merged rows must be those of `keep`.
-  double work(const std::string &regions, Sizes s, const Keep &keep, const std::string &capture = "", void *table = nullptr) {
+  double work(const std::string &regions, Sizes s, const Keep &keep, const std::string &capture = "",
+              void *table = nullptr) {
     AttentionText text;
     text.heads = s.heads;
     text.keyHeads = s.keyHeads;
@@ -40,7 +41,8 @@ protected:
       text.captures = {capture};
     AttentionKernel kernel(text, *level, /*counts=*/true);
     EXPECT_EQ(kernel.error(), "");
-    std::vector<float> q = random(s.queries * s.heads), k = random(s.keys * s.keyHeads), v = random(s.keys * s.keyHeads);
+    std::vector<float> q = random(s.queries * s.heads), k = random(s.keys * s.keyHeads),
+                       v = random(s.keys * s.keyHeads);
     int64_t parts = (s.keys + 511) / 512;
     std::vector<float> state(parts * s.heads * s.queries * (depth + 2) + 1, -7.0f);
     std::vector<void *> operands{q.data(), k.data(), v.data()};
@@ -172,8 +174,8 @@ TEST_P(AttentionUpdateTest, UndecidedLeavesAll) {
   EXPECT_EQ(work(regions, s, keep), work("", s, always));
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, AttentionUpdateTest, ::testing::ValuesIn(levelsOfThisMachine({"x86-64-v3", "x86-64-v4"})),
-                         [](const auto &info) {
+INSTANTIATE_TEST_SUITE_P(Levels, AttentionUpdateTest,
+                         ::testing::ValuesIn(levelsOfThisMachine({"x86-64-v3", "x86-64-v4"})), [](const auto &info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;

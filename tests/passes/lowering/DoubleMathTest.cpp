@@ -60,7 +60,8 @@ std::vector<double> arguments(unsigned seed) {
   std::vector<double> values = {0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, HUGE_VAL, -HUGE_VAL, NAN, 0x1p-1074,
                                 -0x1p-1074, 0x1p-1022, 0x1.fffffffffffffp1023, -0x1.fffffffffffffp1023,
                                 // Near multiples of pi / 2: the last is the closest any f64 comes (2^-61).
-                                0x1.921fb54442d18p+0, 0x1.921fb54442d18p+1, 355.0, 0x1.6ac5b262ca1ffp+849, 27.2, 26.5, 709.78, -745.1};
+                                0x1.921fb54442d18p+0, 0x1.921fb54442d18p+1, 355.0, 0x1.6ac5b262ca1ffp+849, 27.2, 26.5,
+                                709.78, -745.1};
   std::mt19937_64 generator(seed);
   std::uniform_real_distribution<double> moderate(-30, 30), unit(-1, 1);
   for (int i = 0; i < 400'000; ++i) {

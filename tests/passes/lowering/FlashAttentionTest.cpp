@@ -121,9 +121,11 @@ protected:
     EXPECT_EQ(found.back(), -7.0f) << "wrote past the end";
     for (size_t n = 0; n < wanted.size(); ++n) {
       if (std::isnan(wanted[n]))
-        ASSERT_TRUE(std::isnan(found[n])) << "element " << n << " of " << describe(s) << ": wanted NaN, found " << found[n];
+        ASSERT_TRUE(std::isnan(found[n]))
+            << "element " << n << " of " << describe(s) << ": wanted NaN, found " << found[n];
       else
-        ASSERT_NEAR(found[n], wanted[n], tolerance * (1 + std::fabs(wanted[n]))) << "element " << n << " of " << describe(s);
+        ASSERT_NEAR(found[n], wanted[n], tolerance * (1 + std::fabs(wanted[n])))
+            << "element " << n << " of " << describe(s);
     }
   }
 
@@ -152,7 +154,8 @@ private:
     text.keyHeads = s.keyHeads;
     text.depth = s.depth;
     text.valueDepth = s.valueDepth;
-    std::string key = text.regions + text.normalise + text.empty + describe({0, 0, 0, s.heads, s.keyHeads, s.depth, s.valueDepth});
+    std::string key =
+        text.regions + text.normalise + text.empty + describe({0, 0, 0, s.heads, s.keyHeads, s.depth, s.valueDepth});
     auto &known = kernels[key];
     if (!known)
       known = std::make_unique<AttentionKernel>(text, *level);
@@ -340,7 +343,9 @@ TEST_P(FlashAttentionTest, InfiniteScores) {
     return;
   for (double special : {infinity, -infinity, std::nan("")}) {
     Meaning meaning;
-    meaning.score = [=](double x, int64_t, int64_t, int64_t i, int64_t j) { return i % 2 == 0 && j == 65 ? special : x; };
+    meaning.score = [=](double x, int64_t, int64_t, int64_t i, int64_t j) {
+      return i % 2 == 0 && j == 65 ? special : x;
+    };
     AttentionText text;
     std::string value = std::isnan(special) ? "0x7FC00000" : special > 0 ? "0x7F800000" : "0xFF800000";
     text.regions = "score (%x, %b, %h, %i, %j) {\n%s = arith.constant " + value + R"( : f32

@@ -46,7 +46,8 @@ static void modelStore(int16_t rows, int16_t bytes, char *to, int64_t stride, co
   for (int row = 0; row < rows; ++row)
     std::memcpy(to + row * stride, tile + row * tileWords, size_t(bytes));
 }
-static void modelMultiplyAdd(int16_t rows, int16_t bytes, int16_t kBytes, float *c, const uint32_t *a, const uint32_t *b) {
+static void modelMultiplyAdd(int16_t rows, int16_t bytes, int16_t kBytes, float *c, const uint32_t *a,
+                             const uint32_t *b) {
   for (int m = 0; m < rows; ++m)
     for (int k = 0; k < kBytes / 4; ++k)
       for (int n = 0; n < bytes / 4; ++n) {
@@ -179,7 +180,8 @@ std::vector<uint32_t> randomPairs(int64_t count, unsigned seed) {
   std::uniform_real_distribution<float> uniform(-1, 1);
   std::vector<uint32_t> words(static_cast<size_t>(count));
   for (uint32_t &word : words)
-    word = std::bit_cast<uint32_t>(uniform(generator)) >> 16 | (std::bit_cast<uint32_t>(uniform(generator)) & 0xffff0000u);
+    word =
+        std::bit_cast<uint32_t>(uniform(generator)) >> 16 | (std::bit_cast<uint32_t>(uniform(generator)) & 0xffff0000u);
   return words;
 }
 
@@ -193,8 +195,10 @@ TEST_P(MatrixTileTest, OddSizes) {
           for (int64_t j = 0; j < n; ++j) {
             double sum = 0;
             for (int64_t l = 0; l < k; ++l)
-              sum += double(lowHalf(a[i * k + l])) * lowHalf(b[l * n + j]) + double(highHalf(a[i * k + l])) * highHalf(b[l * n + j]);
-            ASSERT_NEAR(c[i * n + j], sum, 1e-5 * std::sqrt(double(k))) << m << " x " << k << " x " << n << " at " << i << ", " << j;
+              sum += double(lowHalf(a[i * k + l])) * lowHalf(b[l * n + j]) +
+                     double(highHalf(a[i * k + l])) * highHalf(b[l * n + j]);
+            ASSERT_NEAR(c[i * n + j], sum, 1e-5 * std::sqrt(double(k)))
+                << m << " x " << k << " x " << n << " at " << i << ", " << j;
           }
       }
 }

@@ -74,9 +74,10 @@ TEST(GpuDriver, mayBeTooOld) {
   fakeDriver().version = 11020;
   restart();
   EXPECT_EQ("cpu", levelOf(load(bothLevels())));
-  EXPECT_EQ("artifact in memory: nvptx-sm_80: no NVIDIA driver of CUDA 11.4 or newer found (the driver is CUDA 11.2's), "
-            "artifact also carries cpu: use --target",
-            tryLevel(bothLevels(), "nvptx-sm_80"));
+  EXPECT_EQ(
+      "artifact in memory: nvptx-sm_80: no NVIDIA driver of CUDA 11.4 or newer found (the driver is CUDA 11.2's), "
+      "artifact also carries cpu: use --target",
+      tryLevel(bothLevels(), "nvptx-sm_80"));
   // Code for one architecture alone came with CUDA 12.
   fakeDriver().version = 11080;
   fakeDriver().gpus[0].capability = 90;
@@ -114,9 +115,10 @@ TEST(GpuDriver, refusesPtxWithItsReason) {
   program.kernels[0].operandCount = 4; // the parameter's size is not the kernel's
   program.entries[0].commands[0].operands.push_back({format::Space::output, 0});
   std::string failed = tryLevel(program.bytes(), nullptr);
-  EXPECT_EQ("artifact in memory: level any: the NVIDIA driver (CUDA 12.4) refuses its PTX, ptxas application ptx input, "
-            "line 3; fatal   : Parsing error near '?': CUDA_ERROR_INVALID_PTX (as the name says)",
-            failed);
+  EXPECT_EQ(
+      "artifact in memory: level any: the NVIDIA driver (CUDA 12.4) refuses its PTX, ptxas application ptx input, "
+      "line 3; fatal   : Parsing error near '?': CUDA_ERROR_INVALID_PTX (as the name says)",
+      failed);
 }
 
 TEST(GpuDriver, isDescribedByTheDoctor) {
@@ -129,12 +131,14 @@ TEST(GpuDriver, isDescribedByTheDoctor) {
   };
   EXPECT_THAT(describe(TENON_PLAIN), HasSubstr("GPU:     NVIDIA driver of CUDA 12.4\n"
                                                "         Fake GPU, compute capability 8.0, 1.1 GB\n"));
-  EXPECT_THAT(describe(TENON_JSON),
-              HasSubstr("\"nvidia\": {\"driver\": \"CUDA 12.4\", \"problem\": \"\", \"gpus\": [{\"name\": \"Fake GPU\", "
-                        "\"capability\": \"8.0\", \"bytes\": 1073741824}]}"));
+  EXPECT_THAT(
+      describe(TENON_JSON),
+      HasSubstr("\"nvidia\": {\"driver\": \"CUDA 12.4\", \"problem\": \"\", \"gpus\": [{\"name\": \"Fake GPU\", "
+                "\"capability\": \"8.0\", \"bytes\": 1073741824}]}"));
   cuda::replaceDriver(nullptr);
   EXPECT_THAT(describe(TENON_PLAIN), HasSubstr("GPU:     no NVIDIA driver (libcuda.so.1 is not there)\n"));
-  EXPECT_THAT(describe(TENON_JSON), HasSubstr("\"nvidia\": {\"driver\": \"\", \"problem\": \"libcuda.so.1 is not there\""));
+  EXPECT_THAT(describe(TENON_JSON),
+              HasSubstr("\"nvidia\": {\"driver\": \"\", \"problem\": \"libcuda.so.1 is not there\""));
   fakeDriver().gpus.clear();
   restart();
   EXPECT_THAT(describe(TENON_PLAIN), HasSubstr("GPU:     NVIDIA driver of CUDA 12.4; the driver lists no GPU\n"));

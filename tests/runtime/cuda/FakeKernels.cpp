@@ -102,7 +102,8 @@ Result tenon::test::findFunctions(const std::string &ptx, ModuleObject &module) 
     auto known = knownKernels.find(function.name);
     if (known == knownKernels.end() && (!state.face.run || bytes < 32 || bytes % 8))
       return invalidPtx;
-    function.kernel = known == knownKernels.end() ? KnownKernel{uint32_t(bytes - 32) / 8, 0, nullptr, true} : known->second;
+    function.kernel =
+        known == knownKernels.end() ? KnownKernel{uint32_t(bytes - 32) / 8, 0, nullptr, true} : known->second;
     if (bytes != int(8 * (function.kernel.operands + function.kernel.dims) + 32))
       return invalidPtx;
     function.blockThreads = uint32_t(numberBehind(ptx, ".reqntid ", end, next));

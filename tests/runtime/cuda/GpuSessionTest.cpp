@@ -333,11 +333,13 @@ TEST(GpuSession, aKernelsFaultEndsSessionsAndNotTheProcess) {
     ASSERT_EQ("ok", bindFloats(session, bad, 0, {4}, x.data()));
     tenon_status *status = tenon_session_run(session.get(), bad);
     EXPECT_EQ(TENON_DEVICE_ERROR, tenon_status_code(status));
-    EXPECT_EQ("entry bad failed on Fake GPU (a trace says at which command): CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory "
-              "access was encountered)",
-              message(status));
-    std::string dead = "the session is dead: Fake GPU stopped for this process after an earlier error; start it anew, or "
-                       "use a CPU's level: CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory access was encountered)";
+    EXPECT_EQ(
+        "entry bad failed on Fake GPU (a trace says at which command): CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory "
+        "access was encountered)",
+        message(status));
+    std::string dead =
+        "the session is dead: Fake GPU stopped for this process after an earlier error; start it anew, or "
+        "use a CPU's level: CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory access was encountered)";
     int made = fakeDriver().callCount;
     EXPECT_EQ(dead, run(session, bad));
     EXPECT_EQ(dead, run(other, good));
@@ -365,9 +367,10 @@ TEST(GpuSession, aLaunchThatIsRefusedEndsTheRunAlone) {
   fakeDriver().failure = cuda::launchOutOfResources;
   tenon_status *status = tenon_session_run(session.get(), entryOf(model));
   EXPECT_EQ(TENON_DEVICE_ERROR, tenon_status_code(status));
-  EXPECT_EQ("Add /add: kernel addKernel cannot be launched in 1 blocks of 2 threads: CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES (as "
-            "the name says)",
-            message(status));
+  EXPECT_EQ(
+      "Add /add: kernel addKernel cannot be launched in 1 blocks of 2 threads: CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES (as "
+      "the name says)",
+      message(status));
   fakeDriver().failingFunction.clear();
   runChain(session, entryOf(model), 20, 1);
 }

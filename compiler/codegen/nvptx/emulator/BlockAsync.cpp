@@ -154,7 +154,8 @@ void Block::multiply(const Site &site, unsigned warpgroup) {
   unsigned each = site.wgmma.sums(), first = warpgroup * warpgroupThreads;
   uint64_t number = queue.begin(sumsOf(site, warpgroup));
   multiplyWarpgroup(
-      site.wgmma, queue.sums(number), [&](unsigned t, unsigned r) { return uint32_t(threads[first + t]->slots[each + r]); },
+      site.wgmma, queue.sums(number),
+      [&](unsigned t, unsigned r) { return uint32_t(threads[first + t]->slots[each + r]); },
       [&](unsigned column, unsigned half) {
         return columnOfB(site, warpgroup, number, start + placeInB(descriptor, column, half));
       });

@@ -147,7 +147,8 @@ static std::string row(StringRef name, const Twine &threads, const Counters &c) 
 }
 
 std::string EmulatedProgram::report() const {
-  std::string text = formatv(rowFormat, "kernel", "threads", "blocks", "mma.sync", "coalesced", "sectors", "banks", "barriers");
+  std::string text =
+      formatv(rowFormat, "kernel", "threads", "blocks", "mma.sync", "coalesced", "sectors", "banks", "barriers");
   Counters all;
   for (const Kernel &kernel : kernels) {
     const KernelShape &shape = kernel.shape;

@@ -116,7 +116,8 @@ static void addEntry(Module &module, const std::string &name, void *context, Emu
     return ConstantExpr::getIntToPtr(builder.getInt64(reinterpret_cast<uintptr_t>(address)), pointer);
   };
   FunctionType *type = FunctionType::get(nothing, {pointer, pointer, word, word}, false);
-  builder.CreateCall(type, constant(run), {constant(context), function->getArg(0), function->getArg(1), function->getArg(2)});
+  builder.CreateCall(type, constant(run),
+                     {constant(context), function->getArg(0), function->getArg(1), function->getArg(2)});
   builder.CreateRetVoid();
 }
 

@@ -88,7 +88,8 @@ static void shuffle(Block &block, const Site &site, unsigned warp, uint32_t mask
   forLanes(block, warp, mask, [&](unsigned lane, Slots slots) {
     Source source = shuffleSource(mode, lane, uint32_t(slots[2]), uint32_t(slots[3]));
     if (!(mask >> source.lane & 1))
-      block.fail(site, warp * warpLanes + lane, "", "it reads lane " + std::to_string(source.lane) + ", which is not in its mask");
+      block.fail(site, warp * warpLanes + lane, "",
+                 "it reads lane " + std::to_string(source.lane) + ", which is not in its mask");
     slots[0] = values[source.lane];
     slots[1] = source.isInRange;
   });
@@ -188,7 +189,9 @@ static void initMbarrier(Block &block, const Site &site, Slots slots) {
 /// (barrier); the state it returns is for waits by state, which have no rule.
 static void arrive(Block &block, const Site &site, Slots slots) { block.arrive(site, slots[0]); }
 /// (barrier, bytes)
-static void expectCopies(Block &block, const Site &site, Slots slots) { block.expectCopies(site, slots[0], uint32_t(slots[1])); }
+static void expectCopies(Block &block, const Site &site, Slots slots) {
+  block.expectCopies(site, slots[0], uint32_t(slots[1]));
+}
 static void arriveExpecting(Block &block, const Site &site, Slots slots) {
   expectCopies(block, site, slots);
   arrive(block, site, slots);
@@ -211,12 +214,16 @@ static void wholeWarpgroup(Block &block, const Site &site, Slots slots) { block.
 static void fenceRegisters(Block &block, const Site &, unsigned warpgroup, uint32_t) {
   block.products(warpgroup).isFenced = true;
 }
-static void multiplyWarpgroup(Block &block, const Site &site, unsigned warpgroup, uint32_t) { block.multiply(site, warpgroup); }
+static void multiplyWarpgroup(Block &block, const Site &site, unsigned warpgroup, uint32_t) {
+  block.multiply(site, warpgroup);
+}
 static void commitProducts(Block &block, const Site &, unsigned warpgroup, uint32_t) {
   block.products(warpgroup).commit();
   block.products(warpgroup).isFenced = false; // registers of A are written anew
 }
-static void awaitProducts(Block &block, const Site &site, unsigned warpgroup, uint32_t) { block.awaitProducts(site, warpgroup); }
+static void awaitProducts(Block &block, const Site &site, unsigned warpgroup, uint32_t) {
+  block.awaitProducts(site, warpgroup);
+}
 
 //===----------------------------------------------------------------------===//
 // Arithmetic
@@ -326,7 +333,8 @@ std::optional<Site> siteOfPtx(llvm::StringRef ptx, std::string &error) {
   llvm::StringRef rest = ptx;
   if (ptx == "wgmma.fence.sync.aligned;") {
     site.intrinsic = &registersFenced;
-  } else if (rest.consume_front("wgmma.wait_group.sync.aligned ") && !rest.consumeInteger(10, site.pendingGroups) && rest == ";") {
+  } else if (rest.consume_front("wgmma.wait_group.sync.aligned ") && !rest.consumeInteger(10, site.pendingGroups) &&
+             rest == ";") {
     site.intrinsic = &productsAwaited;
   } else if (ptx.contains("wgmma.mma_async")) {
     std::optional<WarpgroupShape> shape = parseWarpgroupMultiply(ptx, error);

@@ -141,7 +141,8 @@ static void multiplyIntegers(const MmaShape &shape, const LaneSlots &slots) {
       int64_t sum = int32_t(slots[lane][firstC + slot]);
       for (unsigned k = 0; k < shape.k; ++k)
         sum += int64_t(tiles.a[row][k]) * tiles.b[k][column];
-      tiles.c[row][column] = shape.isSaturating ? int32_t(std::clamp<int64_t>(sum, INT32_MIN, INT32_MAX)) : int32_t(sum);
+      tiles.c[row][column] =
+          shape.isSaturating ? int32_t(std::clamp<int64_t>(sum, INT32_MIN, INT32_MAX)) : int32_t(sum);
     });
   for (unsigned lane = 0; lane < warpLanes; ++lane)
     visitSums(shape, lane, [&](unsigned slot, unsigned, unsigned row, unsigned column) {
@@ -163,7 +164,8 @@ uint32_t matrixRegister(const std::array<const char *, 8> &rows, unsigned lane, 
     return uint32_t(bits);
   };
   unsigned g = lane / 4, t = lane % 4;
-  return isTransposed ? element(2 * t, g) | element(2 * t + 1, g) << 16 : element(g, 2 * t) | element(g, 2 * t + 1) << 16;
+  return isTransposed ? element(2 * t, g) | element(2 * t + 1, g) << 16
+                      : element(g, 2 * t) | element(g, 2 * t + 1) << 16;
 }
 
 } // namespace tenon::emulator

@@ -32,7 +32,9 @@ struct MmaShape {
   bool isHalfSum = false; // C and D are f16
   bool isSaturating = false;
 
-  unsigned elementsPerRegister() const { return a == MmaType::TF32 ? 1 : a == MmaType::F16 || a == MmaType::BF16 ? 2 : 4; }
+  unsigned elementsPerRegister() const {
+    return a == MmaType::TF32 ? 1 : a == MmaType::F16 || a == MmaType::BF16 ? 2 : 4;
+  }
   unsigned registersOfB() const { return k / (4 * elementsPerRegister()); }
   unsigned registersOfA() const { return 2 * registersOfB(); }
   unsigned registersOfC() const { return isHalfSum ? 2 : 4; }

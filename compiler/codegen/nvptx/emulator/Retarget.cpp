@@ -245,7 +245,9 @@ void Retargeter::callIntrinsic(CallInst &call, Site &site) {
   site.slots = unsigned(count);
   Value *slots = entry.CreateAlloca(ArrayType::get(entry.getInt64Ty(), count));
   IRBuilder<> builder(&call);
-  auto slot = [&](unsigned i) { return builder.CreateConstGEP2_64(ArrayType::get(builder.getInt64Ty(), count), slots, 0, i); };
+  auto slot = [&](unsigned i) {
+    return builder.CreateConstGEP2_64(ArrayType::get(builder.getInt64Ty(), count), slots, 0, i);
+  };
   for (auto [i, argument] : enumerate(call.args())) {
     Value *value = argument;
     if (value->getType()->isIntegerTy() && !value->getType()->isIntegerTy(64))
@@ -340,7 +342,8 @@ static unsigned lanesOf(const Type *type) {
 /// A multiplication whose one use is an addition is one: ptxas makes them one instruction where it may.
 static unsigned multiplyAddsIn(const Instruction &instruction) {
   if (auto *intrinsic = dyn_cast<IntrinsicInst>(&instruction))
-    return intrinsic->getIntrinsicID() == llvm::Intrinsic::fma || intrinsic->getIntrinsicID() == llvm::Intrinsic::fmuladd
+    return intrinsic->getIntrinsicID() == llvm::Intrinsic::fma ||
+                   intrinsic->getIntrinsicID() == llvm::Intrinsic::fmuladd
                ? lanesOf(instruction.getType())
                : 0;
   if (instruction.getOpcode() != Instruction::FMul || !instruction.hasOneUse())

@@ -82,7 +82,8 @@ std::string SharedMemory::conflict(const Cell &cell, unsigned thread, Access kin
 uint16_t SharedMemory::flagsAfter(const Cell &cell, unsigned thread, Access kind) const {
   if (kind != Access::Update)
     return kind == Access::Copy ? isCopying : 0;
-  bool isUnordered = !(cell.writer & isAtomic) && cell.written >= lastBlockSync && cell.written >= lastWarpSync[thread / warpLanes];
+  bool isUnordered =
+      !(cell.writer & isAtomic) && cell.written >= lastBlockSync && cell.written >= lastWarpSync[thread / warpLanes];
   return isUnordered ? 0 : isAtomic;
 }
 
@@ -191,7 +192,8 @@ std::string SharedMemory::beginRead(unsigned warpgroup, uint64_t offset, uint64_
     const Cell &cell = cells[at];
     unsigned writer = cell.writer & threadBits;
     for (unsigned warp = 0; warp < warpgroupThreads / warpLanes; ++warp)
-      if (std::string what = conflict(cell, warpgroup * warpgroupThreads + warp * warpLanes, Access::Read); !what.empty())
+      if (std::string what = conflict(cell, warpgroup * warpgroupThreads + warp * warpLanes, Access::Read);
+          !what.empty())
         return what;
     if (writer != engine && cell.written > fenced[writer])
       return "thread " + std::to_string(writer) + " wrote there without fence.proxy.async behind it";
@@ -222,7 +224,8 @@ std::string SharedMemory::conflictWithWgmma(uint64_t offset, uint64_t length, un
       if (time == isReading)
         return name + " may still read there (no wait for it)";
       for (unsigned warp = 0; time && warp < warpgroupThreads / warpLanes; ++warp)
-        if (unsigned reader = warpgroup * warpgroupThreads + warp * warpLanes; reader != thread && !isOrdered(time, reader, thread))
+        if (unsigned reader = warpgroup * warpgroupThreads + warp * warpLanes;
+            reader != thread && !isOrdered(time, reader, thread))
           return "a race: " + name + " read there, and no barrier lies between";
     }
   return "";

@@ -94,7 +94,8 @@ private:
   uint16_t flagsAfter(const Cell &cell, unsigned thread, Access kind) const;
   std::string conflict(const Cell &cell, unsigned thread, Access kind) const;
   bool isOrdered(uint32_t time, unsigned earlier, unsigned thread) const {
-    return time < lastBlockSync || (earlier / warpLanes == thread / warpLanes && time < lastWarpSync[thread / warpLanes]) ||
+    return time < lastBlockSync ||
+           (earlier / warpLanes == thread / warpLanes && time < lastWarpSync[thread / warpLanes]) ||
            isKnown(time, earlier, thread);
   }
   bool isKnown(uint32_t time, unsigned earlier, unsigned thread) const {

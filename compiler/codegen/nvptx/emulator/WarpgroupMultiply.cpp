@@ -35,7 +35,8 @@ std::optional<WarpgroupShape> parseWarpgroupMultiply(std::string_view ptx, std::
   shape.type = types == "f16.f16" ? MmaType::F16 : MmaType::BF16;
   unsigned sums = shape.sums();
   // p says whether there are sums before; both signs plus; B along k.
-  std::string wanted = registers(0, sums) + ", " + registers(2 * sums, 4) + ", $" + std::to_string(2 * sums + 4) + ", p, 1, 1, 0;";
+  std::string wanted =
+      registers(0, sums) + ", " + registers(2 * sums, 4) + ", $" + std::to_string(2 * sums + 4) + ", p, 1, 1, 0;";
   llvm::StringRef before = llvm::StringRef(ptx).split("wgmma.").first;
   if (!operands.starts_with(wanted) || !before.contains("setp.ne.b32 p, 1, 0;")) {
     error = "wanted wgmma.mma_async " + wanted + " with p true, found " + operands.split('\n').first.str();

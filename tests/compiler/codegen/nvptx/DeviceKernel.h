@@ -25,7 +25,9 @@ public:
     uint64_t bytes;
     bool isResult = false;
 
-    template <typename T> static Buffer of(std::vector<T> &values) { return {values.data(), values.size() * sizeof(T)}; }
+    template <typename T> static Buffer of(std::vector<T> &values) {
+      return {values.data(), values.size() * sizeof(T)};
+    }
     template <typename T> static Buffer result(std::vector<T> &values) {
       return {values.data(), values.size() * sizeof(T), true};
     }

@@ -52,8 +52,9 @@ public:
 inline constexpr double accuracy = 3e-7;
 
 /// Of a batch of products of matrices, the right one columns x depth where it is turned.
-inline double largestError(int64_t batch, int64_t rows, int64_t depth, int64_t columns, bool isTurned, const std::vector<float> &left,
-                           const std::vector<float> &right, const std::vector<float> &results) {
+inline double largestError(int64_t batch, int64_t rows, int64_t depth, int64_t columns, bool isTurned,
+                           const std::vector<float> &left, const std::vector<float> &right,
+                           const std::vector<float> &results) {
   Errors errors;
   for (int64_t q = 0; q < batch; ++q)
     for (int64_t i = 0; i < rows; ++i)

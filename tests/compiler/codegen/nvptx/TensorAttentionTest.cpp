@@ -39,9 +39,10 @@ std::string textOf(const AttentionCase &c) {
   std::string m = "tensor<?x?xf32, #tenon.dims<[d0, d2]>>";
   return "tenon.kernel @k(%q: " + q + ", %k: " + k + ", %v: " + v + ", %m: " + m + ") -> " + o +
          " {\n%o = tenon.attention %q, (%k), (%v) captures (%m) normalise " + c.normalise + " empty " + c.empty +
-         " layout [\"b n h d\", \"b n h d\", \"b n h d\", \"b n h d\"] algorithm flash : (" + q + ", " + k + ", " + v + ", " + m +
-         ") -> " + o + "\nscore (%x, %b, %h, %i, %j, %m) = " + c.score + "\n" +
-         (c.keep.empty() ? "" : "keep (%b, %h, %i, %j, %m) = " + c.keep + "\n") + c.weight + "tenon.return %o : " + o + "\n}\n";
+         " layout [\"b n h d\", \"b n h d\", \"b n h d\", \"b n h d\"] algorithm flash : (" + q + ", " + k + ", " + v +
+         ", " + m + ") -> " + o + "\nscore (%x, %b, %h, %i, %j, %m) = " + c.score + "\n" +
+         (c.keep.empty() ? "" : "keep (%b, %h, %i, %j, %m) = " + c.keep + "\n") + c.weight + "tenon.return %o : " + o +
+         "\n}\n";
 }
 
 /// Values in the type of a case: as f32 for the reference, as they are for the kernel.
@@ -56,7 +57,8 @@ public:
         continue;
       // bf16: short enough for an f16 too, of these magnitudes.
       value = std::bit_cast<float>((std::bit_cast<uint32_t>(value) + 0x8000) & 0xffff0000);
-      halves.push_back(type == "bf16" ? uint16_t(std::bit_cast<uint32_t>(value) >> 16) : std::bit_cast<uint16_t>(_Float16(value)));
+      halves.push_back(type == "bf16" ? uint16_t(std::bit_cast<uint32_t>(value) >> 16)
+                                      : std::bit_cast<uint16_t>(_Float16(value)));
       if (type == "f16")
         value = float(_Float16(value));
     }
@@ -91,20 +93,23 @@ public:
     EXPECT_EQ(kernel.form(), "flash attention by mma.sync");
     if (isHalf)
       for (size_t i = 0; i < wide.size(); ++i)
-        wide[i] = c.type == "bf16" ? std::bit_cast<float>(uint32_t(narrow[i]) << 16) : float(std::bit_cast<_Float16>(narrow[i]));
+        wide[i] = c.type == "bf16" ? std::bit_cast<float>(uint32_t(narrow[i]) << 16)
+                                   : float(std::bit_cast<_Float16>(narrow[i]));
     double largest = 0;
     for (int64_t b = 0; b < n.batch; ++b)
       for (int64_t i = 0; i < n.queries; ++i)
         for (int64_t h = 0; h < heads; ++h)
           largest = std::max(largest, errorOfRow(b, i, h, wide));
-    EXPECT_LE(largest, c.tolerance) << c.keep << " empty " << c.empty << " " << c.type << " " << n.queries << " x " << n.keys;
+    EXPECT_LE(largest, c.tolerance) << c.keep << " empty " << c.empty << " " << c.type << " " << n.queries << " x "
+                                    << n.keys;
   }
 
 private:
   double score(int64_t b, int64_t i, int64_t h, int64_t j) const {
     double sum = 0;
     for (int64_t d = 0; d < c.depth; ++d)
-      sum += q[((b * n.queries + i) * heads + h) * c.depth + d] * k[((b * n.keys + j) * keyHeads + h * keyHeads / heads) * c.depth + d];
+      sum += q[((b * n.queries + i) * heads + h) * c.depth + d] *
+             k[((b * n.keys + j) * keyHeads + h * keyHeads / heads) * c.depth + d];
     return 0.2 * sum;
   }
 
@@ -125,7 +130,8 @@ private:
     for (int64_t d = 0; d < c.valueDepth; ++d) {
       double output = 0;
       for (int64_t j = 0; j < n.keys; ++j)
-        output += weights[size_t(j)] * (c.weight.empty() ? 1 : double(flags[size_t(b * n.keys + j)])) * v[((b * n.keys + j) * keyHeads + h * keyHeads / heads) * c.valueDepth + d];
+        output += weights[size_t(j)] * (c.weight.empty() ? 1 : double(flags[size_t(b * n.keys + j)])) *
+                  v[((b * n.keys + j) * keyHeads + h * keyHeads / heads) * c.valueDepth + d];
       if (c.normalise == "softmax" && sum != 0)
         output /= sum;
       float result = found[size_t(((b * n.queries + i) * heads + h) * c.valueDepth + d)];
@@ -180,7 +186,8 @@ TEST(TensorAttention, noKeysAreZeros) {
 
 TEST(TensorAttention, anyDepth) {
   for (auto [depth, valueDepth] : {std::pair<int64_t, int64_t>{1, 1}, {33, 17}, {64, 64}, {20, 128}, {128, 128}})
-    check({.depth = depth, .valueDepth = valueDepth, .keep = "%j <= %i", .isLive = isCausal, .tolerance = 8e-6}, {{1, 20, 40}});
+    check({.depth = depth, .valueDepth = valueDepth, .keep = "%j <= %i", .isLive = isCausal, .tolerance = 8e-6},
+          {{1, 20, 40}});
 }
 
 TEST(TensorAttention, narrowTypes) {
@@ -197,7 +204,8 @@ TEST(TensorAttention, withoutNormaliser) {
 
 /// A factor of the weights is taken in with the values; the sum they are divided by knows nothing of it.
 TEST(TensorAttention, weightsWithAFactor) {
-  check({.keep = "%j <= %i", .weight = "weight (%p, %b, %h, %i, %j, %m) = %p * %m[%b, %j]\n", .isLive = isCausal}, {{1, 40, 40}});
+  check({.keep = "%j <= %i", .weight = "weight (%p, %b, %h, %i, %j, %m) = %p * %m[%b, %j]\n", .isLive = isCausal},
+        {{1, 40, 40}});
 }
 
 TEST(TensorAttention, saysWhyNot) {

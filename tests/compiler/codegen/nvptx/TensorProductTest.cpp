@@ -24,27 +24,34 @@ struct PanelTest {
 
   std::string text() const {
     std::string x = rowsOf(c.depth), y = rowsOf(c.columns), source = "%x", prologue;
-    std::string w = "tensor<" + number(panels()) + "x" + number(c.depth) + "x16xf32>", b = "tensor<" + number(c.columns) + "xf32>";
-    std::string arguments = "%x: " + (gathers() ? "tensor<50x" + number(c.depth) + "xf32>" : x) + ", %w: " + w + ", %b: " + b;
+    std::string w = "tensor<" + number(panels()) + "x" + number(c.depth) + "x16xf32>",
+                b = "tensor<" + number(c.columns) + "xf32>";
+    std::string arguments =
+        "%x: " + (gathers() ? "tensor<50x" + number(c.depth) + "xf32>" : x) + ", %w: " + w + ", %b: " + b;
     if (gathers()) {
       arguments += ", %ids: tensor<?xi64, #tenon.dims<[d0]>>";
-      prologue = "%g = tenon.map %t = %x, %i = %ids at %r, %k : (tensor<50x" + number(c.depth) + "xf32>, tensor<?xi64, #tenon.dims<[d0]>>) -> " +
-                 x + " {\n%a = tenon.load %i[%r] : tensor<?xi64, #tenon.dims<[d0]>>\n%at = arith.index_cast %a : i64 to index\n" +
-                 "%v = tenon.load %t[%at, %k] : tensor<50x" + number(c.depth) + "xf32>\ntenon.yield %v : f32\n}\n";
+      prologue =
+          "%g = tenon.map %t = %x, %i = %ids at %r, %k : (tensor<50x" + number(c.depth) +
+          "xf32>, tensor<?xi64, #tenon.dims<[d0]>>) -> " + x +
+          " {\n%a = tenon.load %i[%r] : tensor<?xi64, #tenon.dims<[d0]>>\n%at = arith.index_cast %a : i64 to index\n" +
+          "%v = tenon.load %t[%at, %k] : tensor<50x" + number(c.depth) + "xf32>\ntenon.yield %v : f32\n}\n";
       source = "%g";
     } else if (normalises()) {
       arguments += ", %s: tensor<" + number(c.depth) + "xf32>";
-      prologue = "%n = tenon.norm layer %x scale %s : tensor<" + number(c.depth) + "xf32> over 1 epsilon 1.0e-5 : " + x + " -> " + x + "\n";
+      prologue = "%n = tenon.norm layer %x scale %s : tensor<" + number(c.depth) +
+                 "xf32> over 1 epsilon 1.0e-5 : " + x + " -> " + x + "\n";
       source = "%n";
     }
-    return "tenon.kernel @k(" + arguments + ") -> " + y + " {\n" + prologue + "%p = tenon.contract \"m k, k n -> m n\" " + source +
-           ", %w panels 16 : (" + x + ", " + w + ") -> " + y + "\n%y = tenon.map %s0 = %p, %s1 = %b at %i, %j : (" + y + ", " + b +
-           ") -> " + y + " = max(%s0[%i, %j] + %s1[%j], 0.0)\ntenon.return %y : " + y + "\n}\n";
+    return "tenon.kernel @k(" + arguments + ") -> " + y + " {\n" + prologue +
+           "%p = tenon.contract \"m k, k n -> m n\" " + source + ", %w panels 16 : (" + x + ", " + w + ") -> " + y +
+           "\n%y = tenon.map %s0 = %p, %s1 = %b at %i, %j : (" + y + ", " + b + ") -> " + y +
+           " = max(%s0[%i, %j] + %s1[%j], 0.0)\ntenon.return %y : " + y + "\n}\n";
   }
 
   void run() {
     DeviceKernel kernel(text());
-    std::vector<float> x = randomValues(size_t((gathers() ? 50 : c.rows) * c.depth), 1), b = randomValues(size_t(c.columns), 3);
+    std::vector<float> x = randomValues(size_t((gathers() ? 50 : c.rows) * c.depth), 1),
+                       b = randomValues(size_t(c.columns), 3);
     std::vector<float> w(size_t(panels() * c.depth * 16)), y(size_t(c.rows * c.columns), NAN);
     std::vector<float> dense = randomValues(size_t(c.depth * c.columns), 2), scale = randomValues(size_t(c.depth), 4);
     for (int64_t k = 0; k < c.depth; ++k)
@@ -157,11 +164,12 @@ TEST(PanelProduct, pairsOfBFloat16) {
     int64_t words = pairWords(depth), panels = (columns + 15) / 16;
     std::string x = rowsOf(depth), narrow = rowsOf(depth, "bf16"), y = rowsOf(columns);
     std::string w = "tensor<" + number(panels) + "x" + number(words) + "x32xbf16>";
-    DeviceKernel kernel("tenon.kernel @k(%x: " + x + ", %w: " + w + ") -> " + y + " {\n%h = tenon.map %t = %x at %i, %j : (" + x +
-                        ") -> " + narrow + " {\n%v = tenon.load %t[%i, %j] : " + x +
+    DeviceKernel kernel("tenon.kernel @k(%x: " + x + ", %w: " + w + ") -> " + y +
+                        " {\n%h = tenon.map %t = %x at %i, %j : (" + x + ") -> " + narrow +
+                        " {\n%v = tenon.load %t[%i, %j] : " + x +
                         "\n%u = arith.truncf %v : f32 to bf16\ntenon.yield %u : bf16\n}\n" +
-                        "%y = tenon.contract \"m k, k n -> m n\" %h, %w panels 16 : (" + narrow + ", " + w + ") -> " + y +
-                        "\ntenon.return %y : " + y + "\n}\n");
+                        "%y = tenon.contract \"m k, k n -> m n\" %h, %w panels 16 : (" + narrow + ", " + w + ") -> " +
+                        y + "\ntenon.return %y : " + y + "\n}\n");
     std::vector<float> values = randomValues(size_t(rows * depth), 6), dense = randomValues(size_t(depth * columns), 7);
     std::vector<uint16_t> halves = asBFloat16(dense), weights(size_t(panels * words * 32));
     for (int64_t k = 0; k < depth; ++k)
@@ -193,13 +201,16 @@ TEST(PanelProduct, pairsOfBFloat16) {
 /// A batch of products, with the right operand as it is or turned.
 void multiplyActivations(int64_t batch, int64_t rows, int64_t depth, int64_t columns, bool isTurned) {
   std::string a = "tensor<?x?x?xf32, #tenon.dims<[d0, d1, d2]>>", y = "tensor<?x?x?xf32, #tenon.dims<[d0, d1, d3]>>";
-  std::string b = isTurned ? "tensor<?x?x?xf32, #tenon.dims<[d0, d3, d2]>>" : "tensor<?x?x?xf32, #tenon.dims<[d0, d2, d3]>>";
+  std::string b =
+      isTurned ? "tensor<?x?x?xf32, #tenon.dims<[d0, d3, d2]>>" : "tensor<?x?x?xf32, #tenon.dims<[d0, d2, d3]>>";
   DeviceKernel kernel("tenon.kernel @k(%a: " + a + ", %b: " + b + ") -> " + y + " {\n%y = tenon.contract \"b m k, " +
                       (isTurned ? "b n k" : "b k n") + " -> b m n\" %a, %b : (" + a + ", " + b + ") -> " + y +
                       "\ntenon.return %y : " + y + "\n}\n");
-  std::vector<float> left = randomValues(size_t(batch * rows * depth), 8), right = randomValues(size_t(batch * depth * columns), 9);
+  std::vector<float> left = randomValues(size_t(batch * rows * depth), 8),
+                     right = randomValues(size_t(batch * depth * columns), 9);
   std::vector<float> results(size_t(batch * rows * columns), NAN);
-  ASSERT_EQ(kernel.run({Buffer::of(left), Buffer::of(right), Buffer::result(results)}, {batch, rows, depth, columns}), "");
+  ASSERT_EQ(kernel.run({Buffer::of(left), Buffer::of(right), Buffer::result(results)}, {batch, rows, depth, columns}),
+            "");
   EXPECT_EQ(kernel.form(), "mma.sync");
   EXPECT_LE(largestError(batch, rows, depth, columns, isTurned, left, right, results), accuracy);
   if (depth > 0)
@@ -218,9 +229,11 @@ TEST(ActivationProduct, sumsOfNothingAreZeros) { multiplyActivations(1, 3, 0, 5,
 
 TEST(ActivationProduct, saysWhyNot) {
   std::string x = "tensor<4x4xi32>";
-  DeviceKernel kernel("tenon.kernel @k(%x: " + x + ") -> " + x + " {\n%y = tenon.contract \"m k, k n -> m n\" %x, %x : (" + x + ", " + x +
-                      ") -> " + x + "\ntenon.return %y : " + x + "\n}\n");
-  EXPECT_EQ(kernel.form(), "worker: tensor cores take products summed in f32 that have rows, columns and steps of their own");
+  DeviceKernel kernel("tenon.kernel @k(%x: " + x + ") -> " + x +
+                      " {\n%y = tenon.contract \"m k, k n -> m n\" %x, %x : (" + x + ", " + x + ") -> " + x +
+                      "\ntenon.return %y : " + x + "\n}\n");
+  EXPECT_EQ(kernel.form(),
+            "worker: tensor cores take products summed in f32 that have rows, columns and steps of their own");
 }
 
 } // namespace

@@ -16,7 +16,8 @@ std::vector<uint16_t> exactHalves(std::vector<float> &values, bool isF16) {
     value = std::bit_cast<float>(std::bit_cast<uint32_t>(value) & 0xffff0000u);
     value = std::fabs(value) < 1e-3f ? 0 : value;
     uint32_t bits = std::bit_cast<uint32_t>(value);
-    uint16_t f16 = value == 0 ? 0 : uint16_t((bits >> 16 & 0x8000) | ((bits >> 23 & 0xff) - 112) << 10 | (bits >> 13 & 0x3ff));
+    uint16_t f16 =
+        value == 0 ? 0 : uint16_t((bits >> 16 & 0x8000) | ((bits >> 23 & 0xff) - 112) << 10 | (bits >> 13 & 0x3ff));
     halves.push_back(isF16 ? f16 : uint16_t(bits >> 16));
   }
   return halves;
@@ -34,40 +35,51 @@ public:
   explicit WarpgroupTest(const Case &c) : c(c) {}
 
   std::string text() const {
-    std::string narrow = rowsOf(c.depth, c.type), y = rowsOf(c.columns), table = "tensor<50x" + number(c.depth) + "x" + c.type + ">";
-    std::string w = "tensor<" + number(panels()) + "x" + number(words()) + "x32x" + c.type + ">", b = "tensor<" + number(c.columns) + "xf32>";
-    std::string x = c.rowsAre == "rounded" ? rowsOf(c.depth) : c.rowsAre == "gathered" ? table : narrow, prologue, source = "%x", ids;
+    std::string narrow = rowsOf(c.depth, c.type), y = rowsOf(c.columns),
+                table = "tensor<50x" + number(c.depth) + "x" + c.type + ">";
+    std::string w = "tensor<" + number(panels()) + "x" + number(words()) + "x32x" + c.type + ">",
+                b = "tensor<" + number(c.columns) + "xf32>";
+    std::string x = c.rowsAre == "rounded"    ? rowsOf(c.depth)
+                    : c.rowsAre == "gathered" ? table
+                                              : narrow,
+                prologue, source = "%x", ids;
     if (c.rowsAre == "rounded") {
-      prologue = "%h = tenon.map %t = %x at %i, %j : (" + x + ") -> " + narrow + " {\n%v = tenon.load %t[%i, %j] : " + x +
-                 "\n%u = arith.truncf %v : f32 to " + c.type + "\ntenon.yield %u : " + c.type + "\n}\n";
+      prologue = "%h = tenon.map %t = %x at %i, %j : (" + x + ") -> " + narrow +
+                 " {\n%v = tenon.load %t[%i, %j] : " + x + "\n%u = arith.truncf %v : f32 to " + c.type +
+                 "\ntenon.yield %u : " + c.type + "\n}\n";
       source = "%h";
     } else if (c.rowsAre == "gathered") {
       std::string list = "tensor<?xi64, #tenon.dims<[d0]>>";
       ids = ", %ids: " + list;
-      prologue = "%g = tenon.map %t = %x, %l = %ids at %r, %k : (" + x + ", " + list + ") -> " + narrow + " {\n%a = tenon.load %l[%r] : " + list +
-                 "\n%at = arith.index_cast %a : i64 to index\n%v = tenon.load %t[%at, %k] : " + x + "\ntenon.yield %v : " + c.type + "\n}\n";
+      prologue = "%g = tenon.map %t = %x, %l = %ids at %r, %k : (" + x + ", " + list + ") -> " + narrow +
+                 " {\n%a = tenon.load %l[%r] : " + list +
+                 "\n%at = arith.index_cast %a : i64 to index\n%v = tenon.load %t[%at, %k] : " + x +
+                 "\ntenon.yield %v : " + c.type + "\n}\n";
       source = "%g";
     }
     return "tenon.kernel @k(%x: " + x + ", %w: " + w + ", %b: " + b + ids + ") -> " + y + " {\n" + prologue +
-           "%p = tenon.contract \"m k, k n -> m n\" " + source + ", %w panels 16 : (" + narrow + ", " + w + ") -> " + y +
-           "\n%y = tenon.map %s0 = %p, %s1 = %b at %i, %j : (" + y + ", " + b + ") -> " + y + " = %s0[%i, %j] + %s1[%j]\ntenon.return %y : " +
-           y + "\n}\n";
+           "%p = tenon.contract \"m k, k n -> m n\" " + source + ", %w panels 16 : (" + narrow + ", " + w + ") -> " +
+           y + "\n%y = tenon.map %s0 = %p, %s1 = %b at %i, %j : (" + y + ", " + b + ") -> " + y +
+           " = %s0[%i, %j] + %s1[%j]\ntenon.return %y : " + y + "\n}\n";
   }
 
   void run() {
     SCOPED_TRACE(number(c.rows) + " x " + number(c.depth) + " x " + number(c.columns) + " " + c.type + " " + c.rowsAre);
     DeviceKernel kernel(text(), "nvptx-sm_90a");
     bool isF16 = c.type == "f16", isGathered = c.rowsAre == "gathered";
-    std::vector<float> values = randomValues(size_t((isGathered ? 50 : c.rows) * c.depth), 6), dense = randomValues(size_t(c.depth * c.columns), 7);
+    std::vector<float> values = randomValues(size_t((isGathered ? 50 : c.rows) * c.depth), 6),
+                       dense = randomValues(size_t(c.depth * c.columns), 7);
     std::vector<float> bias = randomValues(size_t(c.columns), 8), results(size_t(c.rows * c.columns), NAN);
-    std::vector<uint16_t> halves = exactHalves(dense, isF16), narrow = exactHalves(values, isF16), weights(size_t(panels() * words() * 32));
+    std::vector<uint16_t> halves = exactHalves(dense, isF16), narrow = exactHalves(values, isF16),
+                          weights(size_t(panels() * words() * 32));
     for (int64_t k = 0; k < c.depth; ++k)
       for (int64_t n = 0; n < c.columns; ++n)
         weights[size_t(((n / 16 * words() + k / 2) * 16 + n % 16) * 2 + k % 2)] = halves[size_t(k * c.columns + n)];
     std::vector<int64_t> ids(size_t(c.rows));
     for (int64_t i = 0; i < c.rows; ++i)
       ids[size_t(i)] = isGathered ? i * 7 % 50 : i;
-    std::vector<Buffer> buffers{c.rowsAre == "rounded" ? Buffer::of(values) : Buffer::of(narrow), Buffer::of(weights), Buffer::of(bias)};
+    std::vector<Buffer> buffers{c.rowsAre == "rounded" ? Buffer::of(values) : Buffer::of(narrow), Buffer::of(weights),
+                                Buffer::of(bias)};
     if (isGathered)
       buffers.push_back(Buffer::of(ids));
     buffers.push_back(Buffer::result(results));
@@ -82,7 +94,8 @@ public:
       for (int64_t n = 0; n < c.columns; ++n) {
         double sum = double(bias[size_t(n)]), magnitude = std::abs(sum);
         for (int64_t k = 0; k < c.depth; ++k) {
-          double product = double(values[size_t(ids[size_t(i)] * c.depth + k)]) * double(dense[size_t(k * c.columns + n)]);
+          double product =
+              double(values[size_t(ids[size_t(i)] * c.depth + k)]) * double(dense[size_t(k * c.columns + n)]);
           sum += product;
           magnitude += std::abs(product);
         }
@@ -120,18 +133,24 @@ TEST(WarpgroupProduct, noRowsAreNoBlocks) {
 }
 
 /// A batch of products of two activations, with the right operand as it is or turned; steps that do not exist are zeros.
-void multiplyActivations(int64_t batch, int64_t rows, int64_t depth, int64_t columns, bool isTurned, const std::string &type) {
-  SCOPED_TRACE(number(rows) + " x " + number(depth) + " x " + number(columns) + " " + type + (isTurned ? " turned" : ""));
-  std::string a = "tensor<?x?x?x" + type + ", #tenon.dims<[d0, d1, d2]>>", y = "tensor<?x?x?xf32, #tenon.dims<[d0, d1, d3]>>";
+void multiplyActivations(int64_t batch, int64_t rows, int64_t depth, int64_t columns, bool isTurned,
+                         const std::string &type) {
+  SCOPED_TRACE(number(rows) + " x " + number(depth) + " x " + number(columns) + " " + type +
+               (isTurned ? " turned" : ""));
+  std::string a = "tensor<?x?x?x" + type + ", #tenon.dims<[d0, d1, d2]>>",
+              y = "tensor<?x?x?xf32, #tenon.dims<[d0, d1, d3]>>";
   std::string b = "tensor<?x?x?x" + type + (isTurned ? ", #tenon.dims<[d0, d3, d2]>>" : ", #tenon.dims<[d0, d2, d3]>>");
   DeviceKernel kernel("tenon.kernel @k(%a: " + a + ", %b: " + b + ") -> " + y + " {\n%y = tenon.contract \"b m k, " +
-                          (isTurned ? "b n k" : "b k n") + " -> b m n\" %a, %b : (" + a + ", " + b + ") -> " + y + "\ntenon.return %y : " + y +
-                          "\n}\n",
+                          (isTurned ? "b n k" : "b k n") + " -> b m n\" %a, %b : (" + a + ", " + b + ") -> " + y +
+                          "\ntenon.return %y : " + y + "\n}\n",
                       "nvptx-sm_90a");
-  std::vector<float> left = randomValues(size_t(batch * rows * depth), 9), right = randomValues(size_t(batch * depth * columns), 10);
+  std::vector<float> left = randomValues(size_t(batch * rows * depth), 9),
+                     right = randomValues(size_t(batch * depth * columns), 10);
   std::vector<uint16_t> leftHalves = exactHalves(left, type == "f16"), rightHalves = exactHalves(right, type == "f16");
   std::vector<float> results(size_t(batch * rows * columns), NAN);
-  ASSERT_EQ(kernel.run({Buffer::of(leftHalves), Buffer::of(rightHalves), Buffer::result(results)}, {batch, rows, depth, columns}), "");
+  ASSERT_EQ(kernel.run({Buffer::of(leftHalves), Buffer::of(rightHalves), Buffer::result(results)},
+                       {batch, rows, depth, columns}),
+            "");
   EXPECT_EQ(kernel.form(), "wgmma");
   EXPECT_LE(largestError(batch, rows, depth, columns, isTurned, left, right, results), accuracy);
 }
@@ -150,8 +169,10 @@ TEST(WarpgroupProduct, isNotForAll) {
   EXPECT_EQ(formOf(WarpgroupTest({8, 64, 16}).text(), "nvptx-sm_80"), "mma.sync against panels");
   EXPECT_EQ(formOf(WarpgroupTest({8, 96, 16}).text(), "nvptx-sm_90a"), "mma.sync against panels"); // no whole slabs
   std::string x = rowsOf(64), w = "tensor<1x64x16xf32>", y = rowsOf(16); // f32
-  EXPECT_EQ(formOf("tenon.kernel @k(%x: " + x + ", %w: " + w + ") -> " + y + " {\n%y = tenon.contract \"m k, k n -> m n\" %x, %w panels 16 : (" + x +
-                       ", " + w + ") -> " + y + "\ntenon.return %y : " + y + "\n}\n", "nvptx-sm_90a"),
+  EXPECT_EQ(formOf("tenon.kernel @k(%x: " + x + ", %w: " + w + ") -> " + y +
+                       " {\n%y = tenon.contract \"m k, k n -> m n\" %x, %w panels 16 : (" + x + ", " + w + ") -> " + y +
+                       "\ntenon.return %y : " + y + "\n}\n",
+                   "nvptx-sm_90a"),
             "mma.sync against panels");
 }
 

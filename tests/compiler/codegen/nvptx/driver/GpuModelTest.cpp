@@ -83,7 +83,8 @@ public:
   const char *level() const { return tenon_model_level(model); }
 
   template <typename Value>
-  void bind(const char *name, const char *input, std::vector<int64_t> dims, std::vector<Value> &data, tenon_dtype type) {
+  void bind(const char *name, const char *input, std::vector<int64_t> dims, std::vector<Value> &data,
+            tenon_dtype type) {
     size_t index;
     const tenon_entry *entry = tenon_model_find_entry(model, name);
     tenon_tensor tensor = {type, uint32_t(dims.size()), dims.data(), data.data()};

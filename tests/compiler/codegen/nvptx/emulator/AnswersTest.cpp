@@ -105,8 +105,8 @@ TEST(Answers, LoopsAreCountedRoundByRound) {
 /// Writes {value, in range} of a shuffle to y[2 tid].
 std::string shuffling(const std::string &mode, int b, int c) {
   return R"(
-    %r = call {i32, i1} @llvm.nvvm.shfl.sync.)" + mode + R"(.i32p(i32 -1, i32 %tid, i32 )" + std::to_string(b) + ", i32 " +
-         std::to_string(c) + R"()
+    %r = call {i32, i1} @llvm.nvvm.shfl.sync.)" +
+         mode + R"(.i32p(i32 -1, i32 %tid, i32 )" + std::to_string(b) + ", i32 " + std::to_string(c) + R"()
     %v = extractvalue {i32, i1} %r, 0
     %inRange = extractvalue {i32, i1} %r, 1
     %q = zext i1 %inRange to i32

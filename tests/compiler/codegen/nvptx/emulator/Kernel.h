@@ -58,7 +58,8 @@ private:
 
   std::string text() const {
     std::string count = std::to_string(launchMemory.size());
-    std::string ir = "target triple = \"nvptx64-nvidia-cuda\"\n" + globals + "\ndefine ptx_kernel void @k(ptr byval([" + count +
+    std::string ir = "target triple = \"nvptx64-nvidia-cuda\"\n" + globals + "\ndefine ptx_kernel void @k(ptr byval([" +
+                     count +
                      " x ptr]) align 8 %p) {\n%tid = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()\n"
                      "%block = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()\n";
     for (size_t i = 0; i < launchMemory.size(); ++i)

@@ -35,12 +35,14 @@ std::string product(const std::string &name, int a, int b, const std::string &op
   auto load = [&](const std::string &from, const std::string &prefix, int count, const std::string &type) {
     for (int r = 0; r < count; ++r) {
       std::string n = prefix + std::to_string(r);
-      body += "%" + n + "i = add i32 %" + prefix + "row, " + std::to_string(r) + "\n%" + n + "p = getelementptr i32, ptr " + from +
-              ", i32 %" + n + "i\n%" + n + " = load " + type + ", ptr %" + n + "p, align 4\n";
+      body += "%" + n + "i = add i32 %" + prefix + "row, " + std::to_string(r) + "\n%" + n +
+              "p = getelementptr i32, ptr " + from + ", i32 %" + n + "i\n%" + n + " = load " + type + ", ptr %" + n +
+              "p, align 4\n";
       arguments += (arguments.empty() ? "" : ", ") + type + " %" + n;
     }
   };
-  body += "%arow = mul i32 %tid, " + std::to_string(a) + "\n%brow = mul i32 %tid, " + std::to_string(b) + "\n%crow = mul i32 %tid, 4\n";
+  body += "%arow = mul i32 %tid, " + std::to_string(a) + "\n%brow = mul i32 %tid, " + std::to_string(b) +
+          "\n%crow = mul i32 %tid, 4\n";
   load("%op0", "a", a, operand);
   load("%op1", "b", b, operand);
   load("%op2", "c", 4, sum);
@@ -100,7 +102,8 @@ TEST(Matrix, TF32) {
 /// The unit reads 10 bits of a fraction: 1 + 2^-11 is 1 to it.
 TEST(Matrix, TF32DropsLowBits) {
   Floats a(128, 1 + std::ldexp(1.f, -11)), b(64, 1 + std::ldexp(1.f, -10)), c(128), d(128);
-  ASSERT_EQ(Kernel(product("m16n8k8.row.col.tf32", 4, 2, "i32", "float")).reads(a).reads(b).reads(c).writes(d).run(), "");
+  ASSERT_EQ(Kernel(product("m16n8k8.row.col.tf32", 4, 2, "i32", "float")).reads(a).reads(b).reads(c).writes(d).run(),
+            "");
   EXPECT_EQ(d[0], 8 * (1 + std::ldexp(1.f, -10)));
 }
 
@@ -191,9 +194,10 @@ TEST(Matrix, LdmatrixGivesFragments) {
     %y = getelementptr i32, ptr %op2, i32 %first
 )";
   for (int r = 0; r < 6; ++r) {
-    std::string n = std::to_string(r), from = r < 4 ? "{i32, i32, i32, i32} %ra, " + n : "{i32, i32} %rb, " + std::to_string(r - 4);
-    body += "%r" + n + " = extractvalue " + from + "\n%y" + n + " = getelementptr i32, ptr %y, i32 " + n + "\nstore i32 %r" + n +
-            ", ptr %y" + n + "\n";
+    std::string n = std::to_string(r),
+                from = r < 4 ? "{i32, i32, i32, i32} %ra, " + n : "{i32, i32} %rb, " + std::to_string(r - 4);
+    body += "%r" + n + " = extractvalue " + from + "\n%y" + n + " = getelementptr i32, ptr %y, i32 " + n +
+            "\nstore i32 %r" + n + ", ptr %y" + n + "\n";
   }
   Kernel kernel(body, "@tile = internal addrspace(3) global [768 x i8] undef, align 16");
   ASSERT_EQ(kernel.reads(a).reads(b).writes(registers).run(), "");
@@ -204,15 +208,23 @@ TEST(Matrix, LdmatrixGivesFragments) {
 
 TEST(Matrix, PartOfAWarpCannotMultiply) {
   Floats a(128), b(64), c(128), d(128);
-  EXPECT_NE(Kernel(product("m16n8k8.row.col.tf32", 4, 2, "i32", "float")).reads(a).reads(b).reads(c).writes(d).with(16).run().find("has ended"),
+  EXPECT_NE(Kernel(product("m16n8k8.row.col.tf32", 4, 2, "i32", "float"))
+                .reads(a)
+                .reads(b)
+                .reads(c)
+                .writes(d)
+                .with(16)
+                .run()
+                .find("has ended"),
             std::string::npos);
 }
 
 TEST(Matrix, LdmatrixWantsAlignedRows) {
   Words y(32);
-  Kernel kernel("%a = getelementptr i8, ptr addrspace(3) @tile, i32 8\n"
-                "%r = call i32 @llvm.nvvm.ldmatrix.sync.aligned.m8n8.x1.b16.p3(ptr addrspace(3) %a)\nstore i32 %r, ptr %op0",
-                "@tile = internal addrspace(3) global [768 x i8] undef, align 16");
+  Kernel kernel(
+      "%a = getelementptr i8, ptr addrspace(3) @tile, i32 8\n"
+      "%r = call i32 @llvm.nvvm.ldmatrix.sync.aligned.m8n8.x1.b16.p3(ptr addrspace(3) %a)\nstore i32 %r, ptr %op0",
+      "@tile = internal addrspace(3) global [768 x i8] undef, align 16");
   EXPECT_NE(kernel.writes(y).run().find("misaligned: wanted a multiple of 16 bytes"), std::string::npos);
 }
 
