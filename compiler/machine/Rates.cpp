@@ -85,7 +85,7 @@ static float sumOf(const float *data, size_t floats, unsigned vectorBits) {
 }
 
 double measureRead(const float *data, size_t bytes, unsigned vectorBits) {
-  static volatile float keep; // a sum nobody needs must still be computed
+  [[maybe_unused]] static volatile float keep; // a sum nobody needs must still be computed
   double start = threadSeconds();
   keep = sumOf(data, bytes / sizeof(float), vectorBits);
   return bytes / (threadSeconds() - start) * 1e-9;
@@ -118,7 +118,7 @@ static float multiplyAdds(unsigned vectorBits, long steps) {
 
 double measureMultiplyAdds(unsigned vectorBits) {
   constexpr long steps = 320'000;
-  static volatile float keep;
+  [[maybe_unused]] static volatile float keep;
   double start = threadSeconds();
   keep = multiplyAdds(vectorBits, steps);
   return flopsOf(vectorBits, steps) / (threadSeconds() - start) * 1e-9;

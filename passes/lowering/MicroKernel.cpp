@@ -29,10 +29,13 @@ namespace tenon {
 ///   dot_lane      (sum, vector, repeated pairs, which of them)
 static constexpr StringLiteral laneProductsAttributeName = "tenon.lane_products";
 
-/// Words as the pairs of bf16 they are.
+/// Words, of 32 bits or of 16, as the pairs of bf16 they are.
 static Value asPairs(OpBuilder &builder, Location loc, Value words) {
   auto type = cast<VectorType>(words.getType());
-  auto pairs = VectorType::get({2 * type.getDimSize(0)}, builder.getBF16Type(), type.getScalableDims());
+  int64_t elements = type.getDimSize(0) * type.getElementTypeBitWidth() / 16;
+  auto pairs = VectorType::get({elements}, builder.getBF16Type(), type.getScalableDims());
+  if (pairs == type)
+    return words;
   return vector::BitCastOp::create(builder, loc, pairs, words);
 }
 
