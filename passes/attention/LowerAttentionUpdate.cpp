@@ -8,6 +8,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/attention/FlashAttention.h"
+#include "passes/lowering/Hints.h"
 #include "passes/lowering/MicroKernel.h"
 #include "passes/lowering/TransposeTile.h"
 #include "passes/lowering/VectorMath.h"
@@ -76,6 +77,7 @@ FailureOr<KernelGrid> UpdateLowering::lower() {
   queryCount = scope.dim(sizes.queries, loc);
   lastKey = plus(-1, scope.dim(sizes.keys, loc));
   isLong = isLongCache();
+  fetchesNear = scope.function.hasHints(builder, loc, hintFetchNear);
   groupSize = scope.dim(sizes.heads.floorDiv(sizes.keyHeads), loc);
   outputAt = rows * pitch;
   maximumAt = outputAt + rows * outputPitch();

@@ -74,16 +74,19 @@ void UpdateLowering::fetchShare(const Operand &operand, Value start, int64_t ele
   if (groups == 1 || groups > share.tile || elements == 0)
     return;
   int64_t keys = share.tile / groups, ahead = llvm::divideCeil(aheadBytes, elements * bytes);
-  emitIf(scope, loc, isLong, [&] {
+  auto fetch = [&](int64_t locality) {
     Value from =
         plus(plus(firstKey, plus(ahead, share.begin)), times(quotient(share.firstRow, index(share.together)), keys));
     step(index(0), index(keys), 1, [&](Value j) {
       Value at = plus(start, times(least(plus(from, j), lastKey), operand.row));
       for (int64_t d = 0; d < elements; d += 64 / bytes)
-        memref::PrefetchOp::create(builder, loc, operand.memory, plus(d, at), /*isWrite=*/false, /*localityHint=*/2,
+        memref::PrefetchOp::create(builder, loc, operand.memory, plus(d, at), /*isWrite=*/false, locality,
                                    /*isDataCache=*/true);
     });
-  });
+  };
+  constexpr int64_t firstLevel = 3, secondLevel = 2;
+  emitIf(scope, loc, isLong,
+         [&] { emitIf(scope, loc, fetchesNear, [&] { fetch(firstLevel); }, [&] { fetch(secondLevel); }); });
 }
 
 //===----------------------------------------------------------------------------===//

@@ -10,8 +10,8 @@ using namespace mlir;
 namespace tenon {
 
 namespace {
-/// Fields of tenon_kernel_args, in order; each is one pointer.
-enum ArgsField { OperandsField, DimsField, ScratchField, FaultsField };
+/// Fields of tenon_kernel_args, in order; each is eight bytes.
+enum ArgsField { OperandsField, DimsField, ScratchField, FaultsField, HintsField };
 } // namespace
 
 /// Loads entry `index` of the table of `type` at `table`. The argument block does
@@ -57,6 +57,7 @@ KernelFunction KernelFunction::over(OpBuilder &builder, Location loc, func::Func
   kernel.last = values.last;
   kernel.scratchPointer = values.scratch;
   kernel.faultsPointer = values.faults;
+  kernel.hints = values.hints;
   return kernel;
 }
 
@@ -83,6 +84,7 @@ KernelFunction KernelFunction::create(OpBuilder &builder, Location loc, ModuleOp
                                                      loadEntry(builder, loc, table, builder.getI64Type(), k)));
   values.scratch = loadEntry(builder, loc, args, pointer, ScratchField);
   values.faults = loadEntry(builder, loc, args, pointer, FaultsField);
+  values.hints = loadEntry(builder, loc, args, builder.getI64Type(), HintsField);
   KernelFunction kernel = over(builder, loc, function, operandElements, std::move(values));
   builder.setInsertionPoint(func::ReturnOp::create(builder, loc));
   return kernel;
@@ -97,6 +99,14 @@ Value KernelFunction::scratch(OpBuilder &builder, Location loc, Type element, Va
   Value pointer = LLVM::GEPOp::create(builder, loc, scratchPointer.getType(), builder.getI8Type(), scratchPointer,
                                       ValueRange{offset});
   return viewOfPointer(builder, loc, pointer, element);
+}
+
+Value KernelFunction::hasHints(OpBuilder &builder, Location loc, int64_t bits) const {
+  if (!hints)
+    return arith::ConstantIntOp::create(builder, loc, 0, 1);
+  Value wanted = arith::ConstantIntOp::create(builder, loc, bits, 64);
+  Value found = arith::AndIOp::create(builder, loc, hints, wanted);
+  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, found, wanted);
 }
 
 void KernelFunction::raiseFaults(OpBuilder &builder, Location loc, Value bits) const {

@@ -28,6 +28,7 @@ public:
   struct Values {
     llvm::SmallVector<mlir::Value> operands, dims;
     mlir::Value first, last, scratch, faults;
+    mlir::Value hints; ///< i64, or null.
   };
   /// A kernel over values: `function` is the one the body stands in.
   static KernelFunction over(mlir::OpBuilder &builder, mlir::Location loc, mlir::func::FuncOp function,
@@ -50,6 +51,9 @@ public:
   mlir::Value scratch(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type element,
                       mlir::Value byteOffset) const;
 
+  /// Whether this machine has all of `bits` (TENON_HINT_ bits of the ABI), as i1; no where none are told (a GPU).
+  mlir::Value hasHints(mlir::OpBuilder &builder, mlir::Location loc, int64_t bits) const;
+
   /// ORs `bits` (i32) into the faults of the run, whatever other workers do.
   void raiseFaults(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value bits) const;
 
@@ -57,7 +61,7 @@ private:
   mlir::func::FuncOp func;
   llvm::SmallVector<mlir::Value> operandPointers, operandViews, dimValues;
   mlir::Value first, last;
-  mlir::Value scratchPointer, faultsPointer;
+  mlir::Value scratchPointer, faultsPointer, hints;
 };
 
 /// A flat memref<?xT> over `pointer` (!llvm.ptr) in its address space, unit stride, size unknown.

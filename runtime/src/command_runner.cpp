@@ -6,6 +6,7 @@
 
 #include "runtime/src/command_runner.h"
 #include "runtime/src/command_walker.h"
+#include "runtime/src/cpu.h"
 
 #include <algorithm>
 #include <cstring>
@@ -110,6 +111,7 @@ static void kernelTiles(const Work &work, uint32_t worker, uint32_t first, uint3
   arguments.dims = context.plan.dims.data() + work.step.firstDim;
   arguments.scratch = context.scratch ? context.scratch + worker * context.scratchBytes : nullptr;
   arguments.faults = &context.faults[worker].bits;
+  arguments.hints = hostHints();
   work.kernel(&arguments, first, last);
 }
 

@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "runtime/src/cpu.h"
+#include "tenon/kernel_abi.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -94,6 +95,19 @@ static std::vector<Feature> detect() {
   };
 }
 
+/// Of an AMD processor, its family: 25 is Zen 3 and 4, 26 is Zen 5; 0 for other makers.
+static unsigned amdFamily() {
+  unsigned a, b, c, d;
+  constexpr unsigned cAMD = 0x444d4163; // the last of "AuthenticAMD"
+  if (!__get_cpuid(0, &a, &b, &c, &d) || c != cAMD || !__get_cpuid(1, &a, &b, &c, &d))
+    return 0;
+  return (a >> 8 & 15) + (a >> 20 & 255);
+}
+
+/// Measured where attention reads a long cache (passes/attention/AttentionUpdate.h): Zen 5 has fewer lines on their way by
+/// itself than Zen 4, which asking for lines into the first-level cache slows down.
+static uint64_t detectHints() { return amdFamily() >= 26 ? TENON_HINT_FETCH_NEAR : 0; }
+
 bool requestAmx() {
   constexpr long requestPermission = 0x1023, tileData = 18; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return hostHas("amx-tile") && ::syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
@@ -123,6 +137,8 @@ static std::vector<Feature> detect() {
       {"i8mm", bit(two, 13)},  {"bf16", bit(two, 14)},
   };
 }
+
+static uint64_t detectHints() { return 0; }
 
 bool requestAmx() { return false; }
 
@@ -189,6 +205,11 @@ std::vector<std::string> missingFeatures(std::string_view list) {
       need(part);
   }
   return missing;
+}
+
+uint64_t hostHints() {
+  static const uint64_t hints = detectHints();
+  return hints;
 }
 
 bool hostHas(std::string_view feature) { return missingFeatures(feature).empty(); }

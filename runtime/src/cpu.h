@@ -42,6 +42,9 @@ std::vector<std::string> hostFeatures();
 /// single features.
 std::vector<std::string> missingFeatures(std::string_view list);
 
+/// TENON_HINT_ bits of kernel_abi.h for this machine; asked of it once.
+uint64_t hostHints();
+
 /// Asks the kernel to let this process use AMX tiles. True if it may.
 bool requestAmx();
 

@@ -53,7 +53,7 @@ namespace tenon::format {
 /// CR LF and 0x1A catch a transfer in text mode, as PNG's signature does.
 inline constexpr char magic[8] = {'T', 'E', 'N', 'O', 'N', '\r', '\n', 0x1a};
 inline constexpr uint16_t majorVersion = 1;
-inline constexpr uint16_t minorVersion = 3; ///< 1: kept symbols; 2: launches of a GPU; 3: grains
+inline constexpr uint16_t minorVersion = 4; ///< 1: kept symbols; 2: launches of a GPU; 3: grains; 4: hints
 
 /// "No such index", wherever an index is optional.
 inline constexpr uint32_t none = 0xffffffffu;

@@ -92,7 +92,7 @@ TEST(Damage, newerVersion) {
     AlignedCopy copy(bytes);
     return code(tenon_model_load_memory(copy.data(), copy.size(), nullptr, &model));
   }());
-  EXPECT_THAT(loadMessage(bytes), HasSubstr("artifact format 1.4, this runtime (0.1.0) reads 1.0 to 1.3; use a newer"));
+  EXPECT_THAT(loadMessage(bytes), HasSubstr("artifact format 1.5, this runtime (0.1.0) reads 1.0 to 1.4; use a newer"));
   header->major = 0;
   EXPECT_THAT(loadMessage(bytes), HasSubstr("compile the model again"));
 }

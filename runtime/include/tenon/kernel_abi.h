@@ -21,6 +21,8 @@
  *             when the expression is 0.
  *   faults    the kernel ORs bits in; it never clears one. After the dispatch
  *             the runtime turns them into an error that names the command.
+ *   hints     what is quicker on this machine than on others that run the same
+ *             instructions, TENON_HINT_ bits. They never change a result.
  *
  * Everything pointed to belongs to the runtime and lives as long as the call. A
  * kernel may be called from any thread and from several at once; it keeps no
@@ -41,11 +43,15 @@ extern "C" {
 /** An index was outside its operand; the access was clamped into it. */
 #define TENON_FAULT_INDEX 1u
 
+/** Lines asked for ahead had better go to the first-level cache, not the second. */
+#define TENON_HINT_FETCH_NEAR 1u
+
 typedef struct tenon_kernel_args {
   void *const *operands;
   const int64_t *dims;
   void *scratch;
   uint32_t *faults;
+  uint64_t hints;
 } tenon_kernel_args;
 
 typedef void (*tenon_kernel_fn)(const tenon_kernel_args *args, uint32_t first_tile, uint32_t last_tile);

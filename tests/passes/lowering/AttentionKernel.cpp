@@ -193,7 +193,7 @@ double AttentionKernel::run(std::vector<void *> operands, int64_t batch, int64_t
   auto aligned = reinterpret_cast<float *>((reinterpret_cast<uintptr_t>(scratch.data()) + 63) / 64 * 64);
   int64_t dims[] = {batch, queries, keys};
   uint32_t faults = 0;
-  tenon_kernel_args args = {operands.data(), dims, aligned, &faults};
+  tenon_kernel_args args = {operands.data(), dims, aligned, &faults, hints};
   auto kernel = image.find<void(const tenon_kernel_args *, uint32_t, uint32_t)>("attention");
   kernel(&args, first, last ? last : uint32_t(tiles(batch, queries, keys)));
   return counts ? aligned[floats] : 0;

@@ -47,6 +47,8 @@ public:
   double run(std::vector<void *> operands, int64_t batch, int64_t queries, int64_t keys, uint32_t first = 0,
              uint32_t last = 0);
 
+  uint64_t hints = 0; ///< What the machine is said to be quick at: TENON_HINT_ bits.
+
 private:
   std::string compile(const AttentionText &text, const Level &level, bool counts);
   int64_t evaluate(const Dim &dim, int64_t batch, int64_t queries, int64_t keys) const;

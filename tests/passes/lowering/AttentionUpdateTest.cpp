@@ -2,6 +2,7 @@
 
 #include "AttentionKernel.h"
 #include "HostLevels.h"
+#include "tenon/kernel_abi.h"
 
 #include <algorithm>
 #include <cmath>
@@ -57,7 +58,6 @@ protected:
 
   const Level *level = nullptr;
 
-private:
   std::vector<float> random(int64_t rows) {
     std::vector<float> elements(rows * depth);
     std::uniform_real_distribution<float> uniform(-1, 1);
@@ -65,6 +65,7 @@ private:
     return elements;
   }
 
+private:
   void compare(const Sizes &s, const std::vector<float> &q, const std::vector<float> &k, const std::vector<float> &v,
                const std::vector<float> &state, const Keep &keep) {
     for (int64_t h = 0; h < s.heads; ++h)
@@ -172,6 +173,32 @@ TEST_P(AttentionUpdateTest, UndecidedLeavesAll) {
   Sizes s{40, 600, 2, 2};
   auto keep = [](int64_t, int64_t i, int64_t j) { return (i ^ j) % 2 == 0; };
   EXPECT_EQ(work(regions, s, keep), work("", s, always));
+}
+
+// Four rows over a cache of 25 MB, whose lines are asked for ahead, up to its end.
+TEST_P(AttentionUpdateTest, HintsKeepEveryBit) {
+  AttentionText text;
+  text.heads = 32;
+  text.keyHeads = 8;
+  text.depth = text.valueDepth = depth;
+  text.queries = 1;
+  text.partsOf = 512;
+  AttentionKernel kernel(text, *level);
+  ASSERT_EQ(kernel.error(), "");
+  constexpr int64_t keys = 12401, parts = (keys + 511) / 512;
+  std::vector<float> q = random(text.heads), k = random(keys * text.keyHeads), v = random(keys * text.keyHeads);
+  std::vector<float> states[2];
+  for (uint64_t hints : {uint64_t(0), uint64_t(TENON_HINT_FETCH_NEAR)}) {
+    kernel.hints = hints;
+    states[hints].assign(parts * text.heads * (depth + 2), -7.0f);
+    kernel.run({q.data(), k.data(), v.data(), states[hints].data()}, 1, 1, keys);
+  }
+  EXPECT_EQ(states[0], states[1]);
+  if (level->name.starts_with("x86")) {
+    std::string assembly = assemblyOf(text, *level);
+    EXPECT_NE(assembly.find("prefetcht0"), std::string::npos);
+    EXPECT_NE(assembly.find("prefetcht1"), std::string::npos);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, AttentionUpdateTest,
