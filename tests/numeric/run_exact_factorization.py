@@ -19,7 +19,7 @@ from onnx import helper
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from run_factorize import FactorizeCase  # noqa: E402
+from run_factorize import FactorizeCase, native  # noqa: E402
 
 FOLD = [{"do": "fold"}]
 EXPORTED = HERE.parent / "models" / "exported"
