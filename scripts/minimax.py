@@ -89,7 +89,7 @@ def lawson(matrix, values, weights, rounds=150):
 
 def solve(problem):
     """Coefficients rounded to problem.bits and the largest weighted error they reach."""
-    grid, done = Grid(problem), []
+    grid = Grid(problem)
     matrix = np.array([[float(c) for c in column] for column in grid.columns]).T
     current = [mpf(0)] * len(problem.powers)
     for k in range(len(problem.powers)):

@@ -6,7 +6,6 @@ an fma as two. One tile is `lanes` transforms.
 """
 
 import math
-import os
 import pathlib
 import re
 import subprocess

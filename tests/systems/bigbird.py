@@ -3,7 +3,6 @@
 Zaheer et al. 2020, https://arxiv.org/abs/2007.14062, section 2; the drawn blocks are a table.
 """
 
-import numpy as np
 from formulas import heads, positions, product, scores, softmax
 
 SIZES = {"B": [1, 2, 1], "S": [1, 5, 12]}

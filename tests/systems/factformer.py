@@ -3,7 +3,6 @@
 Li et al. 2023, https://arxiv.org/abs/2305.17560, equation 9; weights per head and axis.
 """
 
-import numpy as np
 from formulas import normal, product
 
 SIZES = {"B": [1, 2, 1], "X": [1, 7, 20], "Y": [3, 9, 33]}

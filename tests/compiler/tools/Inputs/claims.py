@@ -3,7 +3,6 @@ import pathlib
 import struct
 import sys
 
-import onnx
 from onnx import TensorProto, helper
 
 folder = pathlib.Path(sys.argv[1])
