@@ -88,9 +88,6 @@ Value StridedReader::load(Value offset, Value begin, Value end) {
 // Tiles and rows
 //===----------------------------------------------------------------------------===//
 
-/// Rows of neighbouring planes are far apart: they are asked for before their turn.
-static constexpr int64_t planesAhead = 2;
-
 WindowEmitter::WindowEmitter(KernelLowering &lowering, const WindowProduct &product)
     : lowering(lowering), product(product) {
   if (read.axes.size() == 2)
@@ -106,6 +103,7 @@ Value WindowEmitter::isBelow(Value a, Value b) {
 void WindowEmitter::forEachTile(const Dim &tilesOfGroup, function_ref<void(Value)> body) {
   emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value number) {
     Value tiles = dim(tilesOfGroup), groups = index(read.groups), outer = divide(number, tiles);
+    tileNumber = number;
     group = remainder(outer, groups);
     batch = divide(outer, groups);
     body(remainder(number, tiles));
@@ -117,27 +115,31 @@ KernelGrid WindowEmitter::grid(const Dim &tilesOfGroup, const Dim &floats) {
 }
 
 Value WindowEmitter::planeOf(Value channel) {
-  Dim elements = countOf(ArrayRef<Dim>(shapeOf(read.source)).drop_front(2));
   Value first = add(mul(batch, index(read.groups * read.channels)), mul(group, index(read.channels)));
-  return mul(add(first, channel), dim(elements));
+  return mul(add(first, channel), elementsOfPlane());
 }
+
+Value WindowEmitter::elementsOfPlane() {
+  return dim(countOf(ArrayRef<Dim>(shapeOf(read.source)).drop_front(2)));
+}
+
+Value WindowEmitter::rowLength() { return isFlat() ? elementsOfPlane() : dim(shapeOf(read.source).back()); }
 
 Value WindowEmitter::isRow(Value row) {
   Value height = isFlat() ? index(1) : dim(shapeOf(read.source)[2]);
   return arith::AndIOp::create(builder, loc, isBelow(row, height), isBelow(sub(index(0), row), index(1)));
 }
 
-void WindowEmitter::copyRow(Value plane, Value row, Value first, Value count, Value to, Value toOffset) {
-  Shape shape = shapeOf(read.source);
-  Value width = dim(shape.back()), from = add(plane, mul(row, width));
-  Value ahead = mul(dim(countOf(ArrayRef<Dim>(shape).drop_front(2))), index(planesAhead));
+void WindowEmitter::copyRow(StridedReader &reader, Value plane, Value row, Value first, Value count, Value to, Value toOffset) {
+  Value width = rowLength(), from = add(plane, mul(row, width));
+  Value ahead = mul(elementsOfPlane(), index(planesAhead));
   // Of a row beyond x nothing is asked for.
   Value end = arith::SelectOp::create(builder, loc, isRow(row), width, index(0));
   auto loop = scf::ForOp::create(builder, loc, index(0), count, index(lanes));
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(loop.getBody());
-  Value e = loop.getInductionVar(), x = add(first, mul(e, index(columns.stride)));
-  for (int64_t line = 0; line < std::min<int64_t>(columns.stride, 2); ++line)
+  Value e = loop.getInductionVar(), x = add(first, mul(e, index(reader.stride)));
+  for (int64_t line = 0; line < std::min<int64_t>(reader.stride, 2); ++line)
     memref::PrefetchOp::create(builder, loc, reader.memory, add(add(add(from, x), ahead), index(line * lanes)),
                                /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
   auto [begin, last] = reader.within(x, end, index(0), index(lanes));
@@ -183,7 +185,7 @@ void FilterProduct::multiply(PackedProduct &inner, Value scratch, Value position
   emitPackedProduct(builder, loc, scope.function.function()->getParentOfType<ModuleOp>(), inner);
 }
 
-TileRows FilterProduct::resultFrom(Value row, Value position) {
+TileRows WindowEmitter::resultFrom(Value row, Value position) {
   Value outer = add(mul(add(mul(batch, index(read.groups)), group), index(filters)), row);
   Value pitch = dim(read.positions());
   return {lowering.resultMemory(), add(mul(outer, pitch), position), pitch, /*written=*/true};
