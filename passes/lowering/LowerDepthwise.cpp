@@ -74,10 +74,10 @@ private:
     Value needed = add(mul(sub(rowCount, index(1)), index(rows.stride)), index((rows.taps - 1) * rows.dilation + 1));
     emitLoop(scope, loc, index(0), needed, [&](Value i) {
       Value row = sub(add(mul(firstRow, index(rows.stride)), i), dim(rows.before));
-      emitLoop(scope, loc, index(0), index(columns.stride), [&](Value phase) {
-        copyRow(reader, plane, row, sub(phase, dim(columns.before)), step, scratch,
-                mul(add(mul(i, index(columns.stride)), phase), step));
-      });
+      // Each phase is code of its own, whose masks are known.
+      for (int64_t phase = 0; phase < columns.stride; ++phase)
+        copyRow(reader, plane, row, sub(index(phase), dim(columns.before)), step, scratch,
+                mul(add(mul(i, index(columns.stride)), index(phase)), step));
     });
   }
 

@@ -61,22 +61,29 @@ protected:
 
   /// The first element of a channel of this tile's batch and group.
   mlir::Value planeOf(mlir::Value channel);
-  mlir::Value elementsOfPlane();
-  /// Of x; all of a plane where it has one extent.
-  mlir::Value rowLength();
-  /// Rows of neighbouring planes are far apart: they are asked for before their turn.
-  static constexpr int64_t planesAhead = 2;
   /// x has row `row`, which may be negative.
   mlir::Value isRow(mlir::Value row);
   /// Elements first, first + stride, … of row `row` of a plane, the reader's stride: vectors for `count` of them, zeros beyond x.
-  void copyRow(StridedReader &reader, mlir::Value plane, mlir::Value row, mlir::Value first, mlir::Value count, mlir::Value to,
-               mlir::Value toOffset);
+  /// Where both are constants and vectors few there is no loop, and masks are constants.
+  void copyRow(StridedReader &reader, mlir::Value plane, mlir::Value row, mlir::Value first, mlir::Value count,
+               mlir::Value to, mlir::Value toOffset);
   /// `count` finished sums of filter `channel` of the group, from position `position` on.
   void finishRun(mlir::Value channel, mlir::Value position, mlir::Value count, mlir::Value sums,
                  mlir::Value sumsOffset);
   /// Rows of the result, from filter `row` of this tile's group and position `position` on.
   TileRows resultFrom(mlir::Value row, mlir::Value position);
 
+private:
+  mlir::Value elementsOfPlane();
+  /// Of x; all of a plane where it has one extent.
+  mlir::Value rowLength();
+  /// Asks for the lines of a vector of elements from `at` on, some planes ahead.
+  void fetchAhead(StridedReader &reader, mlir::Value at);
+  void copyVectors(StridedReader &reader, mlir::Value from, int64_t first, int64_t count, mlir::Value to,
+                   mlir::Value toOffset);
+  void clearVectors(int64_t count, mlir::Value to, mlir::Value toOffset);
+
+protected:
   KernelLowering &lowering;
   WindowProduct product;
   const WindowRead &read = product.read;
@@ -168,11 +175,6 @@ private:
   Dim elementFloats() const;
   void fillTable();
   void copyPlane(mlir::Value channel);
-  /// Of a row of scratch, where that is known and not many: they are copied without a loop, their masks constants.
-  std::optional<int64_t> fewVectors() const;
-  void copyWholeRow(mlir::Value plane, mlir::Value row, int64_t first, mlir::Value to);
-  void clearRow(mlir::Value to);
-
   bool stays = mayStay(read);
   StridedReader neighbours{scope, loc, lowering.memoryOf(read.source), 1, lanes};
 };

@@ -1,8 +1,10 @@
 //===- WindowEmitter.cpp - what lowerings of convolutions share ------------------------===//
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/lowering/LowerWindow.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -130,20 +132,52 @@ Value WindowEmitter::isRow(Value row) {
   return arith::AndIOp::create(builder, loc, isBelow(row, height), isBelow(sub(index(0), row), index(1)));
 }
 
-void WindowEmitter::copyRow(StridedReader &reader, Value plane, Value row, Value first, Value count, Value to, Value toOffset) {
+void WindowEmitter::fetchAhead(StridedReader &reader, Value at) {
+  // Rows of neighbouring planes are far apart: they are asked for before their turn.
+  constexpr int64_t planesAhead = 2;
+  Value ahead = add(at, mul(elementsOfPlane(), index(planesAhead)));
+  for (int64_t line = 0; line < std::min<int64_t>(reader.stride, 2); ++line)
+    memref::PrefetchOp::create(builder, loc, reader.memory, add(ahead, index(line * lanes)), /*isWrite=*/false,
+                               /*localityHint=*/3, /*isDataCache=*/true);
+}
+
+void WindowEmitter::copyRow(StridedReader &reader, Value plane, Value row, Value first, Value count, Value to,
+                            Value toOffset) {
+  constexpr int64_t fewVectors = 16;
   Value width = rowLength(), from = add(plane, mul(row, width));
-  Value ahead = mul(elementsOfPlane(), index(planesAhead));
+  std::optional<int64_t> knownFirst = getConstantIntValue(first), knownCount = getConstantIntValue(count);
+  if (knownFirst && knownCount && *knownCount * reader.stride <= fewVectors * int64_t(lanes)) {
+    int64_t vectors = llvm::divideCeil(*knownCount, lanes);
+    return emitIf(
+        scope, loc, isRow(row), [&] { copyVectors(reader, from, *knownFirst, vectors, to, toOffset); },
+        [&] { clearVectors(vectors, to, toOffset); });
+  }
   // Of a row beyond x nothing is asked for.
   Value end = arith::SelectOp::create(builder, loc, isRow(row), width, index(0));
   auto loop = scf::ForOp::create(builder, loc, index(0), count, index(lanes));
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(loop.getBody());
   Value e = loop.getInductionVar(), x = add(first, mul(e, index(reader.stride)));
-  for (int64_t line = 0; line < std::min<int64_t>(reader.stride, 2); ++line)
-    memref::PrefetchOp::create(builder, loc, reader.memory, add(add(add(from, x), ahead), index(line * lanes)),
-                               /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+  fetchAhead(reader, add(from, x));
   auto [begin, last] = reader.within(x, end, index(0), index(lanes));
   vector::StoreOp::create(builder, loc, reader.load(add(from, x), begin, last), to, add(toOffset, e));
+}
+
+void WindowEmitter::copyVectors(StridedReader &reader, Value from, int64_t first, int64_t count, Value to,
+                                Value toOffset) {
+  for (int64_t vector = 0; vector < count; ++vector) {
+    Value x = index(first + vector * lanes * reader.stride), at = add(from, x);
+    fetchAhead(reader, at);
+    auto [begin, end] = reader.within(x, rowLength(), index(0), index(lanes));
+    vector::StoreOp::create(builder, loc, reader.load(at, begin, end), to, add(toOffset, index(vector * lanes)));
+  }
+}
+
+void WindowEmitter::clearVectors(int64_t count, Value to, Value toOffset) {
+  auto type = VectorType::get({int64_t(lanes)}, f32);
+  Value zeros = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
+  for (int64_t vector = 0; vector < count; ++vector)
+    vector::StoreOp::create(builder, loc, zeros, to, add(toOffset, index(vector * lanes)));
 }
 
 SmallVector<LaneValue> resultPoint(const WindowProduct &product, Value batch, Value group, Value filter,

@@ -1,7 +1,5 @@
 //===- WindowSource.cpp - x as windows read it, element by element ---------------------===//
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/Utils/StaticValueUtils.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/lowering/LowerWindow.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -107,37 +105,8 @@ void WindowSource::copyPlane(Value channel) {
   emitLoop(scope, loc, index(0), count, [&](Value e) {
     Value row = sub(add(mul(firstRow, index(rows.stride)), e), dim(rows.before));
     Value to = add(mul(channel, dim(channelFloats())), mul(e, dim(pitch())));
-    std::optional<int64_t> known = getConstantIntValue(first);
-    if (!fewVectors() || !known)
-      return copyRow(neighbours, plane, row, first, dim(pitch()), elements, to);
-    emitIf(scope, loc, isRow(row), [&] { copyWholeRow(plane, row, *known, to); }, [&] { clearRow(to); });
+    copyRow(neighbours, plane, row, first, dim(pitch()), elements, to);
   });
-}
-
-std::optional<int64_t> WindowSource::fewVectors() const {
-  constexpr int64_t most = 16;
-  std::optional<int64_t> length = pitch().constant();
-  if (!length || *length > most * lanes)
-    return std::nullopt;
-  return llvm::divideCeil(*length, lanes);
-}
-
-void WindowSource::copyWholeRow(Value plane, Value row, int64_t first, Value to) {
-  Value width = rowLength(), from = add(plane, mul(row, width)), ahead = mul(elementsOfPlane(), index(planesAhead));
-  for (int64_t vector = 0; vector < *fewVectors(); ++vector) {
-    Value x = index(first + vector * lanes), at = add(from, x);
-    memref::PrefetchOp::create(builder, loc, neighbours.memory, add(at, ahead), /*isWrite=*/false, /*localityHint=*/3,
-                               /*isDataCache=*/true);
-    auto [begin, end] = neighbours.within(x, width, index(0), index(lanes));
-    vector::StoreOp::create(builder, loc, neighbours.load(at, begin, end), elements, add(to, index(vector * lanes)));
-  }
-}
-
-void WindowSource::clearRow(Value to) {
-  auto type = VectorType::get({int64_t(lanes)}, f32);
-  Value zeros = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
-  for (int64_t vector = 0; vector < *fewVectors(); ++vector)
-    vector::StoreOp::create(builder, loc, zeros, elements, add(to, index(vector * lanes)));
 }
 
 } // namespace tenon
