@@ -836,6 +836,14 @@ def PackWeights : Pass<"tenon-pack-weights", "::mlir::ModuleOp"> {
     A micro-kernel reads a panel from first to last byte. Columns are padded with zeros when the artifact is
     written, so the edge needs no mask. bf16 stands in pairs along `k`, `[ceil(N/16), ceil(K/2), 16 * 2]`, which is what
     dot-product instructions read. f32 and bf16 with f32 results; products of two activations stay.
+
+    Filters times windows (`lowering/WindowProduct.h`) become windows times panels of filters, where no more than an eighth of the
+    columns is padding: lanes along filters are always full, lanes along the positions of short rows are not. Windows of one element
+    stay where they have fewer than 128 channels and their positions fill vectors: there turning the sums would cost more.
+    ```mlir
+    %y = tenon.contract "n k, b m k -> b n m" %filters, %windows
+    %y = tenon.contract "b m k, k n -> b n m" %windows, %filters.panels panels 16
+    ```
   }];
   let options = [Option<"width", "width", "int64_t", "16", "Columns of a panel">];
 }

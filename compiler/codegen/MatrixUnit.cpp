@@ -49,6 +49,8 @@ void setProductInstructions(ModuleOp module, const Level &level) {
     module->setAttr("tenon.lane_products", lanes);
   else if (level.vectorGranules())
     module->setAttr("tenon.short_offsets", UnitAttr::get(context));
+  if (level.isa == Isa::X86_64 && level.vectorBits == 512 && level.fmaPorts > 1)
+    module->setAttr("tenon.multiply_add_units", IntegerAttr::get(IntegerType::get(context, 64), level.fmaPorts));
 }
 
 } // namespace tenon

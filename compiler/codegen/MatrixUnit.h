@@ -13,7 +13,8 @@ namespace tenon {
 mlir::DictionaryAttr bf16TilesOf(const Level &level, mlir::MLIRContext *context);
 
 /// Says on a module of kernels what products of the level are made of, as attributes: `tenon.bf16_dot` and
-/// `tenon.bf16_tile` (bf16 pairs, passes/lowering/MicroKernel.h and MatrixTiles.h), `tenon.lane_products` (vectors longer than 128 bits
+/// `tenon.bf16_tile` (bf16 pairs, passes/lowering/MicroKernel.h and MatrixTiles.h), `tenon.multiply_add_units` (of 512 bits, where there
+/// are two or more; passes/lowering/PackedProduct.cpp), `tenon.lane_products` (vectors longer than 128 bits
 /// times a lane) or `tenon.short_offsets` (how far loads that broadcast reach; passes/lowering/MicroKernel.cpp).
 void setProductInstructions(mlir::ModuleOp module, const Level &level);
 

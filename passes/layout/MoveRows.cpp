@@ -86,16 +86,6 @@ MapOp mapOfRows(ContractOp product) {
   return rows.hasOneUse() ? rows.getDefiningOp<MapOp>() : MapOp();
 }
 
-/// Few positions that fill vectors badly (49 of 64 for 7 x 7) times many filters: storing their windows costs less than
-/// the sums nobody wants, and as rows of a product none are left over.
-bool isBestAsRows(const WindowRead &read, const Dim &filters) {
-  constexpr int64_t mostPositions = 64, enoughFilters = 128, vector = 16;
-  std::optional<int64_t> positions = read.positions().constant();
-  if (!positions || *positions > mostPositions || filters.constant().value_or(0) < enoughFilters)
-    return false;
-  return int64_t(llvm::alignTo(*positions, vector)) * 7 > *positions * 8;
-}
-
 /// The windows of one batch after another that are a product's rows.
 std::optional<WindowRead> windowsOf(ContractOp product) {
   MapOp map = mapOfRows(product);
@@ -104,8 +94,6 @@ std::optional<WindowRead> windowsOf(ContractOp product) {
   Shape rows = shapeOf(product.getLhs());
   auto read = WindowRead::match(map, *rows.back().constant());
   if (!read || read->groups != 1 || rows.front() != shapeOf(read->source).front() * read->positions())
-    return std::nullopt;
-  if (isBestAsRows(*read, shapeOf(product.getResult()).back()))
     return std::nullopt;
   return read;
 }

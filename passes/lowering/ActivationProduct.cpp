@@ -178,6 +178,39 @@ void ProductPlaces::place(ArrayRef<Value> point, ArrayRef<ProductIndex> indices,
   }
 }
 
+//===----------------------------------------------------------------------------===//
+// One matrix
+//===----------------------------------------------------------------------------===//
+
+void ActivationEmitter::enter(Value matrix) {
+  outerPoint = pointOf(matrix, product.outer);
+  leftBase = offsetOf(outerPoint, product.outer, &ProductIndex::left);
+  rightBase = offsetOf(outerPoint, product.outer, &ProductIndex::right);
+  resultBase = offsetOf(outerPoint, product.outer, &ProductIndex::result);
+}
+
+void ActivationEmitter::finishPiece(const PackedProduct::Piece &piece) {
+  Value first = index.mul(piece.panel, RegisterTile::panelWidth);
+  Value count = index.min(index.mul(piece.panelCount, RegisterTile::panelWidth),
+                          index.sub(dim(columns().size), first));
+  emitLoop(scope, loc, index.constant(0), piece.rowCount, [&](Value i) {
+    SmallVector<Value> rowPoint = pointOf(index.add(piece.row, i), product.rows);
+    Value start = index.add(index.add(resultBase, offsetOf(rowPoint, product.rows, &ProductIndex::result)), first);
+    Value sums = index.add(piece.sumsOffset, index.mul(i, piece.sumsPitch));
+    Shape shape = shapeOf(product.op.getResult());
+    SmallVector<LaneValue> at(shape.size(), LaneValue::uniform(index.constant(0)));
+    places.place(outerPoint, product.outer, shape, at);
+    places.place(rowPoint, product.rows, shape, at);
+    lowering.forEachElement(count, [&](RegionEmitter &emitter, const LaneValue &j) {
+      if (columns().dims.size() == 1)
+        at[columns().dims[0]] = {j.kind, index.add(first, j.value), j.step, false};
+      LaneValue sum = emitter.loadConsecutive(piece.sums, index.add(sums, j.value));
+      sum.value = convertFloat(builder, loc, sum.value, elementOf(product.op.getResult()));
+      lowering.finish(emitter, at, index.add(start, j.value), sum);
+    });
+  });
+}
+
 std::optional<ActivationProduct> ActivationProduct::match(ContractOp op, bool mayJoinColumns) {
   std::string error;
   ContractSpec spec = *ContractSpec::parse(op.getSpec(), error);

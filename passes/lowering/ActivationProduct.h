@@ -13,7 +13,9 @@
 #define TENON_PASSES_LOWERING_ACTIVATIONPRODUCT_H
 
 #include "dialects/tenon/Tenon.h"
+#include "passes/lowering/IndexMath.h"
 #include "passes/lowering/KernelLowering.h"
+#include "passes/lowering/PackedProduct.h"
 
 namespace tenon {
 
@@ -60,6 +62,47 @@ private:
 
 /// The number of points of some indices.
 Dim countOf(llvm::ArrayRef<ProductIndex> indices);
+
+/// What the lowerings share: one matrix after another, and its finished sums.
+class ActivationEmitter {
+public:
+  ActivationEmitter(KernelLowering &lowering, const ActivationProduct &product)
+      : lowering(lowering), product(product) {}
+
+protected:
+  const ProductIndex &columns() const { return product.columns.front(); }
+  const ProductIndex &steps() const { return product.summed.back(); }
+  mlir::Value dim(const Dim &dim) { return scope.dim(dim, loc); }
+  llvm::SmallVector<mlir::Value> pointOf(mlir::Value number, llvm::ArrayRef<ProductIndex> indices) {
+    return places.pointOf(number, indices);
+  }
+  mlir::Value offsetOf(llvm::ArrayRef<mlir::Value> point, llvm::ArrayRef<ProductIndex> indices,
+                       ProductPlaces::Stride stride) {
+    return places.offsetOf(point, indices, stride);
+  }
+
+  /// Goes to the matrix of this number.
+  void enter(mlir::Value matrix);
+  /// Its sums of some rows and columns pass through the map behind the contraction.
+  void finishPiece(const PackedProduct::Piece &piece);
+
+  KernelLowering &lowering;
+  ActivationProduct product;
+  mlir::Location loc = lowering.loc;
+  KernelScope &scope = lowering.scope;
+  mlir::OpBuilder &builder = lowering.builder;
+  IndexMath index{builder, loc};
+  ProductPlaces places{scope, loc};
+  mlir::Type f32 = mlir::Float32Type::get(builder.getContext());
+  // Of the matrix being emitted.
+  llvm::SmallVector<mlir::Value> outerPoint;
+  mlir::Value leftBase, rightBase, resultBase;
+};
+
+/// Few rows, as many for every size, whose right operand is read from the first element to the last: it is too little work to pack
+/// it (LowerRowProduct.cpp).
+bool isRowProduct(const ActivationProduct &product);
+KernelGrid lowerRowProduct(KernelLowering &lowering, const ActivationProduct &product);
 
 /// Both operands are memory.
 KernelGrid lowerActivationProduct(KernelLowering &lowering, const ActivationProduct &product);

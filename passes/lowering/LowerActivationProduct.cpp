@@ -23,10 +23,9 @@ namespace {
 using Indices = ActivationProduct::Indices;
 using Stride = ProductPlaces::Stride;
 
-class ActivationLowering {
+class ActivationLowering : ActivationEmitter {
 public:
-  ActivationLowering(KernelLowering &lowering, const ActivationProduct &product)
-      : lowering(lowering), product(product) {}
+  using ActivationEmitter::ActivationEmitter;
 
   KernelGrid lower() {
     Dim panels = columns().size.ceilDiv(Dim(RegisterTile::panelWidth));
@@ -46,14 +45,10 @@ public:
   }
 
 private:
-  const ProductIndex &columns() const { return product.columns.front(); }
-  const ProductIndex &steps() const { return product.summed.back(); }
   Indices turns() const { return Indices(ArrayRef<ProductIndex>(product.summed).drop_back()); }
   bool isTurned() const {
     return product.rows.size() == 1 && product.rows[0].left == Dim(1) && steps().left != Dim(1);
   }
-  Value dim(const Dim &dim) { return scope.dim(dim, loc); }
-
   PackedProduct describe(const Dim &panels) {
     PackedProduct inner;
     inner.tile = tile;
@@ -73,22 +68,6 @@ private:
     inner.epilogue = [this](OpBuilder &, Location, const PackedProduct::Piece &piece) { finishPiece(piece); };
     inner.touched = [this](OpBuilder &, Location, const PackedProduct::Piece &piece) { return touchedRows(piece); };
     return inner;
-  }
-
-  //===--------------------------------------------------------------------===//
-  // Where elements are
-  //===--------------------------------------------------------------------===//
-
-  SmallVector<Value> pointOf(Value number, ArrayRef<ProductIndex> indices) { return places.pointOf(number, indices); }
-  Value offsetOf(ArrayRef<Value> point, ArrayRef<ProductIndex> indices, Stride stride) {
-    return places.offsetOf(point, indices, stride);
-  }
-
-  void enter(Value matrix) {
-    outerPoint = pointOf(matrix, product.outer);
-    leftBase = offsetOf(outerPoint, product.outer, &ProductIndex::left);
-    rightBase = offsetOf(outerPoint, product.outer, &ProductIndex::right);
-    resultBase = offsetOf(outerPoint, product.outer, &ProductIndex::result);
   }
 
   /// Of the first step of a slab.
@@ -252,32 +231,6 @@ private:
     });
   }
 
-  //===--------------------------------------------------------------------===//
-  // Finished sums
-  //===--------------------------------------------------------------------===//
-
-  void finishPiece(const PackedProduct::Piece &piece) {
-    Value first = index.mul(piece.panel, RegisterTile::panelWidth);
-    Value count = index.min(index.mul(piece.panelCount, RegisterTile::panelWidth),
-                            index.sub(dim(columns().size), first));
-    emitLoop(scope, loc, index.constant(0), piece.rowCount, [&](Value i) {
-      SmallVector<Value> rowPoint = pointOf(index.add(piece.row, i), product.rows);
-      Value start = index.add(index.add(resultBase, offsetOf(rowPoint, product.rows, &ProductIndex::result)), first);
-      Value sums = index.add(piece.sumsOffset, index.mul(i, piece.sumsPitch));
-      Shape shape = shapeOf(product.op.getResult());
-      SmallVector<LaneValue> at(shape.size(), LaneValue::uniform(index.constant(0)));
-      places.place(outerPoint, product.outer, shape, at);
-      places.place(rowPoint, product.rows, shape, at);
-      lowering.forEachElement(count, [&](RegionEmitter &emitter, const LaneValue &j) {
-        if (columns().dims.size() == 1)
-          at[columns().dims[0]] = {j.kind, index.add(first, j.value), j.step, false};
-        LaneValue sum = emitter.loadConsecutive(piece.sums, index.add(sums, j.value));
-        sum.value = convertFloat(builder, loc, sum.value, elementOf(product.op.getResult()));
-        lowering.finish(emitter, at, index.add(start, j.value), sum);
-      });
-    });
-  }
-
   SmallVector<TileRows, 2> touchedRows(const PackedProduct::Piece &piece) {
     Value memory = lowering.resultMemory();
     if (product.rows.size() > 1 || !cast<MemRefType>(memory.getType()).getElementType().isF32())
@@ -288,25 +241,16 @@ private:
     return {TileRows{memory, offset, stride, /*written=*/true}};
   }
 
-  KernelLowering &lowering;
-  ActivationProduct product;
-  Location loc = lowering.loc;
-  KernelScope &scope = lowering.scope;
-  OpBuilder &builder = lowering.builder;
-  IndexMath index{builder, loc};
-  ProductPlaces places{scope, loc};
-  Type f32 = Float32Type::get(builder.getContext());
   RegisterTile tile = productTile(lowering.target.getVectorBits() / 32, lowering.target.getVectorRegisters(),
                                   lowering.target.getRowTile());
   ProductBlocking blocking = productBlocking(tile, steps().size.constant().value_or(0));
-  // Of the matrix being emitted.
-  SmallVector<Value> outerPoint;
-  Value leftBase, rightBase, resultBase;
 };
 
 } // namespace
 
 KernelGrid lowerActivationProduct(KernelLowering &lowering, const ActivationProduct &product) {
+  if (isRowProduct(product))
+    return lowerRowProduct(lowering, product);
   return ActivationLowering(lowering, product).lower();
 }
 

@@ -312,11 +312,11 @@ struct PlainLowering {
 } // namespace
 
 KernelGrid lowerContract(KernelLowering &lowering, ContractOp contract) {
-  if (contract.getPanels())
-    return PanelLowering(lowering, contract).lower();
   if (std::optional<WindowProduct> windows = WindowProduct::match(contract))
     return windows->kind == WindowProduct::Depthwise ? lowerDepthwise(lowering, *windows)
                                                      : lowerWindowProduct(lowering, *windows);
+  if (contract.getPanels())
+    return PanelLowering(lowering, contract).lower();
   bool isLast = lowering.returned() == contract.getResult();
   if (lowering.memoryOf(contract.getLhs()) && lowering.memoryOf(contract.getRhs()))
     if (std::optional<ActivationProduct> product = ActivationProduct::match(contract, /*mayJoinColumns=*/isLast))

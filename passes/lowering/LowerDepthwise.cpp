@@ -74,10 +74,10 @@ private:
     Value needed = add(mul(sub(rowCount, index(1)), index(rows.stride)), index((rows.taps - 1) * rows.dilation + 1));
     emitLoop(scope, loc, index(0), needed, [&](Value i) {
       Value row = sub(add(mul(firstRow, index(rows.stride)), i), dim(rows.before));
-      emitLoop(scope, loc, index(0), index(columns.stride), [&](Value phase) {
-        copyRow(plane, row, sub(phase, dim(columns.before)), step, scratch,
-                mul(add(mul(i, index(columns.stride)), phase), step));
-      });
+      // Each phase is code of its own, whose masks are known.
+      for (int64_t phase = 0; phase < columns.stride; ++phase)
+        copyRow(reader, plane, row, sub(index(phase), dim(columns.before)), step, scratch,
+                mul(add(mul(i, index(columns.stride)), index(phase)), step));
     });
   }
 
@@ -139,7 +139,7 @@ private:
 
   /// The weights of tap `tap` of each row of the filter, in every lane.
   SmallVector<Value> weightsOf(Value tap) {
-    Value filters = lowering.memoryOf(product.op.getLhs());
+    Value filters = lowering.memoryOf(product.filters());
     Value first = add(mul(group, index(rows.taps * columns.taps)), tap);
     SmallVector<Value> weights;
     for (int64_t p = 0; p < rows.taps; ++p) {

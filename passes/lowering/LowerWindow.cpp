@@ -38,10 +38,10 @@ public:
       inner.b = panels;
       inner.bOffset = index(0);
       if (isInPlace)
-        inner.rowsInPlace = {lowering.memoryOf(product.op.getLhs()), filtersAt(), index(depth)};
+        inner.rowsInPlace = {lowering.memoryOf(product.filters()), filtersAt(), index(depth)};
       inner.loadRow = [&](OpBuilder &, Location, Value row, Value kBegin, Value kCount, Value to, Value toOffset) {
         Value from = add(add(filtersAt(), mul(row, index(depth))), kBegin);
-        tenon::copyRow(builder, loc, lanes, lowering.memoryOf(product.op.getLhs()), from, kCount, to, toOffset);
+        tenon::copyRow(builder, loc, lanes, lowering.memoryOf(product.filters()), from, kCount, to, toOffset);
       };
       inner.epilogue = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) { finishPiece(piece); };
       inner.touched = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) -> SmallVector<TileRows, 2> {
@@ -155,8 +155,9 @@ private:
 } // namespace
 
 KernelGrid lowerWindowProduct(KernelLowering &lowering, const WindowProduct &product) {
-  auto filters = shapeOf(const_cast<WindowProduct &>(product).op.getLhs());
-  if (auto chunk = chooseRowsChunk(product, *filters[filters.size() - 2].constant()))
+  if (product.isPacked)
+    return lowerWindowPanels(lowering, product);
+  if (auto chunk = chooseRowsChunk(product, product.filterCount()))
     return lowerWindowRows(lowering, product, *chunk);
   return PackedWindows(lowering, product).lower();
 }

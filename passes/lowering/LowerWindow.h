@@ -1,10 +1,11 @@
 //===- LowerWindow.h - convolutions ---------------------------------------------------===//
 //
-// | lowering             | reads                                            | for                                |
-// |----------------------|--------------------------------------------------|------------------------------------|
-// | LowerDepthwise.cpp   | rows of one channel in scratch                   | one filter a channel               |
-// | LowerWindowRows.cpp  | rows of all channels in scratch, tap by tap      | rows long enough                   |
-// | LowerWindow.cpp      | windows packed into panels                       | the rest: short rows, any filters  |
+// | lowering              | reads                                       | lanes along | for                                  |
+// |-----------------------|---------------------------------------------|-------------|--------------------------------------|
+// | LowerDepthwise.cpp    | rows of one channel in scratch              | positions   | one filter a channel                 |
+// | LowerWindowPanels.cpp | rows of all channels in scratch, tap by tap | filters     | filters in panels                    |
+// | LowerWindowRows.cpp   | the same                                    | positions   | others, rows long enough             |
+// | LowerWindow.cpp       | windows packed into panels                  | positions   | the rest: short rows, any filters    |
 //
 #ifndef TENON_PASSES_LOWERING_LOWERWINDOW_H
 #define TENON_PASSES_LOWERING_LOWERWINDOW_H
@@ -62,13 +63,27 @@ protected:
   mlir::Value planeOf(mlir::Value channel);
   /// x has row `row`, which may be negative.
   mlir::Value isRow(mlir::Value row);
-  /// Elements first, first + stride, … of row `row` of a plane: vectors for `count` of them, zeros beyond x.
-  void copyRow(mlir::Value plane, mlir::Value row, mlir::Value first, mlir::Value count, mlir::Value to,
-               mlir::Value toOffset);
+  /// Elements first, first + stride, … of row `row` of a plane, the reader's stride: vectors for `count` of them, zeros beyond x.
+  /// Where both are constants and vectors few there is no loop, and masks are constants.
+  void copyRow(StridedReader &reader, mlir::Value plane, mlir::Value row, mlir::Value first, mlir::Value count,
+               mlir::Value to, mlir::Value toOffset);
   /// `count` finished sums of filter `channel` of the group, from position `position` on.
   void finishRun(mlir::Value channel, mlir::Value position, mlir::Value count, mlir::Value sums,
                  mlir::Value sumsOffset);
+  /// Rows of the result, from filter `row` of this tile's group and position `position` on.
+  TileRows resultFrom(mlir::Value row, mlir::Value position);
 
+private:
+  mlir::Value elementsOfPlane();
+  /// Of x; all of a plane where it has one extent.
+  mlir::Value rowLength();
+  /// Asks for the lines of a vector of elements from `at` on, some planes ahead.
+  void fetchAhead(StridedReader &reader, mlir::Value at);
+  void copyVectors(StridedReader &reader, mlir::Value from, int64_t first, int64_t count, mlir::Value to,
+                   mlir::Value toOffset);
+  void clearVectors(int64_t count, mlir::Value to, mlir::Value toOffset);
+
+protected:
   KernelLowering &lowering;
   WindowProduct product;
   const WindowRead &read = product.read;
@@ -77,14 +92,12 @@ protected:
   mlir::OpBuilder &builder = lowering.builder;
   mlir::Type f32 = mlir::Float32Type::get(builder.getContext());
   unsigned lanes = lowering.lanesOf(f32);
-  int64_t filters = product.kind == WindowProduct::Depthwise
-                        ? 1
-                        : *shapeOf(product.op.getLhs())[product.kind == WindowProduct::Grouped ? 1 : 0].constant();
+  int64_t filters = product.filterCount();
   WindowRead::Axis rows; ///< Of one position and one tap where x has one extent.
   const WindowRead::Axis &columns = read.axes.back();
   StridedReader reader{scope, loc, lowering.memoryOf(read.source), columns.stride, lanes};
   // Of the tile being emitted.
-  mlir::Value batch, group;
+  mlir::Value tileNumber, batch, group; // the number is of all tiles of the kernel
 };
 
 /// The indices of an element of a convolution's result: of those given the ones it has.
@@ -102,21 +115,74 @@ protected:
   mlir::Value filtersAt() { return mul(group, index(filters * depth)); }
   /// Emits the product for `positions` columns; `inner` has its operands and its epilogue.
   void multiply(PackedProduct &inner, mlir::Value scratch, mlir::Value positions);
-  /// Rows of the result, from filter `row` of this tile's group and position `position` on.
-  TileRows resultFrom(mlir::Value row, mlir::Value position);
 
-  int64_t depth = *shapeOf(product.op.getRhs()).back().constant();
+  int64_t depth = product.depth();
   RegisterTile tile = productTile(lowering.target.getVectorBits() / 32, lowering.target.getVectorRegisters(),
                                   lowering.target.getRowTile());
   ProductBlocking blocking = productBlocking(tile, depth);
 };
 
-/// Filters times windows: where it pays, over rows of x as they are.
-KernelGrid lowerWindowProduct(KernelLowering &lowering, const WindowProduct &product);
-/// The rows of x and of the result that a tile of LowerWindowRows.cpp takes.
+/// The rows of the result that a tile takes, and of long ones the columns.
 struct RowsChunk {
   int64_t rows, columns;
 };
+
+/// x as a chunk of the result's positions reads it: element (channel, tap) of the window at row r and column c of the chunk is at
+///
+///     table[channel, tap] + start() + (r * row stride) * pitch + c * column stride     of `elements`
+///
+/// Where every window lies within x and planes do not meet in a set of the first-level cache, that is x itself. Else it is scratch
+/// with the chunk's rows of all channels, zeros around them.
+class WindowSource : protected WindowEmitter {
+protected:
+  WindowSource(KernelLowering &lowering, const WindowProduct &product, RowsChunk chunk)
+      : WindowEmitter(lowering, product), chunk(chunk) {}
+
+  static bool mayStay(const WindowRead &read);
+  /// Floats of scratch for a chunk, but for the table.
+  static int64_t floatsOf(const WindowRead &read, RowsChunk chunk);
+
+  Dim columnChunks() const { return columns.positions.ceilDiv(Dim(chunk.columns)); }
+  Dim chunks() const { return rows.positions.ceilDiv(Dim(chunk.rows)) * columnChunks(); }
+
+  /// Takes scratch from its first byte on, and fills the table. Where it ends.
+  mlir::Value takeScratch();
+  Dim scratchFloats() const;
+  /// Chunk `number` of this tile's batch and group, without its rows of x.
+  void enterChunk(mlir::Value number);
+  /// Brings them, if they do not stay.
+  void copyRows();
+  mlir::Value start();
+  /// Elements from one row of windows to the next.
+  mlir::Value rowDistance() { return mul(dim(pitch()), index(rows.stride)); }
+  /// In the result, of a row and column of the chunk.
+  mlir::Value positionOf(mlir::Value row, mlir::Value column);
+
+  RowsChunk chunk;
+  int64_t depth = product.depth();
+  mlir::Value elements, table; // memref<?xf32>, memref<?xi64>
+  // Of the chunk being emitted.
+  mlir::Value firstRow, firstColumn, rowCount, columnCount;
+
+private:
+  /// Elements of x along an axis that `positions` windows read.
+  template <typename Count> static Count extentOf(const WindowRead::Axis &axis, Count positions) {
+    return (positions - Count(1)) * Count(axis.stride) + Count((axis.taps - 1) * axis.dilation + 1);
+  }
+  int64_t scratchRows() const { return extentOf(rows, chunk.rows); }
+  Dim pitch() const;
+  Dim channelFloats() const;
+  Dim elementFloats() const;
+  void fillTable();
+  void copyPlane(mlir::Value channel);
+  bool stays = mayStay(read);
+  StridedReader neighbours{scope, loc, lowering.memoryOf(read.source), 1, lanes};
+};
+
+/// Filters times windows: where it pays, over rows of x as they are.
+KernelGrid lowerWindowProduct(KernelLowering &lowering, const WindowProduct &product);
+/// Filters in panels.
+KernelGrid lowerWindowPanels(KernelLowering &lowering, const WindowProduct &product);
 /// Null where packed windows are expected to be faster.
 std::optional<RowsChunk> chooseRowsChunk(const WindowProduct &product, int64_t filters);
 KernelGrid lowerWindowRows(KernelLowering &lowering, const WindowProduct &product, RowsChunk chunk);

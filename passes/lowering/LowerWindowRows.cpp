@@ -98,7 +98,7 @@ private:
       Value first = sub(add(mul(firstColumn, index(columns.stride)), columnPhase), dim(columns.before));
       emitLoop(scope, loc, index(0), add(rowCount, index(reachOf(rows))), [&](Value e) {
         Value row = sub(add(mul(add(firstRow, e), index(rows.stride)), rowPhase), dim(rows.before));
-        copyRow(plane, row, first, dim(pitch()), elements, rowAt(channel, rowPhase, columnPhase, e));
+        copyRow(reader, plane, row, first, dim(pitch()), elements, rowAt(channel, rowPhase, columnPhase, e));
       });
     });
   }
@@ -110,7 +110,7 @@ private:
     inner.b = elements;
     inner.bOffset = index(0);
     inner.table = table;
-    inner.rowsInPlace = {lowering.memoryOf(product.op.getLhs()), filtersAt(), index(depth)};
+    inner.rowsInPlace = {lowering.memoryOf(product.filters()), filtersAt(), index(depth)};
     inner.epilogue = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) { finishPiece(piece); };
     inner.touched = [&](OpBuilder &, Location, const PackedProduct::Piece &piece) -> SmallVector<TileRows, 2> {
       Value at = mul(piece.panel, index(RegisterTile::panelWidth)), row = divide(at, dim(pitch()));

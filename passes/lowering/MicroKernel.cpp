@@ -105,6 +105,9 @@ private:
       return 2;
     if (hasPointers)
       return isConstantIntValue(a.kStride, 1) ? 2 : 1; // of three steps LLVM spills
+    // What a table points at LLVM loads as soon as it can, all steps of a turn at once.
+    if (a.table)
+      return 3 * height * vectors <= tile.registers ? 2 : 1;
     if (2 * height * vectors <= tile.registers)
       return 4;
     return tile.registers > 16 ? 1 : 2;
@@ -132,9 +135,10 @@ private:
     auto apart = [&](unsigned number, OpFoldResult distance) {
       return number == 0 ? Value() : index.mul(index.value(distance), number);
     };
-    bool fromOneRow = isConstantIntValue(a.rowStride, 1); // rows that are neighbours are near one pointer
+    // Rows that are neighbours, or a constant distance apart from where a table says, are near one pointer.
+    bool fromOneRow = a.table || isConstantIntValue(a.rowStride, 1);
     for (unsigned row = 0; row < (fromOneRow ? 1 : height); ++row)
-      rows.push_back({a.base, a.offset, apart(row, a.rowStride), a.kStride, hasPointers});
+      rows.push_back({a.base, a.offset, apart(row, a.rowStride), a.kStride, hasPointers && !a.table});
     for (unsigned panel = 0; panel < vectors / tile.vectorsPerPanel(); ++panel)
       panels.push_back({b.base, b.offset, apart(panel, b.panelStride), b.table ? builder.getIndexAttr(0) : b.kStride,
                         hasPointers && !b.table});
@@ -205,14 +209,18 @@ private:
 
   /// The operands as one turn of the loop over k sees them: its first step is step 0.
   struct Turn {
+    Value first; // its first step
     OperandStreams rows, panels;
     SmallVector<Value> steps; // what loadSteps() loaded last, if it did
+    Value rowEntry;           // of A's table, for the step that is being emitted; null: there is none
   };
 
   /// Where step `u` of row `row` is.
   StreamElement rowAt(OpBuilder &builder, const Turn &turn, unsigned row, unsigned u) const {
     bool fromOneRow = turn.rows.size() == 1;
     StreamElement at = elementAt(builder, loc, turn.rows[fromOneRow ? 0 : row], u);
+    if (turn.rowEntry)
+      at.offset = IndexMath{builder, loc}.add(at.offset, turn.rowEntry);
     if (fromOneRow)
       at.offset = IndexMath{builder, loc}.step(at.offset, row, a.rowStride);
     return at;
@@ -263,14 +271,17 @@ private:
     return vector::BroadcastOp::create(builder, loc, vectorType, scalar);
   }
 
-  /// Step k + u of every panel of B.
-  SmallVector<Value> loadColumns(OpBuilder &builder, const Turn &turn, Value k, unsigned u) const {
+  /// What a table says of step k + u.
+  Value entryOf(OpBuilder &builder, Value table, Value offset, Value k, unsigned u) const {
     IndexMath index{builder, loc};
-    Value entry;
-    if (b.table) {
-      entry = memref::LoadOp::create(builder, loc, b.table, index.add(index.add(b.tableOffset, k), u));
-      entry = arith::IndexCastOp::create(builder, loc, builder.getIndexType(), entry);
-    }
+    Value entry = memref::LoadOp::create(builder, loc, table, index.add(index.add(offset, k), u));
+    return arith::IndexCastOp::create(builder, loc, builder.getIndexType(), entry);
+  }
+
+  /// Step `u` of every panel of B.
+  SmallVector<Value> loadColumns(OpBuilder &builder, const Turn &turn, unsigned u) const {
+    IndexMath index{builder, loc};
+    Value entry = b.table ? entryOf(builder, b.table, b.tableOffset, turn.first, u) : Value();
     SmallVector<Value> columns;
     for (unsigned vector = 0; vector < vectors; ++vector) {
       StreamElement panel = elementAt(builder, loc, turn.panels[vector / tile.vectorsPerPanel()], u);
@@ -281,8 +292,8 @@ private:
     return columns;
   }
 
-  void multiplyAdd(OpBuilder &builder, const Turn &turn, Value k, unsigned u, MutableArrayRef<Value> sums) const {
-    SmallVector<Value> columns = loadColumns(builder, turn, k, u), lanes;
+  void multiplyAdd(OpBuilder &builder, const Turn &turn, unsigned u, MutableArrayRef<Value> sums) const {
+    SmallVector<Value> columns = loadColumns(builder, turn, u), lanes;
     if (factorLanes() == FactorLanes::Rows)
       lanes = loadRows(builder, turn, u);
     for (unsigned row = 0; row < height; ++row) {
@@ -389,6 +400,7 @@ private:
           MutableArrayRef<Value> sums = MutableArrayRef(next).take_front(initial.size());
           MutableArrayRef<Value> pointers = MutableArrayRef(next).drop_front(initial.size());
           Turn turn;
+          turn.first = k;
           turn.rows = streamsAt(inner, loc, rows, k, unroll, pointers);
           turn.panels = streamsAt(inner, loc, panels, k, unroll, pointers);
           for (unsigned u = 0; u < unroll; ++u) {
@@ -396,9 +408,11 @@ private:
               fetchRows(inner, IndexMath{inner, loc}.add(k, u));
             if (u % fetches.next.every == 0)
               fetchAhead(inner, IndexMath{inner, loc}.add(k, u));
+            if (a.table)
+              turn.rowEntry = entryOf(inner, a.table, a.tableOffset, k, u);
             if (factorLanes() == FactorLanes::Steps && unroll > 1 && u % laneCount == 0)
               turn.steps = loadSteps(inner, turn, u);
-            multiplyAdd(inner, turn, k, u, sums);
+            multiplyAdd(inner, turn, u, sums);
           }
           scf::YieldOp::create(inner, loc, next);
         });

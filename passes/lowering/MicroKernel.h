@@ -72,12 +72,14 @@ struct RegisterTile {
   static constexpr unsigned widestTile = 6;
 };
 
-/// Element (i, k) of A is at offset + i * rowStride + k * kStride of `base`.
+/// Element (i, k) of A is at offset + i * rowStride + k * kStride of `base`, or, where there is a table, at
+/// table[tableOffset + k] in place of k * kStride, which is then 0.
 struct TileInput {
   mlir::Value base;   // memref<?xf32>
   mlir::Value offset; // index
   mlir::OpFoldResult rowStride;
   mlir::OpFoldResult kStride;
+  mlir::Value table = {}, tableOffset = {}; // memref<?xi64>, index
 };
 
 /// Element (k, p * 16 + c) of B is at offset + p * panelStride + k * kStride + c, or, where there is a table, at
@@ -161,6 +163,7 @@ public:
     bool fetchesAhead = true; // B comes from memory: fetch what the next call reads
     bool rowsInPlace = false; // rows of A are as far apart as the call says, instead of aRow
     bool hasTable = false;    // k steps of B are where a table says; only what is touched after a call is fetched
+    bool hasRowTable = false; // k steps of A are; aK is 0, and elements nextOffset + k * nextStep of B are fetched, into L2
   };
 
   /// Tiles up to this height leave the memory to the second-level cache.
@@ -185,7 +188,7 @@ public:
     /// Rows touched after the call, at most two kinds, fetched during it. Only
     /// where the family fetches ahead, and only by tall tiles.
     llvm::SmallVector<TileRows, 2> after;
-    mlir::Value table, tableOffset; ///< Where the family has one, as in TilePanels.
+    mlir::Value table, tableOffset; ///< Where the family has one, as in TilePanels or TileInput.
     mlir::Value aRow;               ///< Index: where rows are in place.
   };
   void call(mlir::OpBuilder &builder, mlir::Location loc, const Arguments &arguments) const;

@@ -93,11 +93,17 @@ ProductBlocking productBlocking(const RegisterTile &tile, int64_t k) {
 // The nest
 //===----------------------------------------------------------------------===//
 
+/// Of a module whose level has more than one vector multiply-add unit: how many.
+static int64_t multiplyAddUnitsOf(ModuleOp module) {
+  auto units = module->getAttrOfType<IntegerAttr>("tenon.multiply_add_units");
+  return units ? units.getInt() : 1;
+}
+
 namespace {
 class ProductEmitter {
 public:
   ProductEmitter(Location loc, ModuleOp module, const PackedProduct &product)
-      : loc(loc), product(product), blocking(product.blocking),
+      : loc(loc), product(product), blocking(product.blocking), multiplyAddUnits(multiplyAddUnitsOf(module)),
         family(TileFunction::get(module, product.tile, strides())) {}
 
   void emit(OpBuilder &builder) {
@@ -197,13 +203,15 @@ private:
   }
 
   /// A matrix unit takes a block at once. So few rows that memory limits them are cut lower, for tiles that fetch from
-  /// it the fastest.
+  /// it the fastest; with two multiply-add units, where one tile can hold them all, it does not keep memory waiting.
   Value tallest(OpBuilder &builder, Value rows) const {
     IndexMath index{builder, loc};
     if (product.tile.takesWholeTiles())
       return index.constant(blocking.rowBlock);
-    int64_t low = TileFunction::lowHeight(product.tile);
+    int64_t low = TileFunction::lowHeight(product.tile), most = multiplyAddUnits > 1 ? product.tile.rows : 0;
     Value areFew = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ule, rows, index.constant(2 * low));
+    Value areSeveral = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt, rows, index.constant(most));
+    areFew = arith::AndIOp::create(builder, loc, areFew, areSeveral);
     return arith::SelectOp::create(builder, loc, areFew, index.constant(low), index.constant(product.tile.rows));
   }
 
@@ -327,6 +335,7 @@ private:
   Location loc;
   const PackedProduct &product;
   const ProductBlocking &blocking;
+  int64_t multiplyAddUnits;
   TileFunction family;
   Value groups, panelStride;
   RowSplit blocks, slabs; // slabs in units of kUnit

@@ -57,9 +57,9 @@ private:
     TilePanels b{arguments[BBase], at.add(arguments[BOffset], at.mul(panel, arguments[PanelStride])),
                  arguments[PanelStride], builder.getIndexAttr(strides.bK)};
     ValueRange more = arguments;
-    if (strides.hasTable) {
-      b.table = more[more.size() - 2];
-      b.tableOffset = more.back();
+    if (strides.hasTable || strides.hasRowTable) {
+      (strides.hasTable ? b.table : a.table) = more[more.size() - 2];
+      (strides.hasTable ? b.tableOffset : a.tableOffset) = more.back();
       more = more.drop_back(2);
     }
     if (strides.rowsInPlace)
@@ -87,6 +87,10 @@ private:
                      arguments[PanelStride], arguments[NextStep], /*intoL1=*/!isLow, panels};
     if (strides.hasTable)
       result.next = {};
+    if (strides.hasRowTable) {
+      result.next = {arguments[BBase], arguments[NextOffset], arguments[PanelStride], arguments[NextStep]};
+      result.next.intoL1 = false;
+    }
     // Of tall tiles, several to a group of panels, each fetches its share: from the fourth on a line for four steps.
     if (!isLow && !strides.rowsInPlace)
       result.next.every = 4;
@@ -136,7 +140,8 @@ TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const 
   std::string name =
       ("tile_" + Twine(tile.rows) + "_a" + (strides.rowsInPlace ? Twine("n") : Twine(strides.aRow)) + "_b" +
        Twine(strides.bK) + "_c" + Twine(strides.cRow) + (strides.aK == 1 ? "" : "_k" + Twine(strides.aK).str()) +
-       (strides.fetchesAhead ? "" : "_near") + (strides.hasTable ? "_table" : "") + stepName(tile.step))
+       (strides.fetchesAhead ? "" : "_near") + (strides.hasTable ? "_table" : "") +
+       (strides.hasRowTable ? "_rowtable" : "") + stepName(tile.step))
           .str();
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return TileFunction(known, strides);
@@ -149,7 +154,7 @@ TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const 
     types.append({index, index, index, view, index, index, view, index, index});
   if (strides.rowsInPlace)
     types.push_back(index);
-  if (strides.hasTable)
+  if (strides.hasTable || strides.hasRowTable)
     types.append({MemRefType::get({ShapedType::kDynamic}, builder.getI64Type()), index});
   auto type = builder.getFunctionType(types, {});
   auto function = func::FuncOp::create(builder, loc, name, type);
@@ -196,7 +201,7 @@ void TileFunction::call(OpBuilder &builder, Location loc, const Arguments &argum
   }
   if (strides.rowsInPlace)
     operands.push_back(x.aRow);
-  if (strides.hasTable)
+  if (strides.hasTable || strides.hasRowTable)
     operands.append({x.table, x.tableOffset});
   func::CallOp::create(builder, loc, function, operands);
 }

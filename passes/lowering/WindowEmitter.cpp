@@ -1,8 +1,10 @@
 //===- WindowEmitter.cpp - what lowerings of convolutions share ------------------------===//
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/lowering/LowerWindow.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -88,9 +90,6 @@ Value StridedReader::load(Value offset, Value begin, Value end) {
 // Tiles and rows
 //===----------------------------------------------------------------------------===//
 
-/// Rows of neighbouring planes are far apart: they are asked for before their turn.
-static constexpr int64_t planesAhead = 2;
-
 WindowEmitter::WindowEmitter(KernelLowering &lowering, const WindowProduct &product)
     : lowering(lowering), product(product) {
   if (read.axes.size() == 2)
@@ -106,6 +105,7 @@ Value WindowEmitter::isBelow(Value a, Value b) {
 void WindowEmitter::forEachTile(const Dim &tilesOfGroup, function_ref<void(Value)> body) {
   emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value number) {
     Value tiles = dim(tilesOfGroup), groups = index(read.groups), outer = divide(number, tiles);
+    tileNumber = number;
     group = remainder(outer, groups);
     batch = divide(outer, groups);
     body(remainder(number, tiles));
@@ -117,31 +117,67 @@ KernelGrid WindowEmitter::grid(const Dim &tilesOfGroup, const Dim &floats) {
 }
 
 Value WindowEmitter::planeOf(Value channel) {
-  Dim elements = countOf(ArrayRef<Dim>(shapeOf(read.source)).drop_front(2));
   Value first = add(mul(batch, index(read.groups * read.channels)), mul(group, index(read.channels)));
-  return mul(add(first, channel), dim(elements));
+  return mul(add(first, channel), elementsOfPlane());
 }
+
+Value WindowEmitter::elementsOfPlane() {
+  return dim(countOf(ArrayRef<Dim>(shapeOf(read.source)).drop_front(2)));
+}
+
+Value WindowEmitter::rowLength() { return isFlat() ? elementsOfPlane() : dim(shapeOf(read.source).back()); }
 
 Value WindowEmitter::isRow(Value row) {
   Value height = isFlat() ? index(1) : dim(shapeOf(read.source)[2]);
   return arith::AndIOp::create(builder, loc, isBelow(row, height), isBelow(sub(index(0), row), index(1)));
 }
 
-void WindowEmitter::copyRow(Value plane, Value row, Value first, Value count, Value to, Value toOffset) {
-  Shape shape = shapeOf(read.source);
-  Value width = dim(shape.back()), from = add(plane, mul(row, width));
-  Value ahead = mul(dim(countOf(ArrayRef<Dim>(shape).drop_front(2))), index(planesAhead));
+void WindowEmitter::fetchAhead(StridedReader &reader, Value at) {
+  // Rows of neighbouring planes are far apart: they are asked for before their turn.
+  constexpr int64_t planesAhead = 2;
+  Value ahead = add(at, mul(elementsOfPlane(), index(planesAhead)));
+  for (int64_t line = 0; line < std::min<int64_t>(reader.stride, 2); ++line)
+    memref::PrefetchOp::create(builder, loc, reader.memory, add(ahead, index(line * lanes)), /*isWrite=*/false,
+                               /*localityHint=*/3, /*isDataCache=*/true);
+}
+
+void WindowEmitter::copyRow(StridedReader &reader, Value plane, Value row, Value first, Value count, Value to,
+                            Value toOffset) {
+  constexpr int64_t fewVectors = 16;
+  Value width = rowLength(), from = add(plane, mul(row, width));
+  std::optional<int64_t> knownFirst = getConstantIntValue(first), knownCount = getConstantIntValue(count);
+  if (knownFirst && knownCount && *knownCount * reader.stride <= fewVectors * int64_t(lanes)) {
+    int64_t vectors = llvm::divideCeil(*knownCount, lanes);
+    return emitIf(
+        scope, loc, isRow(row), [&] { copyVectors(reader, from, *knownFirst, vectors, to, toOffset); },
+        [&] { clearVectors(vectors, to, toOffset); });
+  }
   // Of a row beyond x nothing is asked for.
   Value end = arith::SelectOp::create(builder, loc, isRow(row), width, index(0));
   auto loop = scf::ForOp::create(builder, loc, index(0), count, index(lanes));
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(loop.getBody());
-  Value e = loop.getInductionVar(), x = add(first, mul(e, index(columns.stride)));
-  for (int64_t line = 0; line < std::min<int64_t>(columns.stride, 2); ++line)
-    memref::PrefetchOp::create(builder, loc, reader.memory, add(add(add(from, x), ahead), index(line * lanes)),
-                               /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+  Value e = loop.getInductionVar(), x = add(first, mul(e, index(reader.stride)));
+  fetchAhead(reader, add(from, x));
   auto [begin, last] = reader.within(x, end, index(0), index(lanes));
   vector::StoreOp::create(builder, loc, reader.load(add(from, x), begin, last), to, add(toOffset, e));
+}
+
+void WindowEmitter::copyVectors(StridedReader &reader, Value from, int64_t first, int64_t count, Value to,
+                                Value toOffset) {
+  for (int64_t vector = 0; vector < count; ++vector) {
+    Value x = index(first + vector * lanes * reader.stride), at = add(from, x);
+    fetchAhead(reader, at);
+    auto [begin, end] = reader.within(x, rowLength(), index(0), index(lanes));
+    vector::StoreOp::create(builder, loc, reader.load(at, begin, end), to, add(toOffset, index(vector * lanes)));
+  }
+}
+
+void WindowEmitter::clearVectors(int64_t count, Value to, Value toOffset) {
+  auto type = VectorType::get({int64_t(lanes)}, f32);
+  Value zeros = arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
+  for (int64_t vector = 0; vector < count; ++vector)
+    vector::StoreOp::create(builder, loc, zeros, to, add(toOffset, index(vector * lanes)));
 }
 
 SmallVector<LaneValue> resultPoint(const WindowProduct &product, Value batch, Value group, Value filter,
@@ -183,7 +219,7 @@ void FilterProduct::multiply(PackedProduct &inner, Value scratch, Value position
   emitPackedProduct(builder, loc, scope.function.function()->getParentOfType<ModuleOp>(), inner);
 }
 
-TileRows FilterProduct::resultFrom(Value row, Value position) {
+TileRows WindowEmitter::resultFrom(Value row, Value position) {
   Value outer = add(mul(add(mul(batch, index(read.groups)), group), index(filters)), row);
   Value pitch = dim(read.positions());
   return {lowering.resultMemory(), add(mul(outer, pitch), position), pitch, /*written=*/true};

@@ -228,9 +228,14 @@ Dim WindowRead::positions() const {
 
 std::optional<WindowRead> WindowRead::match(MapOp map, int64_t depth) { return WindowMatcher(map).match(depth); }
 
+int64_t WindowProduct::filterCount() const {
+  return kind == Depthwise ? 1 : *shapeOf(ContractOp(op).getResult()).end()[-2].constant();
+}
+
 static std::optional<WindowProduct::Kind> kindOf(StringRef spec) {
   return llvm::StringSwitch<std::optional<WindowProduct::Kind>>(spec)
       .Cases({"n k, b m k -> b n m", "n k, m k -> n m"}, WindowProduct::Dense)
+      .Cases({"b m k, k n -> b n m", "m k, k n -> n m"}, WindowProduct::Dense)
       .Cases({"g n k, b g m k -> b g n m", "g n k, g m k -> g n m"}, WindowProduct::Grouped)
       .Cases({"g k, b g m k -> b g m", "g k, g m k -> g m"}, WindowProduct::Depthwise)
       .Default(std::nullopt);
@@ -238,19 +243,21 @@ static std::optional<WindowProduct::Kind> kindOf(StringRef spec) {
 
 std::optional<WindowProduct> WindowProduct::match(ContractOp op) {
   std::optional<Kind> kind = kindOf(op.getSpec());
-  if (op.getPanels() || !kind || !elementOf(op.getResult()).isF32() || !elementOf(op.getLhs()).isF32() ||
+  bool isPacked = op.getSpec().ends_with("k n -> b n m") || op.getSpec().ends_with("k n -> n m");
+  if (bool(op.getPanels()) != isPacked || !kind || !elementOf(op.getResult()).isF32() || !elementOf(op.getLhs()).isF32() ||
       !elementOf(op.getRhs()).isF32() || !op.getAccumulateType().isF32())
     return std::nullopt;
   WindowProduct product;
   product.op = op;
   product.kind = *kind;
   product.hasBatch = op.getSpec().contains('b');
-  product.reshape = op.getRhs().getDefiningOp<ReshapeOp>();
-  Value windowed = product.reshape ? product.reshape.getInput() : op.getRhs();
+  product.isPacked = isPacked;
+  product.reshape = product.windows().getDefiningOp<ReshapeOp>();
+  Value windowed = product.reshape ? product.reshape.getInput() : product.windows();
   product.map = windowed.getDefiningOp<MapOp>();
-  if (!product.map || !op.getRhs().hasOneUse() || !windowed.hasOneUse())
+  if (!product.map || !product.windows().hasOneUse() || !windowed.hasOneUse())
     return std::nullopt;
-  Shape filters = shapeOf(op.getLhs()), windows = shapeOf(op.getRhs());
+  Shape filters = shapeOf(product.filters()), windows = shapeOf(product.windows());
   std::optional<int64_t> depth = windows.back().constant();
   auto read = depth ? WindowRead::match(product.map, *depth) : std::nullopt;
   if (!read || !llvm::all_of(filters, [](const Dim &dim) { return dim.isConstant(); }))

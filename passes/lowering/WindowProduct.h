@@ -7,6 +7,8 @@
 //     contract "n k, b m k -> b n m"                 in groups "g n k, b g m k -> b g n m",
 //                                                    one filter a channel "g k, b g m k -> b g m"
 //
+// Filters that PackWeights put into panels stand on the right: "b m k, k n -> b n m" panels 16.
+//
 // The map has K elements for each position, most of them several times in x. A lowering that sees the structure
 // reads x itself.
 //
@@ -47,6 +49,13 @@ struct WindowProduct {
   WindowRead read;
   enum Kind { Dense, Grouped, Depthwise } kind = Dense;
   bool hasBatch = true; ///< Else the word b is left out, for a batch of one.
+  bool isPacked = false; ///< Filters are in panels.
+
+  mlir::Value filters() const { return isPacked ? ContractOp(op).getRhs() : ContractOp(op).getLhs(); }
+  mlir::Value windows() const { return isPacked ? ContractOp(op).getLhs() : ContractOp(op).getRhs(); }
+  /// Of a group, and the elements of one.
+  int64_t filterCount() const;
+  int64_t depth() const { return *shapeOf(windows()).back().constant(); }
 
   static std::optional<WindowProduct> match(ContractOp op);
 };

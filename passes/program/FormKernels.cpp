@@ -125,12 +125,6 @@ using Group = SmallVector<Operation *, 4>;
 Group groupOf(Operation *root) {
   Group group;
   auto product = dyn_cast<ContractOp>(root);
-  if (NormOp norm = product ? CopiedRows::of(product).norm : NormOp())
-    group.push_back(norm);
-  for (Value operand : root->getOperands())
-    if (auto producer = operand.getDefiningOp<MapOp>())
-      if (operand.hasOneUse() && readsOnce(root, operand))
-        group.push_back(producer);
   if (product)
     if (std::optional<WindowProduct> windows = WindowProduct::match(product)) {
       group.push_back(windows->map);
@@ -141,6 +135,12 @@ Group groupOf(Operation *root) {
         group.push_back(epilogue);
       return group;
     }
+  if (NormOp norm = product ? CopiedRows::of(product).norm : NormOp())
+    group.push_back(norm);
+  for (Value operand : root->getOperands())
+    if (auto producer = operand.getDefiningOp<MapOp>())
+      if (operand.hasOneUse() && readsOnce(root, operand))
+        group.push_back(producer);
   llvm::append_range(group, productsOfAttention(root));
   if (auto finish = dyn_cast<AttentionFinishOp>(root))
     if (AttentionMergeOp merge = mergeFor(finish))

@@ -39,6 +39,13 @@ CASES = {
     "no_neighbours": ("k m t, n k t -> t m n", {"k": "K", "m": "M", "t": 3, "n": "N"}),
     "columns_apart": ("m k, p k q -> p m q", {"m": "M", "k": "K", "p": 3, "q": "N"}),
     "rows_apart": ("x b y k, b k n -> b x y n", {"x": 3, "b": 2, "y": "M", "k": "K", "n": "N"}),
+    "one_row": ("b m k, b k n -> b m n", {"b": 3, "m": 1, "k": "K", "n": "N"}),
+    "one_row_of_columns": ("b k, n b k -> b n", {"b": 3, "k": "K", "n": "N"}),
+    "three_rows": ("b m k, b k n -> b m n", {"b": 2, "m": 3, "k": "K", "n": "M"}),
+    "four_rows_of_heads": ("b q h d, b k h d -> b h q k", {"b": 2, "q": 4, "h": 3, "d": "K", "k": "N"}),
+    "one_row_of_long_blocks": ("m k, k n -> m n", {"m": 1, "k": "N", "n": 1037}),
+    "two_rows_of_long_columns": ("m k, n k -> m n", {"m": 2, "k": 700, "n": "N"}),
+    "two_rows_of_short_columns": ("m k, n k -> m n", {"m": 2, "k": 75, "n": "N"}),
     "unit_dims": ("b m o k, b k n -> b m o n", {"b": 1, "m": "M", "o": 1, "k": "K", "n": "N"}),
 }
 # Several indices are one column where no map reads them one by one.

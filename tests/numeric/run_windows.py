@@ -101,6 +101,20 @@ CASES = {
     "two_filters_a_channel": Case((15, 21), 6, 12, (3, 3), pads=[1, 1, 1, 1], groups=6),
     "patches": Case((32, 24), 3, 20, (8, 8), strides=[8, 8]),
     "pointwise": Case((9, 11), 12, 21, (1, 1)),
+    "pointwise_in_panels": Case((9, 11), 150, 47, (1, 1), relu=True),
+    "pointwise_planes_of_512_bytes": Case((16, 16), 150, 32, (1, 1)),
+    "pointwise_strided": Case((9, 11), 20, 32, (1, 1), strides=[2, 2]),
+    "panels": Case((13, 17), 5, 32, (3, 3), pads=[1, 1, 1, 1], relu=True),
+    "panels_in_slabs": Case((7, 9), 100, 63, (3, 3), pads=[1, 0, 2, 1]),
+    "panels_in_chunks": Case((57, 58), 4, 48, (3, 3), pads=[1, 1, 1, 1], relu=True),
+    "panels_in_chunks_strided": Case((75, 113), 3, 47, (5, 3), strides=[3, 2], dilations=[1, 3], pads=[2, 3, 0, 1]),
+    "panels_of_wide_rows": Case((5, 700), 2, 16, (3, 3), pads=[1, 1, 1, 1]),
+    "panels_of_large_scratch": Case((20, 20), 300, 16, (3, 3), pads=[1, 1, 1, 1], batches=(2,)),
+    "panels_any_size": Case([(7, 9), (20, 33), (3, 3), (40, 150)], 6, 32, (3, 3), strides=[1, 2], pads=[1, 1, 1, 1],
+                            dynamic=True, relu=True),
+    "panels_any_length": Case([(5,), (64,), (129,), (1200,)], 6, 32, (5,), strides=[2], pads=[2, 2], dynamic=True),
+    "patches_in_panels": Case((32, 24), 3, 32, (8, 8), strides=[8, 8]),
+    "windows_within": Case((13, 19), 5, 31, (3, 2), dilations=[2, 1], strides=[2, 3]),
 }
 
 

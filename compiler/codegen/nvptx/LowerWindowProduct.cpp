@@ -3,7 +3,7 @@
 // Implicit GEMM: for each batch and group filters [n][k] times windows [k][m] (passes/lowering/WindowProduct.h), a tile
 // of C a block (BlockProduct.h). No window is stored: the words of a slab are read from x where they are needed, k
 // and m taken apart into channel, tap and position. Filters are copied, sixteen bytes a thread where rows are
-// multiples.
+// multiples; those in panels are read with neighbouring threads at neighbouring filters.
 //
 //   | stride | neighbouring threads have | because                                        |
 //   |--------|---------------------------|------------------------------------------------|
@@ -123,20 +123,33 @@ public:
   }
 
 private:
-  static int64_t filtersOf(WindowProduct &product) { return *shapeOf(product.op.getLhs()).end()[-2].constant(); }
-  static Dim rowBlocks(WindowProduct &product) { return Dim(filtersOf(product)).ceilDiv(Dim(BlockProduct::rows)); }
+  static Dim rowBlocks(WindowProduct &product) {
+    return Dim(product.filterCount()).ceilDiv(Dim(BlockProduct::rows));
+  }
   static Dim columnBlocks(WindowProduct &product) {
     return product.read.positions().ceilDiv(Dim(BlockProduct::columns));
   }
 
+  Value existingFilter(Value row) { return index.min(index.add(firstRow, row), index.constant(filters - 1)); }
+
   /// The first element of a filter, one that exists.
   Value filterAt(Value row) {
-    Value filter = index.min(index.add(firstRow, row), index.constant(filters - 1));
-    return index.mul(index.add(index.mul(group, filters), filter), depth);
+    return index.mul(index.add(index.mul(group, filters), existingFilter(row)), depth);
+  }
+
+  /// Element k of a filter in panels, which are of one group.
+  Value packedAt(Value row, Value k) {
+    constexpr int64_t width = RegisterTile::panelWidth;
+    Value filter = existingFilter(row), inPanels = index.add(index.mul(index.div(filter, width), depth), k);
+    return index.add(index.mul(inPanels, width), index.rem(filter, width));
   }
 
   void loadFilters(Value word, Value at) {
     Value steps = index.constant(depth);
+    if (product.isPacked)
+      return inner.fillLeft(at, /*alongRows=*/true, [&](Value row, Value step) {
+        return words.word(index.add(word, step), steps, [&](Value k) { return packedAt(row, k); });
+      });
     if (!words.mayCopy(Dim(depth)))
       return inner.fillLeft(at, /*alongRows=*/false, [&](Value row, Value step) {
         return words.word(index.add(word, step), steps, [&](Value k) { return index.add(filterAt(row), k); });
@@ -175,8 +188,8 @@ private:
     });
   }
 
-  int64_t filters = filtersOf(product), depth = *shapeOf(product.op.getRhs()).back().constant();
-  OperandWords words{device, product.op.getLhs(), WordKind::F32};
+  int64_t filters = product.filterCount(), depth = product.depth();
+  OperandWords words{device, product.filters(), WordKind::F32};
   Value shared = DeviceMath{builder, loc}.pointerOf(
       device.function.shared(builder, loc, builder.getI32Type(), BlockProduct::sharedWords()));
   BlockProduct inner;
@@ -198,7 +211,7 @@ public:
       Value group = index.rem(plane, read.groups), batch = index.div(plane, read.groups);
       Value row = index.div(position, width), column = index.rem(position, width), channel = index.constant(0);
       Value zero = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0));
-      Value filters = device.kernel.memoryOf(product.op.getLhs());
+      Value filters = device.kernel.memoryOf(product.filters());
       Value sum =
           emitLoopNest(scope, loc, {countIfAny(rows.taps), index.constant(columns.taps)}, zero,
                        [&](ArrayRef<Value> tap, Value carried) -> Value {

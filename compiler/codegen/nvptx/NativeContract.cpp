@@ -13,15 +13,15 @@ bool hasWarpgroups(Operation *op) {
 }
 
 std::optional<DeviceForm> nativeContract(KernelOp kernel, ContractOp op, std::string &reason) {
-  if (op.getPanels())
-    return panelProductForm(op);
   auto isMemory = [&](Value tensor) { return isa<BlockArgument>(tensor); };
   if (std::optional<WindowProduct> windows = WindowProduct::match(op)) {
-    if (isMemory(op.getLhs()) && isMemory(windows->read.source))
+    if (isMemory(windows->filters()) && isMemory(windows->read.source))
       return windowProductForm(*windows);
     reason = "filters, or what windows are read from, are computed where they are read";
     return std::nullopt;
   }
+  if (op.getPanels())
+    return panelProductForm(op);
   if (!isMemory(op.getLhs()) || !isMemory(op.getRhs())) {
     reason = "an operand of the product is computed where it is read";
     return std::nullopt;

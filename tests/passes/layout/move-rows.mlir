@@ -4,7 +4,6 @@
 tenon.symbol @B in [1, 4]
 tenon.weight @w : tensor<6x5xf32> = dense<0.5> : tensor<6x5xf32>
 tenon.weight @filters : tensor<9x4xf32> = dense<0.25> : tensor<9x4xf32>
-tenon.weight @many : tensor<9x128xf32> = dense<0.25> : tensor<9x128xf32>
 
 // Rows moved behind a product are moved before it; the bias is added behind.
 // CHECK-LABEL: func.func @behind
@@ -97,35 +96,4 @@ func.func @windows(%x: tensor<?x3x5xf32, #tenon.dims<[B, 3, 5]>>) -> tensor<?x4x
     tenon.yield %0 : f32
   }
   return %y : tensor<?x4x5xf32, #tenon.dims<[B, 4, 5]>>
-}
-
-// 5 positions are a vector of 16: many filters times so few windows stay a product of rows.
-// CHECK-LABEL: func.func @few_positions
-// CHECK-NOT: "n k, b m k -> b n m"
-// CHECK: tenon.contract "m k, k n -> m n" %{{.*}}, %{{.*}} : ({{.*}}, tensor<9x128xf32>)
-func.func @few_positions(%x: tensor<?x3x5xf32, #tenon.dims<[B, 3, 5]>>) -> tensor<?x128x5xf32, #tenon.dims<[B, 128, 5]>> {
-  %w = tenon.get @many : tensor<9x128xf32>
-  %c = tenon.map %a = %x at %i, %p, %k, %t : (tensor<?x3x5xf32, #tenon.dims<[B, 3, 5]>>) -> tensor<?x5x3x3xf32, #tenon.dims<[B, 5, 3, 3]>> {
-    %zero = arith.constant 0.0 : f32
-    %c0 = arith.constant 0 : index
-    %c1 = arith.constant 1 : index
-    %c5 = arith.constant 5 : index
-    %0 = arith.addi %p, %t : index
-    %1 = arith.subi %0, %c1 : index
-    %2 = arith.cmpi sge, %1, %c0 : index
-    %3 = arith.cmpi slt, %1, %c5 : index
-    %4 = arith.andi %2, %3 : i1
-    %5 = arith.select %4, %1, %c0 : index
-    %6 = tenon.load %a[%i, %k, %5] : tensor<?x3x5xf32, #tenon.dims<[B, 3, 5]>>
-    %7 = arith.select %4, %6, %zero : f32
-    tenon.yield %7 : f32
-  }
-  %f = tenon.reshape %c : tensor<?x5x3x3xf32, #tenon.dims<[B, 5, 3, 3]>> -> tensor<?x9xf32, #tenon.dims<[B * 5, 9]>>
-  %m = tenon.contract "m k, k n -> m n" %f, %w : (tensor<?x9xf32, #tenon.dims<[B * 5, 9]>>, tensor<9x128xf32>) -> tensor<?x128xf32, #tenon.dims<[B * 5, 128]>>
-  %r = tenon.reshape %m : tensor<?x128xf32, #tenon.dims<[B * 5, 128]>> -> tensor<?x5x128xf32, #tenon.dims<[B, 5, 128]>>
-  %y = tenon.map %a = %r at %i, %n, %p : (tensor<?x5x128xf32, #tenon.dims<[B, 5, 128]>>) -> tensor<?x128x5xf32, #tenon.dims<[B, 128, 5]>> {
-    %0 = tenon.load %a[%i, %p, %n] : tensor<?x5x128xf32, #tenon.dims<[B, 5, 128]>>
-    tenon.yield %0 : f32
-  }
-  return %y : tensor<?x128x5xf32, #tenon.dims<[B, 128, 5]>>
 }

@@ -41,3 +41,63 @@ func.func @stays(%x: tensor<5x8xf32>, %y: tensor<8x4xf32>, %h: tensor<5x8xf16>) 
   %c = tenon.contract "m k, k n -> n m" %x, %w : (tensor<5x8xf32>, tensor<8x20xf32>) -> tensor<20x5xf32>
   return %a, %b, %c : tensor<5x4xf32>, tensor<5x20xf16>, tensor<20x5xf32>
 }
+
+// Filters times windows: windows times panels of filters.
+tenon.weight @filters : tensor<32x9xf32> = #tenon.random<1, 0.1>
+// CHECK: tenon.weight @[[TURNED:.*]] : tensor<9x32xf32> = #tenon.recipe<transpose [@filters]
+// CHECK: tenon.weight @[[FILTERS:.*]] : tensor<2x9x16xf32> = #tenon.recipe<panels [@[[TURNED]]]
+// CHECK-LABEL: func.func @windows
+// CHECK: %[[P:.*]] = tenon.get @[[FILTERS]]
+// CHECK: tenon.contract "b m k, k n -> b n m" %{{.*}}, %[[P]] panels 16 : (tensor<2x5x9xf32>, tensor<2x9x16xf32>) -> tensor<2x32x5xf32>
+func.func @windows(%x: tensor<2x3x7xf32>) -> tensor<2x32x5xf32> {
+  %w = tenon.get @filters : tensor<32x9xf32>
+  %c = tenon.map %a = %x at %i, %p, %k, %t : (tensor<2x3x7xf32>) -> tensor<2x5x3x3xf32> {
+    %0 = arith.addi %p, %t : index
+    %1 = tenon.load %a[%i, %k, %0] : tensor<2x3x7xf32>
+    tenon.yield %1 : f32
+  }
+  %f = tenon.reshape %c : tensor<2x5x3x3xf32> -> tensor<2x5x9xf32>
+  %y = tenon.contract "n k, b m k -> b n m" %w, %f : (tensor<32x9xf32>, tensor<2x5x9xf32>) -> tensor<2x32x5xf32>
+  return %y : tensor<2x32x5xf32>
+}
+
+// 20 filters would be panels of 32: too much padding.
+tenon.weight @odd : tensor<20x9xf32> = #tenon.random<1, 0.1>
+// CHECK-LABEL: func.func @padding
+// CHECK-NOT: panels 16
+// CHECK: return
+func.func @padding(%x: tensor<2x3x7xf32>) -> tensor<2x20x5xf32> {
+  %w = tenon.get @odd : tensor<20x9xf32>
+  %c = tenon.map %a = %x at %i, %p, %k, %t : (tensor<2x3x7xf32>) -> tensor<2x5x3x3xf32> {
+    %0 = arith.addi %p, %t : index
+    %1 = tenon.load %a[%i, %k, %0] : tensor<2x3x7xf32>
+    tenon.yield %1 : f32
+  }
+  %f = tenon.reshape %c : tensor<2x5x3x3xf32> -> tensor<2x5x9xf32>
+  %y = tenon.contract "n k, b m k -> b n m" %w, %f : (tensor<20x9xf32>, tensor<2x5x9xf32>) -> tensor<2x20x5xf32>
+  return %y : tensor<2x20x5xf32>
+}
+
+// Filters for rows that are no windows.
+// CHECK-LABEL: func.func @rows
+// CHECK-NOT: panels 16
+// CHECK: return
+func.func @rows(%x: tensor<2x5x9xf32>) -> tensor<2x32x5xf32> {
+  %w = tenon.get @filters : tensor<32x9xf32>
+  %y = tenon.contract "n k, b m k -> b n m" %w, %x : (tensor<32x9xf32>, tensor<2x5x9xf32>) -> tensor<2x32x5xf32>
+  return %y : tensor<2x32x5xf32>
+}
+
+// 16 positions fill a vector, and 9 channels are few: lanes stay along positions.
+// CHECK-LABEL: func.func @pointwise
+// CHECK-NOT: panels 16
+// CHECK: return
+func.func @pointwise(%x: tensor<2x9x16xf32>) -> tensor<2x32x16xf32> {
+  %w = tenon.get @filters : tensor<32x9xf32>
+  %c = tenon.map %a = %x at %i, %p, %k : (tensor<2x9x16xf32>) -> tensor<2x16x9xf32> {
+    %0 = tenon.load %a[%i, %k, %p] : tensor<2x9x16xf32>
+    tenon.yield %0 : f32
+  }
+  %y = tenon.contract "n k, b m k -> b n m" %w, %c : (tensor<32x9xf32>, tensor<2x16x9xf32>) -> tensor<2x32x16xf32>
+  return %y : tensor<2x32x16xf32>
+}

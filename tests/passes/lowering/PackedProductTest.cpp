@@ -48,12 +48,13 @@ std::vector<float> plainProduct(const std::vector<float> &a, const std::vector<f
 
 class PackedProductTest : public ::testing::TestWithParam<const char *> {
 protected:
-  void SetUp() override {
-    const Level *level = findLevel(GetParam());
+  void SetUp() override { compileFor(*findLevel(GetParam())); }
+
+  void compileFor(const Level &level) {
     blocking.kSlab = 32;
     blocking.rowBlock = 20;
     blocking.panelGroup = 3;
-    auto image = compilePlainProduct(*level, blocking);
+    auto image = compilePlainProduct(level, blocking);
     ASSERT_TRUE(succeeded(image));
     loaded = std::make_unique<LoadedImage>(image->bytes);
     kernel = loaded->find<void(const tenon_kernel_args *, uint32_t, uint32_t)>("product");
@@ -128,12 +129,30 @@ TEST_P(PackedProductTest, RowsDoNotDependOnTheirNumber) {
   }
 }
 
+/// With two multiply-add units other heights are split.
+class TwoUnitsTest : public PackedProductTest {
+protected:
+  void SetUp() override {
+    Level level = *findLevel(GetParam());
+    level.fmaPorts = 2;
+    compileFor(level);
+  }
+};
+
+TEST_P(TwoUnitsTest, EveryHeight) {
+  for (int64_t m = 1; m <= 45; ++m)
+    compare(m, 49, 40);
+}
+
+std::string nameOf(const ::testing::TestParamInfo<const char *> &info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
 INSTANTIATE_TEST_SUITE_P(Levels, PackedProductTest,
-                         ::testing::ValuesIn(levelsOfThisMachine({"x86-64-v3", "x86-64-v4", "aarch64"})),
-                         [](const auto &info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         ::testing::ValuesIn(levelsOfThisMachine({"x86-64-v3", "x86-64-v4", "aarch64"})), nameOf);
+INSTANTIATE_TEST_SUITE_P(Levels, TwoUnitsTest, ::testing::ValuesIn(levelsOfThisMachine({"x86-64-v4"})), nameOf);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(TwoUnitsTest);
 
 } // namespace

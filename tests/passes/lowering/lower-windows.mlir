@@ -1,7 +1,6 @@
 // RUN: tenon-opt %s --tenon-lower-kernels | FileCheck %s
 
-// A convolution reads rows of x by a table where rows are long, and packs windows into panels where they are short
-// and filters many.
+// A convolution reads rows of x by a table where filters are in panels, or rows are long, and else packs windows into panels.
 
 module attributes {tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, panel_tile = 2, l1 = 32768, l2 = 1048576>} {
 
@@ -69,5 +68,59 @@ tenon.kernel @short_rows(%x: tensor<1x4x14x14xf32>, %w: tensor<200x36xf32>) -> t
   %r = tenon.reshape %v : tensor<14x14x4x3x3xf32> -> tensor<196x36xf32>
   %s = tenon.contract "n k, m k -> n m" %w, %r : (tensor<200x36xf32>, tensor<196x36xf32>) -> tensor<200x196xf32>
   tenon.return %s : tensor<200x196xf32>
+}
+
+// Filters in panels: 14 positions are two tiles of 7, three panels wide, and 13 panels five groups of one chunk.
+// CHECK-LABEL: func.func @filters_in_panels
+// CHECK-SAME: tenon.tiles = #tenon.dim<5>
+// CHECK: vector.maskedload
+// CHECK: call @tile_13_a1_b16_c48_k0_rowtable(
+tenon.kernel @filters_in_panels(%x: tensor<1x4x14x14xf32>, %w: tensor<13x36x16xf32>) -> tensor<200x196xf32> {
+  %v = tenon.map %a = %x at %i, %j, %c, %p, %q : (tensor<1x4x14x14xf32>) -> tensor<14x14x4x3x3xf32> {
+    %zero = arith.constant 0 : index
+    %one = arith.constant 1 : index
+    %none = arith.constant 0.0 : f32
+    %h = arith.constant 14 : index
+    %w0 = arith.constant 14 : index
+    %ip = arith.addi %i, %p : index
+    %y = arith.subi %ip, %one : index
+    %y0 = arith.cmpi sge, %y, %zero : index
+    %y1 = arith.cmpi slt, %y, %h : index
+    %yin = arith.andi %y0, %y1 : i1
+    %ys = arith.select %yin, %y, %zero : index
+    %jq = arith.addi %j, %q : index
+    %z = arith.subi %jq, %one : index
+    %z0 = arith.cmpi sge, %z, %zero : index
+    %z1 = arith.cmpi slt, %z, %w0 : index
+    %zin = arith.andi %z0, %z1 : i1
+    %zs = arith.select %zin, %z, %zero : index
+    %in = arith.andi %yin, %zin : i1
+    %u = tenon.load %a[%zero, %c, %ys, %zs] : tensor<1x4x14x14xf32>
+    %e = arith.select %in, %u, %none : f32
+    tenon.yield %e : f32
+  }
+  %r = tenon.reshape %v : tensor<14x14x4x3x3xf32> -> tensor<196x36xf32>
+  %s = tenon.contract "m k, k n -> n m" %r, %w panels 16 : (tensor<196x36xf32>, tensor<13x36x16xf32>) -> tensor<200x196xf32>
+  tenon.return %s : tensor<200x196xf32>
+}
+
+// Windows that lie within x are read where they are, every second one: nothing is copied.
+// CHECK-LABEL: func.func @patches
+// CHECK-NOT: vector.maskedload
+// CHECK: call @tile_13_a2_b16_c32_k0_rowtable(
+tenon.kernel @patches(%x: tensor<1x4x14x50xf32>, %w: tensor<2x16x16xf32>) -> tensor<32x175xf32> {
+  %v = tenon.map %a = %x at %i, %j, %c, %p, %q : (tensor<1x4x14x50xf32>) -> tensor<7x25x4x2x2xf32> {
+    %zero = arith.constant 0 : index
+    %two = arith.constant 2 : index
+    %i2 = arith.muli %i, %two : index
+    %y = arith.addi %i2, %p : index
+    %j2 = arith.muli %j, %two : index
+    %z = arith.addi %j2, %q : index
+    %u = tenon.load %a[%zero, %c, %y, %z] : tensor<1x4x14x50xf32>
+    tenon.yield %u : f32
+  }
+  %r = tenon.reshape %v : tensor<7x25x4x2x2xf32> -> tensor<175x16xf32>
+  %s = tenon.contract "m k, k n -> n m" %r, %w panels 16 : (tensor<175x16xf32>, tensor<2x16x16xf32>) -> tensor<32x175xf32>
+  tenon.return %s : tensor<32x175xf32>
 }
 }

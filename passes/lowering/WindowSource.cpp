@@ -1,0 +1,112 @@
+//===- WindowSource.cpp - x as windows read it, element by element ---------------------===//
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "passes/lowering/LowerWindow.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+static constexpr int64_t lineFloats = 16;
+
+bool WindowSource::mayStay(const WindowRead &read) {
+  Shape source = shapeOf(read.source);
+  Dim plane = countOf(ArrayRef<Dim>(source).drop_front(2));
+  // A multiple of 512 bytes apart planes meet in few sets of the first-level cache.
+  constexpr int64_t fewSets = 128;
+  std::optional<int64_t> floats = plane.constant();
+  bool isFlat = read.axes.size() == 1;
+  if (!floats || *floats % fewSets == 0)
+    return false;
+  auto isInside = [&](const WindowRead::Axis &axis, const Dim &size) {
+    return axis.before == Dim(0) && Dim::isKnownLessEqual(extentOf(axis, axis.positions), size).value_or(false);
+  };
+  return isInside(read.axes.back(), isFlat ? plane : source.back()) && (isFlat || isInside(read.axes.front(), source[2]));
+}
+
+int64_t WindowSource::floatsOf(const WindowRead &read, RowsChunk chunk) {
+  WindowRead::Axis rows = read.axes.size() == 1 ? WindowRead::Axis() : read.axes.front();
+  return mayStay(read) ? 0 : read.channels * extentOf(rows, chunk.rows) * extentOf(read.axes.back(), chunk.columns);
+}
+
+Dim WindowSource::pitch() const {
+  Shape source = shapeOf(read.source);
+  if (stays)
+    return isFlat() ? countOf(ArrayRef<Dim>(source).drop_front(2)) : source.back();
+  return extentOf(columns, Dim::min(columns.positions, Dim(chunk.columns)));
+}
+
+Dim WindowSource::channelFloats() const {
+  return stays ? countOf(ArrayRef<Dim>(shapeOf(read.source)).drop_front(2)) : Dim(scratchRows()) * pitch();
+}
+
+/// The vectors of the last row end behind it.
+Dim WindowSource::elementFloats() const {
+  if (stays)
+    return Dim(0);
+  return (Dim(read.channels) * channelFloats() + Dim(2 * lineFloats)).ceilDiv(Dim(lineFloats)) * Dim(lineFloats);
+}
+
+Dim WindowSource::scratchFloats() const { return elementFloats() + Dim(llvm::alignTo(2 * depth, lineFloats)); }
+
+Value WindowSource::takeScratch() {
+  elements = stays ? neighbours.memory : scope.function.scratch(builder, loc, f32, index(0));
+  table = scope.function.scratch(builder, loc, builder.getI64Type(), mul(dim(elementFloats()), index(4)));
+  fillTable();
+  return mul(dim(scratchFloats()), index(4));
+}
+
+void WindowSource::fillTable() {
+  emitLoop(scope, loc, index(0), index(read.channels), [&](Value channel) {
+    emitLoop(scope, loc, index(0), index(rows.taps), [&](Value down) {
+      emitLoop(scope, loc, index(0), index(columns.taps), [&](Value right) {
+        Value at = add(mul(channel, dim(channelFloats())), mul(mul(down, index(rows.dilation)), dim(pitch())));
+        at = add(at, mul(right, index(columns.dilation)));
+        Value entry = add(mul(add(mul(channel, index(rows.taps)), down), index(columns.taps)), right);
+        Value word = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), at);
+        memref::StoreOp::create(builder, loc, word, table, entry);
+      });
+    });
+  });
+}
+
+void WindowSource::enterChunk(Value number) {
+  Value across = dim(columnChunks());
+  firstRow = mul(divide(number, across), index(chunk.rows));
+  firstColumn = mul(remainder(number, across), index(chunk.columns));
+  rowCount = scope.minimum(index(chunk.rows), sub(dim(rows.positions), firstRow), loc);
+  columnCount = scope.minimum(index(chunk.columns), sub(dim(columns.positions), firstColumn), loc);
+}
+
+Value WindowSource::start() {
+  if (!stays)
+    return index(0);
+  Value inPlane = add(mul(firstRow, rowDistance()), mul(firstColumn, index(columns.stride)));
+  return add(planeOf(index(0)), inPlane);
+}
+
+Value WindowSource::positionOf(Value row, Value column) {
+  return add(mul(add(firstRow, row), dim(columns.positions)), add(firstColumn, column));
+}
+
+//===----------------------------------------------------------------------------===//
+// Rows into scratch
+//===----------------------------------------------------------------------------===//
+
+void WindowSource::copyRows() {
+  if (!stays)
+    emitLoop(scope, loc, index(0), index(read.channels), [&](Value channel) { copyPlane(channel); });
+}
+
+/// In the order they stand in: the vectors of a row end in the next one.
+void WindowSource::copyPlane(Value channel) {
+  Value plane = planeOf(channel), first = sub(mul(firstColumn, index(columns.stride)), dim(columns.before));
+  Value count = add(mul(sub(rowCount, index(1)), index(rows.stride)), index((rows.taps - 1) * rows.dilation + 1));
+  emitLoop(scope, loc, index(0), count, [&](Value e) {
+    Value row = sub(add(mul(firstRow, index(rows.stride)), e), dim(rows.before));
+    Value to = add(mul(channel, dim(channelFloats())), mul(e, dim(pitch())));
+    copyRow(neighbours, plane, row, first, dim(pitch()), elements, to);
+  });
+}
+
+} // namespace tenon
