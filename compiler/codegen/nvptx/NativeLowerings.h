@@ -44,6 +44,8 @@ std::optional<DeviceForm> nativeFFT(FFTOp op, std::string &reason);
 std::optional<DeviceForm> nativeContract(KernelOp kernel, ContractOp contract, std::string &reason);
 /// Attention (FlashBlock.h); any other operation has none.
 std::optional<DeviceForm> nativeAttention(mlir::Operation *op, std::string &reason);
+/// Nothing beyond the limits of FlashShape.h; then nativeUpdate does it.
+std::optional<DeviceForm> nativeUpdateOnTensorCores(AttentionUpdateOp update);
 
 /// A thread for each of `count` elements; the emitter is the caller's, with emitElements.
 DeviceForm elementForm(const std::string &name, const Dim &count);
