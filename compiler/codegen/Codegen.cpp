@@ -6,7 +6,7 @@
 
 #include "compiler/codegen/ImageLinker.h"
 #include "compiler/codegen/LowerToLLVM.h"
-#include "compiler/codegen/ScalableSelects.h"
+#include "compiler/codegen/arm/ScalableSelects.h"
 #include "compiler/codegen/nvptx/PtxImage.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
