@@ -26,18 +26,44 @@ tenon.kernel @embed(%ids: tensor<?xi64, #tenon.dims<[d0]>>, %t: tensor<100x64xf3
   tenon.return %z : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
 }
 
-// A short row is a warp's: no barrier, five exchanges for each of the two sums.
+// A short row is a warp's: no barrier, five exchanges for each of the two sums. A thread has four neighbours at once.
 // CHECK-LABEL: func.func @layer_norm
 // CHECK-SAME: tenon.block_threads = 128 : i32
-// CHECK-SAME: tenon.form = "norm, a warp a row"
+// CHECK-SAME: tenon.form = "norm, a warp a row, four elements a thread"
 // CHECK-SAME: tenon.tiles = #tenon.dim<(d0 + 3) floordiv 4>
 // CHECK: llvm.mlir.addressof @layer_norm.shared0 : !llvm.ptr<3>
+// CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<?xf32>, vector<4xf32>
 // CHECK-NOT: nvvm.barrier0
 // CHECK-COUNT-10: nvvm.shfl.sync bfly
 // CHECK-NOT: nvvm.shfl.sync
+// CHECK: vector.store {{.*}} {alignment = 16 : i64} : memref<?xf32>, vector<4xf32>
 // CHECK: return
 tenon.kernel @layer_norm(%x: tensor<?x64xf32, #tenon.dims<[d0, 64]>>, %g: tensor<64xf32>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
   %n = tenon.norm layer %x scale %g : tensor<64xf32> over 1 epsilon 1.0e-12 : tensor<?x64xf32, #tenon.dims<[d0, 64]>> -> tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+  tenon.return %n : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+}
+
+// Rows of 66 do not begin at multiples of four elements, nor do those that are read one element further on: one at a time.
+// CHECK-LABEL: func.func @odd_rows
+// CHECK-SAME: tenon.form = "norm, a warp a row",
+// CHECK-NOT: vector<4xf32>
+// CHECK: return
+tenon.kernel @odd_rows(%x: tensor<?x66xf32, #tenon.dims<[d0, 66]>>) -> tensor<?x66xf32, #tenon.dims<[d0, 66]>> {
+  %n = tenon.norm rms %x over 1 epsilon 1.0e-12 : tensor<?x66xf32, #tenon.dims<[d0, 66]>> -> tensor<?x66xf32, #tenon.dims<[d0, 66]>>
+  tenon.return %n : tensor<?x66xf32, #tenon.dims<[d0, 66]>>
+}
+// CHECK-LABEL: func.func @shifted_rows
+// CHECK-SAME: tenon.form = "softmax, a warp a row",
+// CHECK-NOT: vector<4xf32>
+// CHECK: return
+tenon.kernel @shifted_rows(%x: tensor<?x68xf32, #tenon.dims<[d0, 68]>>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
+  %m = tenon.map %a = %x at %i, %j : (tensor<?x68xf32, #tenon.dims<[d0, 68]>>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
+    %one = arith.constant 1 : index
+    %k = arith.addi %j, %one : index
+    %v = tenon.load %a[%i, %k] : tensor<?x68xf32, #tenon.dims<[d0, 68]>>
+    tenon.yield %v : f32
+  }
+  %n = tenon.softmax %m over 1 : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
   tenon.return %n : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
 }
 
