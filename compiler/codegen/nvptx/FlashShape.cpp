@@ -52,7 +52,8 @@ static bool isPlainOperand(const FlashTask &task, unsigned operand, Value tensor
 
 /// Why not, or empty.
 static StringRef whyNoBlock(const FlashTask &task, ArrayRef<PositionProduct> positions) {
-  if (!isPlainOperand(task, 0, task.query) || !isPlainOperand(task, 1, task.key) || !isPlainOperand(task, 2, task.value))
+  if (!isPlainOperand(task, 0, task.query) || !isPlainOperand(task, 1, task.key) ||
+      !isPlainOperand(task, 2, task.value))
     return "attention on tensor cores wants queries, keys and values in memory as f32, bf16 or f16, rows side by side";
   if (task.sizes.depth.constant().value_or(FlashShape::mostDepth + 1) > FlashShape::mostDepth ||
       task.sizes.valueDepth.constant().value_or(FlashShape::mostDepth + 1) > FlashShape::mostDepth)

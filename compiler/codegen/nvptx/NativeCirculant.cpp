@@ -226,30 +226,31 @@ private:
     int64_t width = plan.transforms.transforms * plan.channelsOfColumn();
     Value firstChannel = index.mul(firstColumn, plan.channelsOfColumn());
     auto loop = [&](int64_t count, Value start, function_ref<Value(Value, Value)> body) {
-      return emitCarryingLoop(scope, loc, index.constant(0), index.constant(count), 1, start, [&](Value i, ValueRange sum) {
-               return SmallVector<Value>{body(i, sum.front())};
-             }).front();
+      return emitCarryingLoop(scope, loc, index.constant(0), index.constant(count), 1, start,
+                              [&](Value i, ValueRange sum) { return SmallVector<Value>{body(i, sum.front())}; })
+          .front();
     };
     Value elements = index.constant(plan.wanted * width);
-    emitCarryingLoop(scope, loc, native.function.thread, elements, plan.transforms.threads(), {}, [&](Value e, ValueRange) {
-      Value channel = index.add(firstChannel, index.rem(e, width)), i = index.div(e, width);
-      emitGuarded(lowering, isBelow(channel, plan.channels), [&] {
-        Value total = loop(plan.given, number(0), [&](Value j, Value carried) -> Value {
-          Value distance = index.rem(index.sub(index.add(i, plan.period), j), plan.period);
-          Value weight = kernelAt(distance, channel);
-          if (plan.features) {
-            Value product = loop(plan.features, number(0), [&](Value r, Value sum) -> Value {
-              return math::FmaOp::create(builder, loc, feature(query, plan.wanted, i, r),
-                                         feature(key, plan.given, j, r), sum);
+    emitCarryingLoop(
+        scope, loc, native.function.thread, elements, plan.transforms.threads(), {}, [&](Value e, ValueRange) {
+          Value channel = index.add(firstChannel, index.rem(e, width)), i = index.div(e, width);
+          emitGuarded(lowering, isBelow(channel, plan.channels), [&] {
+            Value total = loop(plan.given, number(0), [&](Value j, Value carried) -> Value {
+              Value distance = index.rem(index.sub(index.add(i, plan.period), j), plan.period);
+              Value weight = kernelAt(distance, channel);
+              if (plan.features) {
+                Value product = loop(plan.features, number(0), [&](Value r, Value sum) -> Value {
+                  return math::FmaOp::create(builder, loc, feature(query, plan.wanted, i, r),
+                                             feature(key, plan.given, j, r), sum);
+                });
+                weight = arith::MulFOp::create(builder, loc, weight, product);
+              }
+              return math::FmaOp::create(builder, loc, weight, load(input, elementAt(plan.given, j, channel)), carried);
             });
-            weight = arith::MulFOp::create(builder, loc, weight, product);
-          }
-          return math::FmaOp::create(builder, loc, weight, load(input, elementAt(plan.given, j, channel)), carried);
+            memref::StoreOp::create(builder, loc, total, result, elementAt(plan.wanted, i, channel));
+          });
+          return SmallVector<Value>();
         });
-        memref::StoreOp::create(builder, loc, total, result, elementAt(plan.wanted, i, channel));
-      });
-      return SmallVector<Value>();
-    });
   }
 
   DeviceLowering &native;
@@ -277,7 +278,8 @@ std::optional<CirculantPlan> planOf(CirculantOp op, std::string &reason) {
   }
   int64_t period = *spectrum[2].constant(), channels = *from[3].constant();
   bool isPerChannel = op.isPerChannel();
-  auto transforms = FourierBlockPlan::create(period, /*isInterleaved=*/true, CirculantPlan::columnsOf(channels, isPerChannel));
+  auto transforms =
+      FourierBlockPlan::create(period, /*isInterleaved=*/true, CirculantPlan::columnsOf(channels, isPerChannel));
   if (!transforms || radicesOf(period, 8).empty() || !elementOf(op.getInput()).isF32()) {
     reason = "a circular convolution of " + std::to_string(period) + " points does not fit into shared memory";
     return std::nullopt;
@@ -304,8 +306,9 @@ std::optional<DeviceForm> nativeCirculant(CirculantOp op, std::string &reason) {
   form.emit = [plan = *plan, isLaunched = form.sharedBytes > 0](DeviceLowering &native) {
     KernelLowering &lowering = native.kernel;
     Type f32 = lowering.builder.getF32Type();
-    Value shared = isLaunched ? native.function.launchedShared(lowering.builder, lowering.loc, f32)
-                              : native.function.shared(lowering.builder, lowering.loc, f32, plan.transforms.sharedWords());
+    Value shared = isLaunched
+                       ? native.function.launchedShared(lowering.builder, lowering.loc, f32)
+                       : native.function.shared(lowering.builder, lowering.loc, f32, plan.transforms.sharedWords());
     CirculantBlock(native, plan, shared).emit();
     return success();
   };

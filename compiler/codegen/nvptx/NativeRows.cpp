@@ -45,7 +45,8 @@ private:
   bool mayTakeFour(Operation *root, Value source, ValueRange parameters) {
     auto map = source.getDefiningOp<MapOp>();
     bool isRead = map ? MapReads(map).mayTakeFour() : isa<BlockArgument>(source);
-    auto behind = root->getParentOfType<KernelOp>().getBody().front().getTerminator()->getOperand(0).getDefiningOp<MapOp>();
+    auto behind =
+        root->getParentOfType<KernelOp>().getBody().front().getTerminator()->getOperand(0).getDefiningOp<MapOp>();
     return length && *length % MapReads::four == 0 && !real.isF64() && isRead &&
            llvm::all_of(parameters, llvm::IsaPred<BlockArgument>) &&
            (!behind || MapReads(behind).mayTakeFour(root->getResult(0)));
@@ -143,7 +144,8 @@ private:
 
 DeviceForm rowForm(const std::string &name, const RowPlan &plan) {
   DeviceForm form;
-  form.name = name + (plan.isWarps() ? ", a warp a row" : ", a block a row") + (plan.lanes > 1 ? ", four elements a thread" : "");
+  form.name = name + (plan.isWarps() ? ", a warp a row" : ", a block a row") +
+              (plan.lanes > 1 ? ", four elements a thread" : "");
   form.blockThreads = RowPlan::threads;
   form.tiles = plan.rows.ceilDiv(Dim(int64_t(plan.rowsPerBlock())));
   return form;

@@ -233,15 +233,16 @@ private:
     Value lastRow = scope.sub(rowCount, index(1), loc);
     strided(native.function.thread, index(plan.valueDepth), threads, [&](Value d) {
       SmallVector<Value> zeros(plan.rows, number(0));
-      SmallVector<Value> sums = emitCarryingLoop(scope, loc, index(0), count, 1, zeros, [&](Value j, ValueRange carried) {
-        Value weighed = element(value, keyHead, plus(firstKey, j), d);
-        SmallVector<Value> next;
-        for (auto [r, sum] : llvm::enumerate(carried)) {
-          Value score = loadScore(scope.minimum(index(r), lastRow, loc), j);
-          next.push_back(math::FmaOp::create(builder, loc, score, weighed, sum));
-        }
-        return next;
-      });
+      SmallVector<Value> sums =
+          emitCarryingLoop(scope, loc, index(0), count, 1, zeros, [&](Value j, ValueRange carried) {
+            Value weighed = element(value, keyHead, plus(firstKey, j), d);
+            SmallVector<Value> next;
+            for (auto [r, sum] : llvm::enumerate(carried)) {
+              Value score = loadScore(scope.minimum(index(r), lastRow, loc), j);
+              next.push_back(math::FmaOp::create(builder, loc, score, weighed, sum));
+            }
+            return next;
+          });
       for (auto [r, sum] : llvm::enumerate(sums)) {
         Value row = index(r);
         emitGuarded(lowering, isBelow(row, rowCount), [&] { store(sum, plus(stateOf(row), d)); });

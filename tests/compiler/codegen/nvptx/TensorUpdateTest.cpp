@@ -32,14 +32,15 @@ std::string cache(int64_t depth) {
 
 std::string textOf(const UpdateCase &c) {
   std::string n = std::to_string(c.queries), q = "tensor<2x" + n + "x8x" + std::to_string(c.depth) + "xf32>";
-  std::string m = "tensor<?xf32, #tenon.dims<[d0]>>", part = std::to_string(c.part), words = std::to_string(c.valueDepth + 2);
+  std::string m = "tensor<?xf32, #tenon.dims<[d0]>>", part = std::to_string(c.part),
+              words = std::to_string(c.valueDepth + 2);
   std::string s = "tensor<?x2x8x" + n + "x" + words + "xf32, #tenon.dims<[(d0 + " + std::to_string(c.part - 1) +
                   ") floordiv " + part + ", 2, 8, " + n + ", " + words + "]>>";
   std::string k = cache(c.depth), v = cache(c.valueDepth);
   return "tenon.kernel @k(%q: " + q + ", %k: " + k + ", %v: " + v + ", %m: " + m + ") -> " + s +
          " {\n%s = tenon.attention_update %q, %k, %v captures (%m) normalise " + c.normalise +
-         " layout [\"b n h d\", \"b n h d\", \"b n h d\"] parts_of " + part + " : (" + q + ", " + k + ", " + v + ", " + m +
-         ") -> " + s + "\nscore (%x, %b, %h, %i, %j, %m) = " + c.score + "\n" +
+         " layout [\"b n h d\", \"b n h d\", \"b n h d\"] parts_of " + part + " : (" + q + ", " + k + ", " + v + ", " +
+         m + ") -> " + s + "\nscore (%x, %b, %h, %i, %j, %m) = " + c.score + "\n" +
          (c.keep.empty() ? "" : "keep (%b, %h, %i, %j, %m) = " + c.keep + "\n") + "tenon.return %s : " + s + "\n}\n";
 }
 
@@ -64,7 +65,9 @@ public:
   void check(DeviceKernel &kernel) {
     int64_t parts = (keys + c.part - 1) / c.part, width = c.valueDepth + 2;
     std::vector<float> found(size_t(parts * batch * heads * c.queries * width), NAN);
-    ASSERT_EQ(kernel.run({Buffer::of(q), Buffer::of(k), Buffer::of(v), Buffer::of(flags), Buffer::result(found)}, {keys}), "");
+    ASSERT_EQ(
+        kernel.run({Buffer::of(q), Buffer::of(k), Buffer::of(v), Buffer::of(flags), Buffer::result(found)}, {keys}),
+        "");
     const float *row = found.data();
     for (int64_t p = 0; p < parts; ++p)
       for (int64_t b = 0; b < batch; ++b)
@@ -153,7 +156,10 @@ TEST(TensorUpdate, severalTokens) {
 TEST(TensorUpdate, deadParts) {
   auto isFlagged = [](int64_t, int64_t, int64_t, float flag) { return flag > 0; };
   for (const char *normalise : {"softmax", "sum", "none"})
-    check({.keep = "%m[%j] > 0.0", .normalise = normalise, .form = packed + ", 4 warps along the keys", .isLive = isFlagged},
+    check({.keep = "%m[%j] > 0.0",
+           .normalise = normalise,
+           .form = packed + ", 4 warps along the keys",
+           .isLive = isFlagged},
           {150});
 }
 
