@@ -6,7 +6,7 @@
 
 #include "compiler/codegen/ImageLinker.h"
 #include "compiler/codegen/LowerToLLVM.h"
-#include "compiler/codegen/ScalableSelects.h"
+#include "compiler/codegen/arm/ScalableSelects.h"
 #include "compiler/codegen/nvptx/PtxImage.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -38,6 +38,7 @@
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Target/TargetOptions.h"
 #include "llvm/Transforms/Utils/LowerMemIntrinsics.h"
+#include "llvm/Transforms/Vectorize/LoadStoreVectorizer.h"
 
 using namespace mlir;
 
@@ -149,7 +150,7 @@ static void expandMemoryIntrinsics(llvm::Module &module, llvm::TargetMachine &ma
   }
 }
 
-static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine, bool isDevice) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
@@ -160,6 +161,11 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
+  // LLVM's own passes for PTX put accesses of neighbours back together, too: here, so that emulated code has them as PTX does.
+  if (isDevice)
+    builder.registerOptimizerLastEPCallback([](llvm::ModulePassManager &passes, llvm::OptimizationLevel, auto) {
+      passes.addPass(llvm::createModuleToFunctionPassAdaptor(llvm::LoadStoreVectorizerPass()));
+    });
   builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
   expandMemoryIntrinsics(module, machine);
 }
@@ -209,7 +215,7 @@ LogicalResult Translation::run(ModuleOp source, const Level &level) {
   }
   if (level.isDevice())
     prepareForDevice(*module);
-  optimize(*module, *machine);
+  optimize(*module, *machine, level.isDevice());
   if (unsigned granules = level.vectorGranules())
     chooseUnderPredicates(*module, granules);
   return success();

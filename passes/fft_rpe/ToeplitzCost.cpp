@@ -24,7 +24,7 @@ static constexpr struct {
 /// Of a GPU.
 struct DeviceRates {
   llvm::StringLiteral level;
-  double attention, reduction, transforms, worker;
+  double attention, reduction, transforms, worker, shared, multiprocessors;
 };
 static constexpr DeviceRates deviceRates[] = {
 #define TENON_TOEPLITZ_DEVICE_RATES(...) {__VA_ARGS__},
@@ -116,6 +116,16 @@ static double workersTime(const ToeplitzSizes &sizes, const DeviceRates &rates) 
   return std::max(all / rates.transforms, all / (rates.worker * tiles * double(sizes.heads)));
 }
 
+/// Points that a block's shared memory holds, and the most columns it takes at once.
+static constexpr int64_t pointsOfBlock = 8192, columnsOfBlock = 8;
+
+/// A block transforms some columns with all of their features; a multiprocessor without a block does nothing.
+static double sharedTime(const ToeplitzSizes &sizes, int64_t period, const DeviceRates &rates) {
+  int64_t columns = sizes.perChannel ? sizes.channels : blocksOf(sizes.channels, 2);
+  int64_t blocks = blocksOf(columns, std::min(columnsOfBlock, pointsOfBlock / period)) * sizes.heads;
+  return operations(sizes, 1) / (rates.shared * std::min(1.0, double(blocks) / rates.multiprocessors));
+}
+
 ToeplitzCost costOf(const ToeplitzSizes &sizes, llvm::StringRef level) {
   ToeplitzCost cost{};
   cost.period = convolutionLength(sizes.rows + sizes.columns - 1);
@@ -123,7 +133,7 @@ ToeplitzCost costOf(const ToeplitzSizes &sizes, llvm::StringRef level) {
     if (rates.level == level) {
       bool isReduction = !sizes.features && sizes.perChannel;
       cost.direct = directOperations(sizes) / (isReduction ? rates.reduction : rates.attention);
-      cost.fft = workersTime(sizes, rates);
+      cost.fft = cost.period <= pointsOfBlock ? sharedTime(sizes, cost.period, rates) : workersTime(sizes, rates);
       return cost;
     }
   chooseBlock(sizes, cost);

@@ -10,8 +10,10 @@
 //   blocks  of B rows and columns: for each of them half of such transforms, of period L >= 2 B - 1, and 8 L operations / rate of
 //           products for each pair of blocks, of which causal leaves out half. The B of least cost, of 2, 4 or 8 blocks
 //
-// On a GPU transforms are done by workers (docs/decisions/0011-nvptx.md): a tile, which is a vector or two of channels with all of its
-// features, takes one thread's time, however many others run beside it. So the fft form takes at least that, shared by the heads.
+// On a GPU (docs/decisions/0011-nvptx.md) transforms of up to 8192 points are done in shared memory, by a block some columns with all of
+// their features: few of them leave multiprocessors without work. Longer ones are done by workers: a tile, which is a vector or two of
+// channels with all of its features, takes one thread's time, however many others run beside it. So the fft form takes at
+// least that, shared by the heads.
 //
 // The rates are those of ToeplitzRates.def. A program is the same for all levels of an artifact. CPUs have one set of rates: only
 // their quotient decides, and the multiply-add unit and the vector's width, which differ, are in both.

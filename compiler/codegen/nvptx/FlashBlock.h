@@ -1,7 +1,7 @@
 //===- FlashBlock.h - attention on tensor cores without the N x N matrix -----------===//
 //
-// A block takes 64 queries of one batch and head, 16 a warp, and goes over the keys in tiles of 32, or of 16 where
-// rows are long and registers few. Of a row of 16 a
+// A block takes 64 rows of one batch and key head (FlashShape.h: queries, of grouped heads packed), 16 a warp, and goes over the
+// keys in tiles of 32, or of 16 where rows are long and registers few. Of a row of 16 a
 // thread holds two, g and g + 8 (TensorCore.h), in registers:
 //
 //   m[2], l[2]        the greatest score so far, and the sum of weights (this thread's part of it)
@@ -26,7 +26,12 @@
 // as a block's queries and a tile's keys have distances: FlashDistances.cpp.
 //
 // Rows of keys that do not exist are zeros and masked. In the end O goes through shared memory, so that rows are
-// written side by side and any map behind can be applied.
+// written side by side and any map behind can be applied (FlashEnd.cpp).
+//
+// Where a key head has 32 rows or fewer, as when a token is decoded, warps share the keys of each tile instead: each has a
+// state of its own for the same rows, and in the end those are one by the rule that merges states (attention_merge).
+//
+// An attention_update is the same over one part of the keys, and its result a, m, l of each row.
 //
 // Limits: one source of keys, depths up to 128, softmax, sum or no normaliser, weight regions that are a guard against
 // NaN or a factor; products with positions in f32, of depths up to 64.
@@ -34,72 +39,13 @@
 #ifndef TENON_COMPILER_CODEGEN_NVPTX_FLASHBLOCK_H
 #define TENON_COMPILER_CODEGEN_NVPTX_FLASHBLOCK_H
 
+#include "compiler/codegen/nvptx/FlashShape.h"
 #include "compiler/codegen/nvptx/OperandWords.h"
-#include "dialects/tenon/AttentionLayout.h"
 #include "passes/attention/KeepIntervals.h"
 #include "passes/attention/PositionRows.h"
 #include "passes/lowering/IndexMath.h"
-#include "llvm/Support/MathExtras.h"
 
 namespace tenon {
-
-/// What is known of an attention before anything is emitted.
-struct FlashShape {
-  static constexpr int64_t threads = 128;
-  static constexpr int64_t queries = 64; ///< Of a block.
-  static constexpr int64_t mostDepth = 128, mostPositionDepth = 64;
-
-  AttentionOp op;
-  AttentionOp::Sizes sizes;
-  WordKind kind;
-  int64_t depth, valueDepth;
-  int64_t keys = 32; ///< Of a tile.
-  bool isGuarded = false, isFactored = false; ///< What the weight region is.
-  llvm::SmallVector<PositionProduct, 2> positions; ///< Score terms computed with a tile: of 16 keys then.
-
-  /// Nothing, and why in `reason`, where the op is beyond the limits above.
-  static std::optional<FlashShape> of(AttentionOp op, std::string &reason);
-
-  bool isSoftmax() { return op.getNormaliser() == Normaliser::Softmax; }
-  /// Rows without a live key take in all of them.
-  bool revives() {
-    return op.hasKeep() && (op.getEmpty() == EmptyRow::Uniform || op.getEmpty() == EmptyRow::IgnoreKeep);
-  }
-  Dim queryBlocks() const { return sizes.queries.ceilDiv(Dim(queries)); }
-
-  /// Words along k of the first product and columns of the second, in whole tiles.
-  int64_t words() const;
-  int64_t columns() const;
-  /// Words of each query that registers hold from tile to tile, and the widths of bands.
-  int64_t registerWords() const;
-  /// Of f32 a thread holds a quarter of its warp's queries and outputs: of long rows hardly any register is left.
-  bool hasLongRows() const;
-  TensorCore::Adding adding() const { return hasLongRows() ? TensorCore::Adding::Within : TensorCore::Adding::Apart; }
-  /// Words between rows in shared memory: odd multiples of four.
-  int64_t keyPitch() const { return words() + 4; }
-  int64_t valuePitch() const { return columns() / elementsOf(kind) + 4; }
-  int64_t outputPitch() const { return columns() + 8; }
-  int64_t stageWords() const { return keys * (keyPitch() + valuePitch()); }
-  /// Tiles of keys in shared memory.
-  int64_t stages() const;
-  int64_t sharedWords() const;
-
-  // For a product with positions, one at a time: rows of the table, of the keys where it multiplies them, and of each warp
-  // the product. Its rows lie apart so that neither writing it nor reading it along its diagonals meets many banks twice.
-  static constexpr int64_t bandPitch = 41, bandWords = TensorCore::tileRows * bandPitch;
-  int64_t tableRows() const { return keys + queries; }
-  int64_t bandTiles() const { return (keys + TensorCore::tileRows) / TensorCore::tileColumns; }
-  static int64_t positionPitch(const PositionProduct &x) { return llvm::alignTo(x.depth, TensorCore::tileWords) + 4; }
-  int64_t longestPosition() const;
-  int64_t positionsAt() const { return stages() * stageWords(); }
-  int64_t positionKeysAt() const { return positionsAt() + tableRows() * longestPosition(); }
-  int64_t bandsAt() const { return positionKeysAt() + keys * longestPosition(); }
-  int64_t positionWords() const;
-  /// Behind them a word for each warp, then the masks of TensorCore::Masks.
-  int64_t flagsAt() const { return sharedWords(); }
-  int64_t masksAt() const { return flagsAt() + threads / TensorCore::warp; }
-  int64_t allWords() const { return masksAt() + 2; }
-};
 
 class FlashBlock {
 public:
@@ -116,6 +62,12 @@ private:
     EmptyRows ///< Every key, in rows no key was live in; no key in others.
   };
 
+  /// A row of the block, and which it is of the attention's.
+  struct Row {
+    Value query, head;
+  };
+  Row rowOf(Value number);
+
   /// What a thread carries from tile to tile.
   struct State {
     Values output;
@@ -130,10 +82,10 @@ private:
     OperandWords words;
     AttentionLayout layout;
     Shape dims;
-    Value start, row; ///< Of (b, h), in elements; the distance of rows.
+    Value start, head, row; ///< Of batch b, in elements; the distances of heads and rows.
     int64_t depth;
   };
-  Operand operand(mlir::Value tensor, unsigned layout, int64_t depth, Value head);
+  Operand operand(mlir::Value tensor, unsigned layout, int64_t depth);
   bool isCopied(const Operand &operand);
 
   /// Rows on their way to shared memory, `count` of them, `pitch` words apart from word `at` on.
@@ -157,15 +109,24 @@ private:
   // The block: FlashBlock.cpp.
   void locate();
   void storeMasks();
-  void loadRows(const Operand &operand, Value first, Value last, Value count, int64_t rows, int64_t words,
-                int64_t pitch, Value at);
+  void loadKeys(const Operand &operand, Value first, int64_t words, int64_t pitch, Value at);
   void readQueries();
   State overKeys(const State &state, Masking masking);
   void ask(Value first, Value exists);
   Value isLive(Value first);
   State revive(const State &state);
-  void finish(const State &state);
-  void storeOutput();
+
+  // The end: FlashEnd.cpp.
+  void mergeWarps(State &state);
+  Value isEmptyRow(const State &state, int64_t half);
+  void finish(State state);
+  void putOutput(const State &state, llvm::function_ref<Value(Value output, int64_t half)> finished);
+  Value outputAt(int64_t half);
+  Value rowInMemory(Value number, Value existing, bool areHeadsFirst);
+  void forEachOutput(int64_t width, bool areHeadsFirst, llvm::function_ref<Value(Value d)> columnOf,
+                     llvm::function_ref<void(const Row &row, Value d, Value output)> body);
+  void storeRows(const State &state);
+  void storeStates(const State &state);
 
   // Products with positions: FlashDistances.cpp.
   void locateDistances();
@@ -177,10 +138,10 @@ private:
   llvm::SmallVector<TensorReader> captureReaders(RegionEmitter &emitter, size_t number);
 
   // A tile of keys: FlashStep.cpp.
-  State step(const State &state, Value first, Value at, Masking masking);
+  State step(const State &state, Value tile, Value at, Masking masking);
   Values multiplyRows(llvm::ArrayRef<Values> left, Value at, int64_t pitch, int64_t tiles);
   Values scores(Value at) {
-    return multiplyRows(queryWords, at, shape.keyPitch(), shape.keys / TensorCore::tileColumns);
+    return multiplyRows(queryWords, at, shape.keyPitch(), shape.warpKeys() / TensorCore::tileColumns);
   }
   struct Scores {
     Values values, live; ///< `live` is null where every key is.
@@ -188,6 +149,10 @@ private:
   Scores masked(const Values &products, Value first, const State &state, Masking masking);
   Scores evaluate(const Values &products, Value first, const State &state, Masking masking, bool everyKey);
   Value weightOf(Value weight, size_t number, Value first);
+  /// What is subtracted from scores where the greatest is this, and what moves a state from a maximum to that.
+  Value shiftOf(Value greatest);
+  Value factorOf(Value maximum, Value shift);
+  void rescale(State &state, int64_t half, Value factor);
   void measure(State &state, const Scores &scores, Values &weights);
   void addWeights(State &state, const Scores &scores, Value first, Values &weights);
   void multiplyValues(State &state, llvm::ArrayRef<Value> weights, Value at);
@@ -202,16 +167,21 @@ private:
     return mlir::arith::CmpIOp::create(builder, loc, mlir::arith::CmpIPredicate::ult, a, b);
   }
   Value overQuad(Value x, bool isMaximum);
-  /// The query of row `half` of this thread, one that exists; the key of score `number` of a tile, likewise.
-  Value queryOf(int64_t half);
+  /// The number of row `half` of this thread in the block, and its query and head, of one that exists.
+  Value rowInBlock(int64_t half);
+  Row ownRow(int64_t half) { return rowOf(rowInBlock(half)); }
+  /// The key of score `number` of a tile, one that exists.
   Value keyOf(Value first, int64_t number);
-  /// Key of score `number` of this thread, counted from the tile's first; its row is (number / 2) % 2.
+  /// b, h, i, j of a score, as regions take them.
+  llvm::SmallVector<LaneValue> pointOf(Value first, size_t number);
+  AttentionBox boxOf(Value first, Value end);
+  /// Key of score `number` of this thread, counted from its warp's first; its row is (number / 2) % 2.
   Value keyInTile(int64_t number);
   static int64_t halfOf(int64_t number) { return number / 2 % 2; }
 
   DeviceLowering &device;
   FlashShape shape;
-  AttentionOp op = shape.op;
+  const FlashTask &task = shape.task;
   KernelScope &scope = device.kernel.scope;
   mlir::OpBuilder &builder = device.kernel.builder;
   mlir::Location loc = device.kernel.loc;
@@ -219,8 +189,10 @@ private:
   DeviceMath math{builder, loc};
   TensorCore core{builder, loc, shape.kind};
   std::optional<KeepIntervals> intervals; ///< Where the keep region can be decided for tiles.
-  Value shared, thread, warp, lane;
-  Value batch, head, firstQuery, queryCount, keyCount;
+  Value shared, thread, lane;
+  Value warp, keyWarp; ///< Which rows, and which keys of a tile, are this warp's.
+  Value batch, head, part, firstRow, rowCount; ///< `head`: its number among packed ones.
+  Value keyHead, firstQuery, firstKey, keyEnd;
   std::optional<Operand> query, key, value;
   llvm::SmallVector<Values> queryWords; ///< Fragments of this warp's queries, for each step of k.
   llvm::SmallVector<Distances, 2> distances;

@@ -45,7 +45,7 @@ void FlashBlock::bringPositionRows(const Distances &x, Value first, int64_t coun
 /// Row r of the table is that of the distance first - (firstQuery + 63) + r.
 void FlashBlock::bringTable(Distances &x, Value first) {
   const PositionProduct &product = x.rows.product;
-  Value least = index.sub(first, index.add(firstQuery, FlashShape::queries - 1));
+  Value least = index.sub(first, index.add(firstQuery, FlashShape::mostQueries - 1));
   int64_t pitch = FlashShape::positionPitch(product);
   bring({x.tableWords, areCopied(x.tableWords, product, x.rows.table), product.depth, shape.tableRows(), pitch - 4,
          pitch, x.rows.table.element},
@@ -58,7 +58,7 @@ void FlashBlock::readPositionQueries() {
     const PositionProduct &product = x.rows.product;
     if (!product.ofQuery)
       continue;
-    bringPositionRows(x, firstQuery, FlashShape::queries, index.constant(0), shape.sizes.queries);
+    bringPositionRows(x, firstQuery, shape.rows(), index.constant(0), task.sizes.queries);
     math.commitCopies();
     math.awaitCopies(0);
     math.barrier();
@@ -78,7 +78,7 @@ void FlashBlock::multiplyDistances(Value first) {
     math.barrier(); // the product before is done with
     bringTable(x, first);
     if (!x.rows.product.ofQuery)
-      bringPositionRows(x, first, shape.keys, index.constant(shape.positionKeysAt()), shape.sizes.keys);
+      bringPositionRows(x, first, shape.keys, index.constant(shape.positionKeysAt()), task.sizes.keys);
     math.commitCopies();
     math.awaitCopies(0);
     math.barrier();
@@ -88,7 +88,7 @@ void FlashBlock::multiplyDistances(Value first) {
         left.push_back(core.loadWords(shared, index.constant(shape.positionKeysAt() + word), lane, pitch));
     // The warp's first query is 16 w behind the block's, its greatest distances as many less.
     Value above =
-        index.mul(index.sub(index.constant(FlashShape::threads / TensorCore::warp - 1), warp), TensorCore::tileRows);
+        index.mul(index.sub(index.constant(FlashShape::warps - 1), warp), TensorCore::tileRows);
     Value table = index.add(index.mul(above, pitch), shape.positionsAt());
     terms.push_back(termsOf(x, multiplyRows(left, table, pitch, shape.bandTiles())));
   }
@@ -117,7 +117,7 @@ FlashBlock::Values FlashBlock::termsOf(const Distances &x, const Values &band) {
 /// What the regions load for score `number` of the tile.
 SmallVector<TensorReader> FlashBlock::captureReaders(RegionEmitter &emitter, size_t number) {
   SmallVector<TensorReader> readers;
-  for (auto [capture, tensor] : llvm::enumerate(op.getCaptures())) {
+  for (auto [capture, tensor] : llvm::enumerate(task.captures)) {
     auto *x = llvm::find_if(distances, [&](Distances &x) { return x.rows.product.capture == capture; });
     if (x == distances.end()) {
       readers.push_back(device.kernel.reader(tensor, emitter));

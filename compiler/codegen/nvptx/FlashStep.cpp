@@ -31,9 +31,8 @@ Value FlashBlock::overQuad(Value x, bool isMaximum) {
   });
 }
 
-Value FlashBlock::queryOf(int64_t half) {
-  Value row = index.add(index.mul(warp, TensorCore::tileRows), index.add(index.div(lane, 4), 8 * half));
-  return index.min(index.add(firstQuery, row), index.sub(queryCount, index.constant(1)));
+Value FlashBlock::rowInBlock(int64_t half) {
+  return index.add(index.mul(warp, TensorCore::tileRows), index.add(index.div(lane, 4), 8 * half));
 }
 
 Value FlashBlock::keyInTile(int64_t number) {
@@ -41,7 +40,13 @@ Value FlashBlock::keyInTile(int64_t number) {
 }
 
 Value FlashBlock::keyOf(Value first, int64_t number) {
-  return index.min(index.add(first, keyInTile(number)), index.sub(keyCount, index.constant(1)));
+  return index.min(index.add(first, keyInTile(number)), index.sub(keyEnd, index.constant(1)));
+}
+
+SmallVector<LaneValue> FlashBlock::pointOf(Value first, size_t number) {
+  Row row = ownRow(halfOf(number));
+  return {LaneValue::uniform(batch), LaneValue::uniform(row.head), LaneValue::uniform(row.query),
+          LaneValue::uniform(keyOf(first, number))};
 }
 
 //===----------------------------------------------------------------------------===//
@@ -105,48 +110,45 @@ FlashBlock::Values FlashBlock::multiplyRows(ArrayRef<Values> left, Value at, int
 FlashBlock::Scores FlashBlock::evaluate(const Values &products, Value first, const State &state, Masking masking,
                                         bool everyKey) {
   Scores result;
-  bool isUniform = masking == Masking::EmptyRows && op.getEmpty() == EmptyRow::Uniform;
+  bool isUniform = masking == Masking::EmptyRows && task.empty == EmptyRow::Uniform;
   for (auto [number, product] : llvm::enumerate(products)) {
     RegionEmitter emitter(scope, 1, loc);
     SmallVector<TensorReader> captures = captureReaders(emitter, number);
-    SmallVector<LaneValue> point{LaneValue::uniform(batch), LaneValue::uniform(head),
-                                 LaneValue::uniform(queryOf(halfOf(number))), LaneValue::uniform(keyOf(first, number))};
-    Value score = isUniform ? constant(shape.isSoftmax() ? 0 : 1) : product;
-    if (op.hasScore() && !isUniform) {
+    SmallVector<LaneValue> point = pointOf(first, number);
+    Value score = isUniform ? constant(task.isSoftmax() ? 0 : 1) : product;
+    if (task.score && !isUniform) {
       SmallVector<LaneValue> withScore{LaneValue::uniform(product, true)};
       llvm::append_range(withScore, point);
-      score = emitter.evaluate(op.getScore(), withScore, captures).value;
+      score = emitter.evaluate(*task.score, withScore, captures).value;
     }
     if (everyKey) {
       result.values.push_back(score);
       result.live.push_back(arith::ConstantIntOp::create(builder, loc, 1, 1));
       continue;
     }
-    Value live = isBelow(index.add(first, keyInTile(number)), keyCount);
+    Value live = isBelow(index.add(first, keyInTile(number)), keyEnd);
     Value kept;
     if (masking == Masking::EmptyRows)
       kept = compare(arith::CmpFPredicate::OEQ, state.live[halfOf(number)], constant(0));
-    else if (op.hasKeep())
-      kept = emitter.evaluate(op.getKeep(), point, captures).value;
+    else if (task.keep)
+      kept = emitter.evaluate(*task.keep, point, captures).value;
     if (kept)
       live = arith::AndIOp::create(builder, loc, live, kept);
-    Value dead = constant(shape.isSoftmax() ? -std::numeric_limits<double>::infinity() : 0.0);
+    Value dead = constant(task.isSoftmax() ? -std::numeric_limits<double>::infinity() : 0.0);
     result.values.push_back(select(live, score, dead));
     result.live.push_back(live);
   }
   return result;
 }
 
-/// A whole tile whose keys are all live needs no masks.
+/// Whole keys of a warp that are all live need no masks.
 FlashBlock::Scores FlashBlock::masked(const Values &products, Value first, const State &state, Masking masking) {
-  Value end = index.add(first, shape.keys);
-  Value every = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ule, end, keyCount);
-  if (masking == Masking::EmptyRows || (op.hasKeep() && !intervals))
+  Value end = index.add(first, shape.warpKeys());
+  Value every = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ule, end, keyEnd);
+  if (masking == Masking::EmptyRows || (task.keep && !intervals))
     return evaluate(products, first, state, masking, /*everyKey=*/false);
   if (intervals) {
-    Value lastQuery = index.sub(index.min(index.add(firstQuery, FlashShape::queries), queryCount), index.constant(1));
-    Value lastKey = index.sub(index.min(end, keyCount), index.constant(1));
-    Value all = intervals->evaluate({batch, head, firstQuery, lastQuery, first, lastKey}).every;
+    Value all = intervals->evaluate(boxOf(first, end)).every;
     every = arith::AndIOp::create(builder, loc, every, all);
   }
   auto yield = [&](bool everyKey) {
@@ -170,12 +172,26 @@ FlashBlock::Scores FlashBlock::masked(const Values &products, Value first, const
 /// The weight region, of a weight before it is divided.
 Value FlashBlock::weightOf(Value weight, size_t number, Value first) {
   RegionEmitter emitter(scope, 1, loc);
-  return emitter
-      .evaluate(op.getWeight(),
-                {LaneValue::uniform(weight, true), LaneValue::uniform(batch), LaneValue::uniform(head),
-                 LaneValue::uniform(queryOf(halfOf(number))), LaneValue::uniform(keyOf(first, number))},
-                captureReaders(emitter, number))
-      .value;
+  SmallVector<LaneValue> withWeight{LaneValue::uniform(weight, true)};
+  llvm::append_range(withWeight, pointOf(first, number));
+  return emitter.evaluate(*task.weight, withWeight, captureReaders(emitter, number)).value;
+}
+
+/// Where nothing was live any finite number makes 2^-inf = 0.
+Value FlashBlock::shiftOf(Value greatest) {
+  Value nothing = compare(arith::CmpFPredicate::OEQ, greatest, constant(-std::numeric_limits<double>::infinity()));
+  return select(nothing, constant(0), greatest);
+}
+
+Value FlashBlock::factorOf(Value maximum, Value shift) {
+  Value distance = arith::SubFOp::create(builder, loc, maximum, shift);
+  return math.exp2(arith::MulFOp::create(builder, loc, distance, constant(log2OfE)));
+}
+
+void FlashBlock::rescale(State &state, int64_t half, Value factor) {
+  for (auto [number, output] : llvm::enumerate(state.output))
+    if (halfOf(number) == half)
+      output = arith::MulFOp::create(builder, loc, output, factor);
 }
 
 /// The weights of a softmax; moves m, and the state with it.
@@ -187,30 +203,23 @@ void FlashBlock::measure(State &state, const Scores &scores, Values &weights) {
       if (halfOf(number) == half)
         greatest = arith::MaxNumFOp::create(builder, loc, greatest, score);
     greatest = overQuad(greatest, /*isMaximum=*/true);
-    // Where nothing was live any finite number makes 2^-inf = 0.
-    Value nothing = compare(arith::CmpFPredicate::OEQ, greatest, constant(-std::numeric_limits<double>::infinity()));
-    shift[half] = select(nothing, constant(0), greatest);
-    Value distance = arith::SubFOp::create(builder, loc, state.maximum[half], shift[half]);
-    Value factor = math.exp2(arith::MulFOp::create(builder, loc, distance, constant(log2OfE)));
+    shift[half] = shiftOf(greatest);
+    Value factor = factorOf(state.maximum[half], shift[half]);
     state.maximum[half] = greatest;
     state.sum[half] = arith::MulFOp::create(builder, loc, state.sum[half], factor);
-    for (auto [number, output] : llvm::enumerate(state.output))
-      if (halfOf(number) == half)
-        output = arith::MulFOp::create(builder, loc, output, factor);
+    rescale(state, half, factor);
   }
-  for (auto [number, score] : llvm::enumerate(scores.values)) {
-    Value distance = arith::SubFOp::create(builder, loc, score, shift[halfOf(number)]);
-    weights.push_back(math.exp2(arith::MulFOp::create(builder, loc, distance, constant(log2OfE))));
-  }
+  for (auto [number, score] : llvm::enumerate(scores.values))
+    weights.push_back(factorOf(score, shift[halfOf(number)]));
 }
 
 /// Sums them, and applies the weight region; a dead key's weight is zero whatever it says.
 void FlashBlock::addWeights(State &state, const Scores &scores, Value first, Values &weights) {
-  bool weighs = op.hasWeight() && (op.getNormaliser() == Normaliser::None || shape.isFactored);
+  bool weighs = task.weight && (task.normaliser == Normaliser::None || shape.isFactored);
   for (auto [number, weight] : llvm::enumerate(weights)) {
     int64_t half = halfOf(number);
     state.sum[half] = arith::AddFOp::create(builder, loc, state.sum[half], weight);
-    if (op.hasKeep())
+    if (task.keep)
       state.live[half] = select(scores.live[number], constant(1), state.live[half]);
     if (!weighs)
       continue;
@@ -220,17 +229,21 @@ void FlashBlock::addWeights(State &state, const Scores &scores, Value first, Val
   }
 }
 
-FlashBlock::State FlashBlock::step(const State &before, Value first, Value at, Masking masking) {
+/// The tile of keys from `tile` on, in shared memory at `at`; of a warp, its keys of it.
+FlashBlock::State FlashBlock::step(const State &before, Value tile, Value at, Masking masking) {
   State state = before;
-  multiplyDistances(first);
-  Scores scores = masked(this->scores(at), first, before, masking);
+  multiplyDistances(tile);
+  Value own = index.mul(keyWarp, shape.warpKeys()), first = index.add(tile, own);
+  Value keysAt = index.add(at, index.mul(own, shape.keyPitch()));
+  Value valuesAt = index.add(at, index.add(index.mul(own, shape.valuePitch()), shape.keys * shape.keyPitch()));
+  Scores scores = masked(this->scores(keysAt), first, before, masking);
   Values weights;
-  if (shape.isSoftmax())
+  if (task.isSoftmax())
     measure(state, scores, weights);
   else
     weights = scores.values;
   addWeights(state, scores, first, weights);
-  multiplyValues(state, weights, index.add(at, shape.keys * shape.keyPitch()));
+  multiplyValues(state, weights, valuesAt);
   if (masking == Masking::EmptyRows)
     llvm::copy(before.live, state.live); // who was empty stays so until all keys have passed
   return state;
@@ -241,7 +254,7 @@ void FlashBlock::multiplyValues(State &state, ArrayRef<Value> weights, Value at)
   int64_t columnTiles = shape.columns() / TensorCore::tileColumns, pitch = shape.valuePitch();
   auto sums = [&](int64_t tile) { return MutableArrayRef(state.output).slice(4 * tile, 4); };
   if (shape.kind != WordKind::F32) {
-    for (int64_t key = 0; key < shape.keys; key += 16) {
+    for (int64_t key = 0; key < shape.warpKeys(); key += 16) {
       TensorCore::Fragment left = core.fragmentOfFloats(weights.slice(key / 2, 8));
       for (int64_t tile = 0; tile < columnTiles; tile += 2) {
         Value from = index.add(at, key * pitch + tile * TensorCore::tileColumns / 2);
@@ -253,7 +266,7 @@ void FlashBlock::multiplyValues(State &state, ArrayRef<Value> weights, Value at)
     return;
   }
   Value row = index.add(at, index.add(index.mul(index.rem(lane, 4), 2 * pitch), index.div(lane, 4)));
-  for (int64_t key = 0; key < shape.keys; key += TensorCore::tileWords) {
+  for (int64_t key = 0; key < shape.warpKeys(); key += TensorCore::tileWords) {
     ArrayRef<Value> four = weights.slice(key / 2, 4);
     TensorCore::Fragment left = core.fragmentOfFloats({four[0], four[2], four[1], four[3]});
     for (int64_t tile = 0; tile < columnTiles; ++tile) {

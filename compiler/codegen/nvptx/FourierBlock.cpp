@@ -223,19 +223,20 @@ void FourierBlock::write(const Stage &last, int64_t wanted, Presence isPresent, 
 //===----------------------------------------------------------------------------===//
 
 /// Of the last stage forwards to the first one's points backwards, which are the same: times the spectrum, parts exchanged.
-void FourierBlock::turn(const Stage &last, Value spectrum, Threads &butterflies) {
+void FourierBlock::turn(const Stage &last, Spectrum spectrum, Threads &butterflies) {
   int64_t apart = last.s / inner;
   multiply(last, butterflies);
   for (Butterfly &butterfly : butterflies) {
+    Value t = transformOf(butterfly);
     butterfly.p = index.div(butterfly.q, inner);
     butterfly.q = index.rem(butterfly.q, inner);
     for (auto [k, point] : llvm::enumerate(butterfly.points))
-      point = times(point, entry(spectrum, index.add(butterfly.p, int64_t(k) * apart))).swapped();
+      point = times(point, spectrum(t, index.add(butterfly.p, int64_t(k) * apart))).swapped();
   }
 }
 
-void FourierBlock::convolve(int64_t given, int64_t wanted, Presence isPresent, Source source, Value spectrum,
-                            Sink sink) {
+void FourierBlock::convolve(int64_t given, int64_t wanted, Presence isPresent, Source source,
+                            Spectrum spectrum, Sink sink) {
   SmallVector<int64_t> radices = radicesOf(plan.period, widest);
   SmallVector<Stage> forwards = stagesOf(radices), backwards = stagesOf(llvm::to_vector(llvm::reverse(radices)));
   Threads butterflies = runTo(forwards, read(forwards.front(), given, source));
@@ -258,7 +259,8 @@ void FourierBlock::run(int64_t given, int64_t wanted, Presence isPresent, Source
   Value chirps = complexTable(lowering, f32, name, chirp(plan.length, plan.length));
   Value spectrum =
       complexTable(lowering, f32, name + "." + std::to_string(plan.period), chirpSpectrum(plan.length, plan.period));
-  convolve(given, wanted, isPresent, [&](Value t, Value n) { return times(source(t, n), entry(chirps, n)); }, spectrum,
+  convolve(given, wanted, isPresent, [&](Value t, Value n) { return times(source(t, n), entry(chirps, n)); },
+           [&](Value, Value k) { return entry(spectrum, k); },
            [&](Value t, Value n, const Point &point) { sink(t, n, times(point, entry(chirps, n))); });
 }
 

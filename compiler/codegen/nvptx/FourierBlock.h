@@ -50,11 +50,17 @@ public:
   /// Whether transform t is there, i1; null: all are.
   using Presence = llvm::function_ref<mlir::Value(mlir::Value t)>;
 
+  /// Frequency k of what transform t is multiplied with.
+  using Spectrum = llvm::function_ref<Point(mlir::Value t, mlir::Value k)>;
+
   /// `shared`: plan.sharedWords() f32.
   FourierBlock(DeviceLowering &native, const FourierBlockPlan &plan, mlir::Value shared);
 
   /// Σ_n x[n] e^(-2πi n k / length) for k < wanted, of the `given` points there are, by the whole block.
   void transform(int64_t given, int64_t wanted, Presence isPresent, Source source, Sink sink);
+  /// The first `wanted` points of circular convolutions of the plan's period: transformed, multiplied and transformed back but for
+  /// the factor period, which the spectrum bears. A barrier must stand between it and the next one.
+  void convolve(int64_t given, int64_t wanted, Presence isPresent, Source source, Spectrum spectrum, Sink sink);
 
 private:
   /// Of radix r, as in FourierPlan.h; s counts interleaved transforms, too.
@@ -78,10 +84,9 @@ private:
   /// All but the transform of the last stage, of butterflies that hold the first one's points.
   Threads runTo(llvm::ArrayRef<Stage> stages, Threads butterflies);
   void write(const Stage &last, int64_t wanted, Presence isPresent, Sink sink, const Threads &butterflies);
-  void turn(const Stage &last, mlir::Value spectrum, Threads &butterflies);
+  void turn(const Stage &last, Spectrum spectrum, Threads &butterflies);
 
   void run(int64_t given, int64_t wanted, Presence isPresent, Source source, Sink sink);
-  void convolve(int64_t given, int64_t wanted, Presence isPresent, Source source, mlir::Value spectrum, Sink sink);
   void forEachPoint(int64_t count, llvm::function_ref<void(mlir::Value t, mlir::Value n)> body);
 
   mlir::Value transformOf(const Butterfly &butterfly) {

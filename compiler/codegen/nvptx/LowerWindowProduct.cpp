@@ -8,7 +8,8 @@
 //   | stride | neighbouring threads have | because                                        |
 //   |--------|---------------------------|------------------------------------------------|
 //   | 1      | neighbouring positions    | those are neighbours in x, whatever the tap    |
-//   | more   | eight words of k          | taps of a row are, and windows beside each other |
+//   | more   | the taps of a row of a window, then of the window beside it: a piece of x without gaps  |
+//   | more, and rows of one tap or of more than eight | eight words of k                          |
 //
 // One filter a channel is no matrix product: a thread adds up the taps of an element of the result.
 //
@@ -164,14 +165,18 @@ private:
   void loadWindows(Value word, Value at) {
     Value zero = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0));
     Value lastPosition = index.sub(positionCount, index.constant(1));
-    inner.fillRight(at, /*alongColumns=*/columns.stride == 1, [&](Value step, Value column) -> Value {
+    auto loadWord = [&](Value step, Value column) -> Value {
       Value all = index.add(word, step), k = index.min(all, index.constant(depth - 1));
       Value position = index.min(index.add(firstColumn, column), lastPosition);
       Value tap = index.rem(k, taps()), width = dim(columns.positions);
       Value loaded = element(batch, group, index.div(k, taps()), index.div(position, width), index.rem(position, width),
                              index.div(tap, columns.taps), index.rem(tap, columns.taps));
       return arith::SelectOp::create(builder, loc, isBelow(all, index.constant(depth)), loaded, zero);
-    });
+    };
+    constexpr int64_t longestRow = 8; // of longer ones too many words would be asked for in vain
+    if (columns.stride > 1 && columns.dilation == 1 && columns.taps > 1 && columns.taps <= longestRow)
+      return inner.fillRightByRows(at, word, columns.taps, loadWord);
+    inner.fillRight(at, /*alongColumns=*/columns.stride == 1, loadWord);
   }
 
   void storeResult() {

@@ -1,5 +1,6 @@
 //===- MapReads.cpp - how the threads of a map meet memory --------------------------===//
 #include "compiler/codegen/nvptx/MapReads.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 
@@ -64,10 +65,20 @@ bool MapReads::isOneOrFour(const Read &read) {
          first.knownDivisor({}) % four == 0;
 }
 
-bool MapReads::mayTakeFour() {
+bool MapReads::mayTakeFour(Value computed) {
   bool isWhole = !shape.empty() && shape.back().knownDivisor({}) % four == 0 && shape.back() != Dim(0);
   return isWhole && bytesOf(elementOf(map.getResult())) * four <= mostVectorBytes &&
-         llvm::all_of(reads, [&](const Read &read) { return isa<BlockArgument>(read.tensor) && isOneOrFour(read); });
+         llvm::all_of(reads, [&](const Read &read) {
+           return (isa<BlockArgument>(read.tensor) || read.tensor == computed) && isOneOrFour(read);
+         });
+}
+
+void alignVectors(func::FuncOp function) {
+  auto align = [](auto op, VectorType type) {
+    op.setAlignment(type.getNumElements() * type.getElementTypeBitWidth() / 8);
+  };
+  function.walk([&](vector::LoadOp load) { align(load, load.getVectorType()); });
+  function.walk([&](vector::StoreOp store) { align(store, store.getVectorType()); });
 }
 
 } // namespace tenon

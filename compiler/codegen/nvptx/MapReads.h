@@ -17,6 +17,9 @@
 
 namespace tenon {
 
+/// Says of every access to a vector that it begins at a multiple of its size: one access each.
+void alignVectors(mlir::func::FuncOp function);
+
 class MapReads {
 public:
   explicit MapReads(MapOp map);
@@ -29,8 +32,8 @@ public:
   std::optional<Turned> turned();
 
   /// Four neighbours of the result are 16 bytes or less, and every load of theirs is one element, or four that begin at
-  /// a multiple of their size.
-  bool mayTakeFour();
+  /// a multiple of their size: of tensors in memory, or of `computed`, whose elements whoever asks has in registers.
+  bool mayTakeFour(mlir::Value computed = {});
 
   static constexpr int64_t four = 4;
 

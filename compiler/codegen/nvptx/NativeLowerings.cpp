@@ -18,6 +18,7 @@ std::optional<DeviceForm> nativeForm(KernelOp kernel, std::string &reason) {
       .Case([&](AttentionMergeOp op) { return nativeMerge(op, reason); })
       .Case([&](AttentionFinishOp op) { return nativeFinish(op, reason); })
       .Case([&](FFTOp op) { return nativeFFT(op, reason); })
+      .Case([&](CirculantOp op) { return nativeCirculant(op, reason); })
       .Case([&](ContractOp op) { return nativeContract(kernel, op, reason); })
       .Default([&](Operation *root) { return nativeAttention(root, reason); });
 }

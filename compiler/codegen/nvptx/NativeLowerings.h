@@ -40,10 +40,13 @@ std::optional<DeviceForm> nativeUpdate(AttentionUpdateOp update, std::string &re
 std::optional<DeviceForm> nativeMerge(AttentionMergeOp merge, std::string &reason);
 std::optional<DeviceForm> nativeFinish(AttentionFinishOp finish, std::string &reason);
 std::optional<DeviceForm> nativeFFT(FFTOp op, std::string &reason);
+std::optional<DeviceForm> nativeCirculant(CirculantOp op, std::string &reason);
 /// On tensor cores: against panels, or two activations in memory.
 std::optional<DeviceForm> nativeContract(KernelOp kernel, ContractOp contract, std::string &reason);
 /// Attention (FlashBlock.h); any other operation has none.
 std::optional<DeviceForm> nativeAttention(mlir::Operation *op, std::string &reason);
+/// Nothing beyond the limits of FlashShape.h; then nativeUpdate does it.
+std::optional<DeviceForm> nativeUpdateOnTensorCores(AttentionUpdateOp update);
 
 /// A thread for each of `count` elements; the emitter is the caller's, with emitElements.
 DeviceForm elementForm(const std::string &name, const Dim &count);

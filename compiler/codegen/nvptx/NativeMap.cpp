@@ -12,7 +12,6 @@
 #include "compiler/codegen/nvptx/NativeLowerings.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "passes/lowering/IndexMath.h"
 
 using namespace mlir;
@@ -181,15 +180,6 @@ DeviceForm turnedForm(MapOp map, const MapReads::Turned &turned) {
 //===----------------------------------------------------------------------------===//
 // Element by element
 //===----------------------------------------------------------------------------===//
-
-/// Vectors begin at multiples of their size (MapReads::mayTakeFour): one access each.
-static void alignVectors(func::FuncOp function) {
-  auto align = [](auto op, VectorType type) {
-    op.setAlignment(type.getNumElements() * type.getElementTypeBitWidth() / 8);
-  };
-  function.walk([&](vector::LoadOp load) { align(load, load.getVectorType()); });
-  function.walk([&](vector::StoreOp store) { align(store, store.getVectorType()); });
-}
 
 /// `lanes` elements a thread.
 static DeviceForm rowForm(MapOp map, int64_t lanes) {

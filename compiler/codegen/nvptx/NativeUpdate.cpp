@@ -3,11 +3,12 @@
 // A block is one part of the keys of one (batch, key head), for some of the rows that share it (the queries of the group's
 // heads): what a token that is decoded asks of a long cache, so that its parts fill the machine.
 //
-//   S[r][j] = Σ_d Q[r][d] K[j][d]     a warp a key, its threads along the depth: a key is read once, in one piece
+//   S[r][j] = Σ_d Q[r][d] K[j][d]     a warp four keys, its threads along the depth: a key is read once, in one piece
 //   score, keep; m[r], P, l[r]        a warp a row, its threads along the keys
-//   A[r][d] = Σ_j P[r][j] V[j][d]     a thread an element, neighbours along the value's depth
+//   A[r][d] = Σ_j P[r][j] V[j][d]     a thread a column, its sums of all rows in registers
 //
-// Scores stay in shared memory. Limits: operands in memory, in f32 or narrower, a part whose scores fit for one row.
+// Scores stay in shared memory. Limits: operands in memory, in f32 or narrower, a part whose scores fit for one row. This is for
+// what tensor cores do not take (FlashShape.h): depths above 128, as multi-head latent attention has, or odd layouts.
 //
 #include "compiler/codegen/nvptx/ThreadGroup.h"
 #include "dialects/tenon/AttentionLayout.h"
@@ -131,16 +132,27 @@ private:
     return elements;
   }
 
+  /// A warp takes some keys at once, so that a query is read once for all of them.
+  int64_t keysAtOnce() const { return std::clamp<int64_t>(96 / llvm::divideCeil(plan.depth, warpThreads), 1, 4); }
+
   void multiply() {
-    strided(warp.number, count, threads / warpThreads, [&](Value j) {
-      SmallVector<Value> keys = elementsOf(key, keyHead, plus(firstKey, j));
+    int64_t atOnce = keysAtOnce();
+    Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, warp.rank, index(0));
+    Value lastKey = scope.sub(count, index(1), loc);
+    strided(times(warp.number, index(atOnce)), count, threads / warpThreads * atOnce, [&](Value first) {
+      SmallVector<SmallVector<Value>> keys;
+      for (int64_t k = 0; k < atOnce; ++k)
+        keys.push_back(elementsOf(key, keyHead, plus(firstKey, scope.minimum(plus(first, index(k)), lastKey, loc))));
       strided(index(0), rowCount, 1, [&](Value r) {
-        Value sum = number(0);
-        for (auto [x, y] : llvm::zip(keys, elementsOf(query, headOf(r), queryOf(r))))
-          sum = math::FmaOp::create(builder, loc, x, y, sum);
-        Value total = warp.combine(ReduceKind::Sum, sum);
-        Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, warp.rank, index(0));
-        emitGuarded(lowering, isFirst, [&] { storeScore(total, r, j); });
+        SmallVector<Value> queries = elementsOf(query, headOf(r), queryOf(r));
+        for (auto [k, elements] : llvm::enumerate(keys)) {
+          Value sum = number(0), j = plus(first, index(int64_t(k)));
+          for (auto [x, y] : llvm::zip(elements, queries))
+            sum = math::FmaOp::create(builder, loc, x, y, sum);
+          Value total = warp.combine(ReduceKind::Sum, sum);
+          Value isOwn = arith::AndIOp::create(builder, loc, isFirst, isBelow(j, count));
+          emitGuarded(lowering, isOwn, [&] { storeScore(total, r, j); });
+        }
       });
     });
   }
@@ -216,15 +228,25 @@ private:
   }
   void store(Value element, Value at) { memref::StoreOp::create(builder, loc, element, lowering.resultMemory(), at); }
 
+  /// A value is read once for all rows; rows behind the last compute what that one does, and store nothing.
   void takeValues() {
-    Value width = index(plan.valueDepth);
-    strided(native.function.thread, times(rowCount, width), threads, [&](Value i) {
-      Value r = quotient(i, width), d = remainder(i, width);
-      Value sum = emitCarryingLoop(scope, loc, index(0), count, 1, number(0), [&](Value j, ValueRange carried) {
-                    Value weighed = element(value, keyHead, plus(firstKey, j), d);
-                    return SmallVector<Value>{math::FmaOp::create(builder, loc, loadScore(r, j), weighed, carried[0])};
-                  }).front();
-      store(sum, plus(stateOf(r), d));
+    Value lastRow = scope.sub(rowCount, index(1), loc);
+    strided(native.function.thread, index(plan.valueDepth), threads, [&](Value d) {
+      SmallVector<Value> zeros(plan.rows, number(0));
+      SmallVector<Value> sums =
+          emitCarryingLoop(scope, loc, index(0), count, 1, zeros, [&](Value j, ValueRange carried) {
+            Value weighed = element(value, keyHead, plus(firstKey, j), d);
+            SmallVector<Value> next;
+            for (auto [r, sum] : llvm::enumerate(carried)) {
+              Value score = loadScore(scope.minimum(index(r), lastRow, loc), j);
+              next.push_back(math::FmaOp::create(builder, loc, score, weighed, sum));
+            }
+            return next;
+          });
+      for (auto [r, sum] : llvm::enumerate(sums)) {
+        Value row = index(r);
+        emitGuarded(lowering, isBelow(row, rowCount), [&] { store(sum, plus(stateOf(row), d)); });
+      }
     });
   }
 
@@ -270,6 +292,8 @@ std::optional<UpdatePlan> planOf(AttentionUpdateOp op, std::string &reason) {
 } // namespace
 
 std::optional<DeviceForm> nativeUpdate(AttentionUpdateOp op, std::string &reason) {
+  if (std::optional<DeviceForm> form = nativeUpdateOnTensorCores(op))
+    return form;
   std::optional<UpdatePlan> plan = planOf(op, reason);
   if (!plan)
     return std::nullopt;

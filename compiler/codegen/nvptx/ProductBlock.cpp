@@ -1,6 +1,7 @@
 //===- ProductBlock.cpp - who does what in a block's matrix product -----------------===//
 #include "compiler/codegen/nvptx/ProductBlock.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -46,6 +47,32 @@ void ProductBlock::fillRight(Value at, bool alongColumns, function_ref<Value(Val
     Value word = alongColumns ? index.div(unit, shape.columns)
                               : index.add(index.mul(index.div(rest, shape.columns), eight), index.rem(unit, eight));
     device.store(body(word, column), shared, index.add(at, rightPlace(word, column)));
+  });
+}
+
+/// Rows of `length` words that a slab has words of, at most: slabs begin at multiples of their length.
+static int64_t mostRows(int64_t length, int64_t slabWords) {
+  int64_t most = 0;
+  for (int64_t slab = 0; slab < length; ++slab)
+    most = std::max<int64_t>(most, llvm::divideCeil(slab * slabWords % length + slabWords, length));
+  return most;
+}
+
+void ProductBlock::fillRightByRows(Value at, Value firstWord, int64_t length, function_ref<Value(Value, Value)> body) {
+  Value firstRow = index.div(firstWord, length), last = index.constant(shape.slabWords - 1);
+  int64_t units = mostRows(length, shape.slabWords) * length * shape.columns;
+  auto isBelow = [&](Value a, Value b) { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, a, b); };
+  forEachUnit(llvm::alignTo(units, shape.loaders), [&](Value unit) {
+    Value rest = index.div(unit, length), row = index.add(firstRow, index.div(rest, shape.columns));
+    Value k = index.add(index.mul(row, length), index.rem(unit, length)), column = index.rem(rest, shape.columns);
+    Value isBefore = isBelow(k, firstWord), word = index.sub(k, firstWord);
+    Value nearest = arith::SelectOp::create(builder, loc, isBefore, index.constant(0), index.min(word, last));
+    Value loaded = body(nearest, column);
+    Value isOfSlab = isBelow(word, index.constant(shape.slabWords)); // one before the slab has wrapped around
+    auto guard = scf::IfOp::create(builder, loc, isOfSlab, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard insertion(builder);
+    builder.setInsertionPointToStart(guard.thenBlock());
+    device.store(loaded, shared, index.add(at, rightPlace(word, column)));
   });
 }
 

@@ -42,6 +42,10 @@ public:
   void fillLeft(Value at, bool alongRows, llvm::function_ref<Value(Value row, Value word)> body);
   /// The same of B; `alongColumns`, else words.
   void fillRight(Value at, bool alongColumns, llvm::function_ref<Value(Value word, Value column)> body);
+  /// The same where words of k come in rows of `length` from 0 on, the slab's from `firstWord`: neighbouring threads have the
+  /// words of a row, then those of the next column. Of rows the slab has in part all words are asked for, nearest ones instead.
+  void fillRightByRows(Value at, Value firstWord, int64_t length,
+                       llvm::function_ref<Value(Value word, Value column)> body);
 
 protected:
   ProductBlock(mlir::OpBuilder &builder, mlir::Location loc, WordKind kind, Value shared, Value thread,

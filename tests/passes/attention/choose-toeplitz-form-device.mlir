@@ -1,9 +1,10 @@
 // RUN: tenon-opt %s --tenon-choose-toeplitz-form --split-input-file | FileCheck %s
 
-// For a GPU: what a CPU does by transforms is one of its attentions.
+// For a GPU: what a CPU does by transforms is one of its attentions. A product without features is not: 64 channels of 4096 points are
+// transformed in shared memory, a block some of them.
 // CHECK-LABEL: func.func @long(
 // CHECK-NOT: algorithm fft
-// CHECK: tenon.toeplitz {{.*}} form direct
+// CHECK: tenon.toeplitz {{.*}} form fft
 module attributes {tenon.target = #tenon.target<"nvptx-sm_80", vector_bits = 128, vector_registers = 32, row_tile = 5, panel_tile = 2, l1 = 131072, l2 = 41943040>} {
 func.func @long(%q: tensor<2x8192x16xf32>, %v: tensor<2x8192x64xf32>, %c: tensor<2x16383xf32>, %x: tensor<2x1x2048x64xf32>, %t: tensor<1x4095x64xf32>) -> (tensor<2x8192x64xf32>, tensor<2x1x2048x64xf32>) {
   %o = tenon.attention %q, (%q), (%v) captures (%c) normalise sum empty zero layout ["h n d", "h n d", "h n d", "h n d"]
@@ -11,6 +12,18 @@ func.func @long(%q: tensor<2x8192x16xf32>, %v: tensor<2x8192x64xf32>, %c: tensor
      score (%x, %b, %h, %i, %j, %c) = %x * %c[%h, %j - %i + 8191]
   %y = tenon.toeplitz %x diagonals %t causal : (tensor<2x1x2048x64xf32>, tensor<1x4095x64xf32>) -> tensor<2x1x2048x64xf32>
   return %o, %y : tensor<2x8192x64xf32>, tensor<2x1x2048x64xf32>
+}
+}
+
+// -----
+
+// Of 16384 points a transform does not fit there: a thread each would take longer than the sums.
+// CHECK-LABEL: func.func @unshared(
+// CHECK: tenon.toeplitz {{.*}} form direct
+module attributes {tenon.target = #tenon.target<"nvptx-sm_80", vector_bits = 128, vector_registers = 32, row_tile = 5, panel_tile = 2, l1 = 131072, l2 = 41943040>} {
+func.func @unshared(%x: tensor<2x1x8192x64xf32>, %t: tensor<1x16383x64xf32>) -> tensor<2x1x8192x64xf32> {
+  %y = tenon.toeplitz %x diagonals %t causal : (tensor<2x1x8192x64xf32>, tensor<1x16383x64xf32>) -> tensor<2x1x8192x64xf32>
+  return %y : tensor<2x1x8192x64xf32>
 }
 }
 

@@ -90,7 +90,7 @@ public:
                           isHalf ? Buffer::result(narrow) : Buffer::result(wide)},
                          {n.batch, n.queries, n.keys}),
               "");
-    EXPECT_EQ(kernel.form(), "flash attention by mma.sync");
+    EXPECT_EQ(kernel.form(), "flash attention by mma.sync, 2 heads packed");
     if (isHalf)
       for (size_t i = 0; i < wide.size(); ++i)
         wide[i] = c.type == "bf16" ? std::bit_cast<float>(uint32_t(narrow[i]) << 16)

@@ -26,18 +26,44 @@ tenon.kernel @embed(%ids: tensor<?xi64, #tenon.dims<[d0]>>, %t: tensor<100x64xf3
   tenon.return %z : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
 }
 
-// A short row is a warp's: no barrier, five exchanges for each of the two sums.
+// A short row is a warp's: no barrier, five exchanges for each of the two sums. A thread has four neighbours at once.
 // CHECK-LABEL: func.func @layer_norm
 // CHECK-SAME: tenon.block_threads = 128 : i32
-// CHECK-SAME: tenon.form = "norm, a warp a row"
+// CHECK-SAME: tenon.form = "norm, a warp a row, four elements a thread"
 // CHECK-SAME: tenon.tiles = #tenon.dim<(d0 + 3) floordiv 4>
 // CHECK: llvm.mlir.addressof @layer_norm.shared0 : !llvm.ptr<3>
+// CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<?xf32>, vector<4xf32>
 // CHECK-NOT: nvvm.barrier0
 // CHECK-COUNT-10: nvvm.shfl.sync bfly
 // CHECK-NOT: nvvm.shfl.sync
+// CHECK: vector.store {{.*}} {alignment = 16 : i64} : memref<?xf32>, vector<4xf32>
 // CHECK: return
 tenon.kernel @layer_norm(%x: tensor<?x64xf32, #tenon.dims<[d0, 64]>>, %g: tensor<64xf32>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
   %n = tenon.norm layer %x scale %g : tensor<64xf32> over 1 epsilon 1.0e-12 : tensor<?x64xf32, #tenon.dims<[d0, 64]>> -> tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+  tenon.return %n : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
+}
+
+// Rows of 66 do not begin at multiples of four elements, nor do those that are read one element further on: one at a time.
+// CHECK-LABEL: func.func @odd_rows
+// CHECK-SAME: tenon.form = "norm, a warp a row",
+// CHECK-NOT: vector<4xf32>
+// CHECK: return
+tenon.kernel @odd_rows(%x: tensor<?x66xf32, #tenon.dims<[d0, 66]>>) -> tensor<?x66xf32, #tenon.dims<[d0, 66]>> {
+  %n = tenon.norm rms %x over 1 epsilon 1.0e-12 : tensor<?x66xf32, #tenon.dims<[d0, 66]>> -> tensor<?x66xf32, #tenon.dims<[d0, 66]>>
+  tenon.return %n : tensor<?x66xf32, #tenon.dims<[d0, 66]>>
+}
+// CHECK-LABEL: func.func @shifted_rows
+// CHECK-SAME: tenon.form = "softmax, a warp a row",
+// CHECK-NOT: vector<4xf32>
+// CHECK: return
+tenon.kernel @shifted_rows(%x: tensor<?x68xf32, #tenon.dims<[d0, 68]>>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
+  %m = tenon.map %a = %x at %i, %j : (tensor<?x68xf32, #tenon.dims<[d0, 68]>>) -> tensor<?x64xf32, #tenon.dims<[d0, 64]>> {
+    %one = arith.constant 1 : index
+    %k = arith.addi %j, %one : index
+    %v = tenon.load %a[%i, %k] : tensor<?x68xf32, #tenon.dims<[d0, 68]>>
+    tenon.yield %v : f32
+  }
+  %n = tenon.softmax %m over 1 : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
   tenon.return %n : tensor<?x64xf32, #tenon.dims<[d0, 64]>>
 }
 
@@ -145,13 +171,14 @@ tenon.kernel @deep(%q: tensor<?x3x200xf32, #tenon.dims<[d0, 3, 200]>>, %v: tenso
   tenon.return %y : tensor<?x3x8xf32, #tenon.dims<[d0, 3, 8]>>
 }
 
-// Few queries: a block is a part of 256 keys for the 4 rows of a key head; scores in shared memory, two barriers.
+// Few queries: a block is a part of 256 keys for the 4 heads of a key head, the rows of one tile on tensor cores; its warps share
+// the keys of each tile, and their states meet in shared memory.
 // CHECK-LABEL: func.func @update
-// CHECK-SAME: tenon.form = "attention_update, a block a part of the keys"
+// CHECK-SAME: tenon.form = "attention_update by mma.sync, a block a part of the keys, 4 heads packed, 4 warps along the keys"
 // CHECK-SAME: tenon.tiles = #tenon.dim<2 * ((d0 + 255) floordiv 256)>
 // CHECK: llvm.mlir.addressof @update.shared0 : !llvm.ptr<3>
-// CHECK-COUNT-2: nvvm.barrier0
-// CHECK-NOT: nvvm.barrier0
+// CHECK: scf.for
+// CHECK: llvm.nvvm.mma.m16n8k8.row.col.tf32
 // CHECK: return
 tenon.kernel @update(%q: tensor<1x8x32xf32>, %k: tensor<?x2x32xf32, #tenon.dims<[d0, 2, 32]>>, %v: tensor<?x2x64xf32, #tenon.dims<[d0, 2, 64]>>) -> tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>> {
   %s = tenon.attention_update %q, %k, %v normalise softmax layout ["n h d", "n h d", "n h d"] parts_of 256
@@ -159,12 +186,46 @@ tenon.kernel @update(%q: tensor<1x8x32xf32>, %k: tensor<?x2x32xf32, #tenon.dims<
   tenon.return %s : tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>>
 }
 
-// Scores of 10000 keys do not fit.
+// Keys of 200 elements are beyond a tile: scores in shared memory, two barriers.
+// CHECK-LABEL: func.func @deep_update
+// CHECK-SAME: tenon.form = "attention_update, a block a part of the keys"
+// CHECK: llvm.mlir.addressof @deep_update.shared0 : !llvm.ptr<3>
+// CHECK-COUNT-2: nvvm.barrier0
+// CHECK-NOT: nvvm.barrier0
+// CHECK: return
+tenon.kernel @deep_update(%q: tensor<1x8x200xf32>, %k: tensor<?x2x200xf32, #tenon.dims<[d0, 2, 200]>>, %v: tensor<?x2x64xf32, #tenon.dims<[d0, 2, 64]>>) -> tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>> {
+  %s = tenon.attention_update %q, %k, %v normalise softmax layout ["n h d", "n h d", "n h d"] parts_of 256
+     : (tensor<1x8x200xf32>, tensor<?x2x200xf32, #tenon.dims<[d0, 2, 200]>>, tensor<?x2x64xf32, #tenon.dims<[d0, 2, 64]>>) -> tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>>
+  tenon.return %s : tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>>
+}
+
+// Heads whose masks differ are not packed: a block has one row of one head, and tiles dead for it are skipped.
+// CHECK-LABEL: func.func @update_of_heads
+// CHECK-SAME: tenon.form = "attention_update by mma.sync, a block a part of the keys, 4 warps along the keys"
+// CHECK-SAME: tenon.tiles = #tenon.dim<8 * ((d0 + 255) floordiv 256)>
+tenon.kernel @update_of_heads(%q: tensor<1x8x32xf32>, %k: tensor<?x2x32xf32, #tenon.dims<[d0, 2, 32]>>) -> tensor<?x1x8x1x34xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 34]>> {
+  %s = tenon.attention_update %q, %k, %k normalise softmax layout ["n h d", "n h d", "n h d"] parts_of 256
+     : (tensor<1x8x32xf32>, tensor<?x2x32xf32, #tenon.dims<[d0, 2, 32]>>, tensor<?x2x32xf32, #tenon.dims<[d0, 2, 32]>>) -> tensor<?x1x8x1x34xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 34]>>
+    keep (%b, %h, %i, %j) = %j >= 5 * %h
+  tenon.return %s : tensor<?x1x8x1x34xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 34]>>
+}
+
+// A short prefill of grouped heads: the queries of 4 heads are rows of the same blocks.
+// CHECK-LABEL: func.func @short_prefill
+// CHECK-SAME: tenon.form = "flash attention by mma.sync, 4 heads packed"
+// CHECK-SAME: tenon.tiles = #tenon.dim<2 * ((d0 + 15) floordiv 16)>
+tenon.kernel @short_prefill(%q: tensor<?x8x32xf32, #tenon.dims<[d0, 8, 32]>>, %k: tensor<?x2x32xf32, #tenon.dims<[d1, 2, 32]>>) -> tensor<?x8x32xf32, #tenon.dims<[d0, 8, 32]>> {
+  %o = tenon.attention %q, (%k), (%k) normalise softmax empty zero layout ["n h d", "n h d", "n h d", "n h d"] algorithm flash
+     : (tensor<?x8x32xf32, #tenon.dims<[d0, 8, 32]>>, tensor<?x2x32xf32, #tenon.dims<[d1, 2, 32]>>, tensor<?x2x32xf32, #tenon.dims<[d1, 2, 32]>>) -> tensor<?x8x32xf32, #tenon.dims<[d0, 8, 32]>>
+  tenon.return %o : tensor<?x8x32xf32, #tenon.dims<[d0, 8, 32]>>
+}
+
+// Scores of 10000 keys of 200 elements do not fit.
 // CHECK-LABEL: func.func @wide_update
 // CHECK-SAME: tenon.form = "worker: scores of a part of the keys do not fit into shared memory"
-tenon.kernel @wide_update(%q: tensor<1x8x32xf32>, %k: tensor<10000x2x32xf32>, %v: tensor<10000x2x64xf32>) -> tensor<1x1x8x1x66xf32> {
+tenon.kernel @wide_update(%q: tensor<1x8x200xf32>, %k: tensor<10000x2x200xf32>, %v: tensor<10000x2x64xf32>) -> tensor<1x1x8x1x66xf32> {
   %s = tenon.attention_update %q, %k, %v normalise softmax layout ["n h d", "n h d", "n h d"]
-     : (tensor<1x8x32xf32>, tensor<10000x2x32xf32>, tensor<10000x2x64xf32>) -> tensor<1x1x8x1x66xf32>
+     : (tensor<1x8x200xf32>, tensor<10000x2x200xf32>, tensor<10000x2x64xf32>) -> tensor<1x1x8x1x66xf32>
   tenon.return %s : tensor<1x1x8x1x66xf32>
 }
 

@@ -1,5 +1,5 @@
 //===- ScalableSelects.cpp - choose between vectors under SVE's predicates ---------===//
-#include "compiler/codegen/ScalableSelects.h"
+#include "compiler/codegen/arm/ScalableSelects.h"
 
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InstIterator.h"

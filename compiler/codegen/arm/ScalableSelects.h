@@ -9,8 +9,8 @@
 // becomes the same of <vscale x 4 x float>, which `vscale_range` says is the same register. Comparisons whose results are
 // joined, stored or masks of memory stay as they are.
 //
-#ifndef TENON_COMPILER_CODEGEN_SCALABLESELECTS_H
-#define TENON_COMPILER_CODEGEN_SCALABLESELECTS_H
+#ifndef TENON_COMPILER_CODEGEN_ARM_SCALABLESELECTS_H
+#define TENON_COMPILER_CODEGEN_ARM_SCALABLESELECTS_H
 
 namespace llvm {
 class Module;
