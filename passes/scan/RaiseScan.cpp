@@ -10,6 +10,7 @@
 #include "mlir/Analysis/TopologicalSortUtils.h"
 #include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
+#include "passes/scan/ElementLoop.h"
 #include "passes/scan/LinearStep.h"
 #include "passes/scan/UnrolledLoop.h"
 
@@ -73,7 +74,7 @@ private:
   }
 
   StepTree traceAt(int64_t step, Trace trace, Carried carried) {
-    return trace(step, {carried(step), [&](Value tensor) { return loop.isShared(tensor, step); }});
+    return trace(step, {{carried(step)}, [&](Value tensor) { return loop.isShared(tensor, step); }});
   }
 
   /// The tree that all steps but the first are instances of.
@@ -92,7 +93,7 @@ private:
   StepTree firstOf(StepTree general, Trace trace, Value carried) {
     llvm::SetVector<Value> tensors;
     collectTensors(general, tensors);
-    return trace(0, {carried, [&](Value tensor) { return tensors.contains(tensor); }});
+    return trace(0, {{carried}, [&](Value tensor) { return tensors.contains(tensor); }});
   }
 
   bool startsAlike(StepTree general, Trace trace, Value carried) {
@@ -512,9 +513,10 @@ struct RaiseScan : impl::RaiseScanBase<RaiseScan> {
       SmallVector<MapOp> maps(function.getOps<MapOp>());
       // A loop that was raised leaves nothing of its steps to those behind it.
       bool isChanged = false;
-      for (MapOp map : maps)
-        if (std::optional<UnrolledLoop> loop = UnrolledLoop::match(map))
-          isChanged |= raise(*loop);
+      for (MapOp map : maps) {
+        std::optional<UnrolledLoop> loop = UnrolledLoop::match(map);
+        isChanged |= (loop && raise(*loop)) || raiseElements(map);
+      }
       if (!isChanged)
         continue;
       eraseDead(function);
@@ -535,6 +537,27 @@ struct RaiseScan : impl::RaiseScanBase<RaiseScan> {
       remark::missed(loc, options) << remark::reason("{0} steps of a loop are no linear recurrence of one state",
                                                      loop.steps());
     return isRaised;
+  }
+
+  /// A loop over several states, or one that y_t reads before the step writes it. Whether there is something new, used or not.
+  bool raiseElements(MapOp map) {
+    std::optional<UnrolledLoop> parts = UnrolledLoop::matchParts(map);
+    if (!parts)
+      return false;
+    StepTracer tracer(map);
+    std::optional<ElementLoop> loop = ElementLoop::read(*parts, tracer);
+    if (!loop)
+      return false;
+    auto options = remark::RemarkOpts::name("scan").category(getArgument());
+    bool isBuilt = buildElementScans(*loop);
+    if (isBuilt)
+      remark::passed(map.getLoc(), options) << remark::add("{0} steps of a loop are recurrences of {1} states, element by element",
+                                                           parts->steps(), loop->states.size());
+    else
+      remark::missed(map.getLoc(), options)
+          << remark::reason("{0} steps of a loop: a state of {1} is neither linear nor a maximum", parts->steps(),
+                            loop->states.size());
+    return true;
   }
 
   static void eraseDead(func::FuncOp function) {

@@ -40,7 +40,7 @@ bool dependsOn(StepTree tree, const Dim &symbol) {
 /// All but indices and operands.
 static bool isAlike(const StepNode &a, const StepNode &b) {
   return a.kind == b.kind && a.type == b.type && a.tensor == b.tensor && a.constant == b.constant && a.name == b.name &&
-         a.attributes == b.attributes && a.at.size() == b.at.size() && a.operands.size() == b.operands.size();
+         a.attributes == b.attributes && a.state == b.state && a.at.size() == b.at.size() && a.operands.size() == b.operands.size();
 }
 
 bool isEqual(StepTree a, StepTree b) {
@@ -79,9 +79,10 @@ StepTree StepTracer::element(Value tensor, ArrayRef<Dim> at, const Stops &stops)
   if (depth == 0)
     nextSummed = size = 0;
   StepNode node{StepNode::Load, elementOf(tensor), tensor, SmallVector<Dim, 4>(at), {}, {}, {}, {}};
-  if (tensor == stops.carried) {
+  if (auto it = llvm::find(stops.carried, tensor); it != stops.carried.end()) {
     node.kind = StepNode::Carried;
     node.tensor = {};
+    node.state = it - stops.carried.begin();
     return make(node);
   }
   Operation *op = tensor.getDefiningOp();
@@ -162,7 +163,7 @@ StepTree StepTracer::opened(StepTree load) {
   if (load->kind != StepNode::Load || !isa_and_present<MapOp, ReshapeOp>(load->tensor.getDefiningOp()))
     return nullptr;
   Value tensor = load->tensor;
-  return element(tensor, load->at, {Value(), [&](Value other) { return other != tensor; }});
+  return element(tensor, load->at, {{}, [&](Value other) { return other != tensor; }});
 }
 
 /// Every trace numbers its sums alike, so that those of two steps are comparable.
@@ -297,6 +298,23 @@ StepTree StepTracer::substituted(StepTree tree, const std::map<std::string, Dim,
     dim = domain.simplify(dim.substitute(map));
   for (StepTree &operand : node.operands)
     operand = substituted(operand, map);
+  size = 0;
+  return make(node);
+}
+
+StepTree StepTracer::load(Value tensor, ArrayRef<Dim> at) {
+  size = 0;
+  return make({StepNode::Load, elementOf(tensor), tensor, SmallVector<Dim, 4>(at), {}, {}, {}, {}});
+}
+
+StepTree StepTracer::replaced(StepTree tree, function_ref<StepTree(StepTree)> by) {
+  if (tree->kind == StepNode::Carried) {
+    StepTree other = by(tree);
+    return other ? other : tree;
+  }
+  StepNode node = *tree;
+  for (StepTree &operand : node.operands)
+    operand = replaced(operand, by);
   size = 0;
   return make(node);
 }

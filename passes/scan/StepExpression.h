@@ -20,7 +20,7 @@ namespace tenon {
 struct StepNode {
   enum Kind {
     Load,     ///< tensor[at]
-    Carried,  ///< The tensor that one step hands to the next, at `at`.
+    Carried,  ///< The tensor number `state` of those that one step hands to the next, at `at`.
     Constant, ///< `constant`
     Index,    ///< at[0] as an index.
     Sum,      ///< Of operands[0] over the symbols `at`.
@@ -34,6 +34,7 @@ struct StepNode {
   std::optional<mlir::OperationName> name;
   mlir::DictionaryAttr attributes;
   llvm::SmallVector<const StepNode *, 3> operands;
+  unsigned state = 0;
 
   template <typename OpType> bool is() const {
     return kind == Apply && name->getStringRef() == OpType::getOperationName();
@@ -55,7 +56,7 @@ public:
 
   /// What a trace stops at.
   struct Stops {
-    mlir::Value carried;
+    llvm::SmallVector<mlir::Value, 3> carried;
     llvm::function_ref<bool(mlir::Value)> isShared;
   };
 
@@ -85,6 +86,9 @@ public:
   /// The product, without factors of one; of none of `factors` the number 1.
   StepTree product(mlir::Type type, llvm::ArrayRef<StepTree> factors);
   StepTree substituted(StepTree tree, const std::map<std::string, Dim, std::less<>> &map);
+  StepTree load(mlir::Value tensor, llvm::ArrayRef<Dim> at);
+  /// The tree with what `by` gives for carried elements in their place; where it gives null they stay.
+  StepTree replaced(StepTree tree, llvm::function_ref<StepTree(StepTree carried)> by);
   /// Writes the tree into a region; `tensors` and `symbols` say what stands for tensors, carried elements and indices.
   mlir::Value emit(mlir::OpBuilder &builder, mlir::Location loc, StepTree tree,
                    llvm::function_ref<mlir::Value(mlir::Value)> tensors,

@@ -10,13 +10,17 @@ namespace tenon {
 static constexpr int64_t leastSteps = 4;
 
 std::optional<UnrolledLoop> UnrolledLoop::match(MapOp collect) {
+  std::optional<UnrolledLoop> loop = matchParts(collect);
+  bool isLoop = loop && loop->followStates() && loop->isOnlyRead();
+  return isLoop ? loop : std::nullopt;
+}
+
+std::optional<UnrolledLoop> UnrolledLoop::matchParts(MapOp collect) {
   UnrolledLoop loop;
   loop.collect = collect;
   if (!loop.readParts())
     return std::nullopt;
   loop.number();
-  if (!loop.followStates() || !loop.isOnlyRead())
-    return std::nullopt;
   return loop;
 }
 
@@ -74,6 +78,11 @@ void UnrolledLoop::number() {
   }
 }
 
+std::optional<int64_t> UnrolledLoop::stepNumber(Operation *op) const {
+  auto it = stepOf.find(op);
+  return it == stepOf.end() ? std::nullopt : std::optional(it->second);
+}
+
 bool UnrolledLoop::isShared(Value tensor, int64_t step) const {
   Operation *op = tensor.getDefiningOp();
   return !op || stepOf.lookup(op) != step;
@@ -128,6 +137,16 @@ Value UnrolledLoop::along(Value from, ArrayRef<unsigned> path, Operation **read)
     from = op->getOperand(number);
   }
   return from;
+}
+
+Value UnrolledLoop::alike(Value state, int64_t step) const {
+  SmallVector<unsigned> path;
+  llvm::SmallPtrSet<Operation *, 16> seen;
+  auto isOfSecond = [&](Value value) { return !isShared(value, 2); };
+  if (!pathTo(parts[2], state, isOfSecond, path, seen))
+    return {};
+  Value found = along(parts[step], path, nullptr);
+  return found && found.getType() == state.getType() ? found : Value();
 }
 
 bool UnrolledLoop::followStates() {
