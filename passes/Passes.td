@@ -415,9 +415,14 @@ def RaiseScan : Pass<"tenon-raise-scan", "::mlir::ModuleOp"> {
     dims, or is the state; what else y_t does goes into a map behind the scan. A state given before the first step and the
     last one, where it is read, are the operand and result of the scan.
 
-    Exact in real arithmetic; products are taken in another order. It must not fire for fewer than 4 steps, a state that goes through a function,
-    steps that read two tensors of the one before or one of two steps before, states that are read elsewhere, and indices that
-    are not linear in the step.
+    Loops over several states whose elements do not meet, as RWKV's largest exponent, numerator and denominator, and over one that y_t
+    reads before step t writes it, are taken apart (`passes/scan/ElementLoop.h`): a state that depends on nothing but itself becomes a
+    tensor of all its steps first, then those that depend on it. S' = a S + b is a scan, S' = max(S + a, b) log2(T) maps, each of which takes
+    the greatest of twice as many steps. A matrix that is read before it is written is a scan whose first step writes nothing.
+
+    Exact in real arithmetic; products, and sums of what is added to a maximum, are taken in another order. It must not fire for
+    fewer than 4 steps (5 of several states), a state that goes through a function, two states that need each other, steps that read
+    a state of two steps before, states that are read elsewhere, and indices that are not linear in the step.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }

@@ -23,6 +23,14 @@ SmallVector<Dim, 4> ElementLoop::indicesOf(ArrayRef<Dim> shape) {
 // The states
 //===----------------------------------------------------------------------------===//
 
+/// Of the first step, or read by more steps than its own and the next: what all of them share, and none hands on.
+bool ElementLoop::isOfAll(Value value) const {
+  std::optional<int64_t> number = value.getDefiningOp() ? loop.stepNumber(value.getDefiningOp()) : std::nullopt;
+  return number.value_or(0) == 0 || llvm::any_of(value.getUsers(), [&](Operation *user) {
+           return loop.stepNumber(user).value_or(0) > *number + 1;
+         });
+}
+
 /// What step 3 takes over from step 2, but for what that made without step 1.
 bool ElementLoop::findStates() {
   if (loop.steps() < leastSteps)
@@ -35,7 +43,7 @@ bool ElementLoop::findStates() {
       return it->second;
     bool result = llvm::any_of(op->getOperands(), [&](Value operand) {
       Operation *source = operand.getDefiningOp();
-      return source && knowsStepOne(source);
+      return source && !isOfAll(operand) && knowsStepOne(source);
     });
     return knows[op] = result;
   };
@@ -48,9 +56,10 @@ bool ElementLoop::findStates() {
     ElementState &state = states.emplace_back();
     if (value.getType() != carried.front().getType() || !isa<FloatType>(elementOf(value)))
       return false;
-    for (int64_t step = 0; step < loop.steps(); ++step) {
+    state.values.push_back(Value());
+    for (int64_t step = 1; step < loop.steps(); ++step) {
       Value there = loop.alike(value, step);
-      if (step > 0 && (!there || loop.isShared(there, step)))
+      if (!there || loop.isShared(there, step))
         return false;
       state.values.push_back(there);
     }
@@ -65,7 +74,7 @@ SmallVector<Value, 3> ElementLoop::valuesAt(int64_t step) const {
 /// Nothing but its own step and the next reads a state before the last, so that none of them has to be there.
 bool ElementLoop::isOnlyRead() const {
   for (const ElementState &state : states)
-    for (int64_t step = readsBefore ? 1 : 0; step + 1 < loop.steps(); ++step)
+    for (int64_t step = 1; step + 1 < loop.steps(); ++step)
       for (Operation *user : state.values[step].getUsers()) {
         std::optional<int64_t> number = loop.stepNumber(user);
         if (number != step && number != step + 1)
@@ -87,31 +96,24 @@ StepTree ElementLoop::common(function_ref<StepTree(int64_t)> trace) {
     if (!tree || !tracer.isInstance(general, tree, step, number, [](StepTree, StepTree) { return false; }))
       return nullptr;
   }
-  bool hasSum = general && contains(general, [](const StepNode &node) { return node.kind == StepNode::Sum; });
-  return hasSum ? nullptr : general;
+  return general;
 }
 
 bool ElementLoop::readSteps() {
   step = tracer.domain.addIndex(Dim(loop.steps()));
   at = indicesOf(shape());
   outputAt = indicesOf(shapeOf(loop.parts.front()));
-  // What the first step makes all of them share; what others make is computed again.
-  auto isOfNone = [&](Value value) {
-    Operation *op = value.getDefiningOp();
-    return !op || loop.stepNumber(op).value_or(0) == 0;
-  };
+  auto isShared = [&](Value value) { return isOfAll(value); };
   for (ElementState &state : states) {
-    state.next = common([&](int64_t number) {
-      return tracer.element(state.values[number], at, {valuesAt(number - 1), isOfNone});
-    });
+    state.next = common(
+        [&](int64_t number) { return tracer.element(state.values[number], at, {valuesAt(number - 1), isShared}); });
     auto isElsewhere = [&](const StepNode &node) { return node.kind == StepNode::Carried && node.at != at; };
-    if (!state.next || contains(state.next, isElsewhere))
+    if (!state.next || hasSum(state.next) || contains(state.next, isElsewhere))
       return false;
     collectTensors(state.next, shared);
   }
-  output = common([&](int64_t number) {
-    return tracer.element(loop.parts[number], outputAt, {valuesAt(number), isOfNone});
-  });
+  output = common(
+      [&](int64_t number) { return tracer.element(loop.parts[number], outputAt, {valuesAt(number), isShared}); });
   if (!output)
     return false;
   collectTensors(output, shared);
@@ -128,39 +130,17 @@ StepTree ElementLoop::first(Value tensor, ArrayRef<Dim> indices, ArrayRef<Value>
                         {SmallVector<Value, 3>(carried), [&](Value other) { return shared.contains(other); }});
 }
 
+/// The second step makes the states of the initial ones, which may be what the first makes of what stood before it.
 bool ElementLoop::readStart() {
-  // Where the first step writes no state, the second starts from the initial ones, and so does y_0.
-  bool hasFirst = llvm::all_of(valuesAt(0), [](Value value) { return bool(value); });
-  for (bool before : {true, false}) {
-    if (!before && !hasFirst)
+  for (ElementState &state : states) {
+    StepTree tree = first(state.values[1], at, {});
+    if (!tree || !isInstance(state.next, tree, 1, true))
       return false;
-    for (ElementState &state : states)
-      state.initial = nullptr;
-    int64_t start = before ? 1 : 0;
-    bool starts = llvm::all_of(states, [&](ElementState &state) {
-      StepTree tree = first(state.values[start], at, {});
-      return tree && isInstance(state.next, tree, start, true);
-    });
-    for (int64_t number = start; starts && number < 2; ++number) {
-      for (ElementState &state : states)
-        if (number > start) {
-          StepTree tree = first(state.values[number], at, valuesAt(number - 1));
-          starts &= tree && isInstance(state.next, tree, number, false);
-        }
-      StepTree tree = first(loop.parts[number], outputAt, valuesAt(number));
-      starts = starts && tree && isInstance(output, tree, number, false);
-    }
-    if (starts && before) {
-      StepTree tree = first(loop.parts[0], outputAt, {});
-      starts = tree && isInstance(output, tree, 0, true);
-    }
-    bool isKnown = llvm::all_of(states, [](const ElementState &state) { return state.initial; });
-    if (starts && isKnown) {
-      readsBefore = before;
-      return true;
-    }
   }
-  return false;
+  auto isKnown = [](const ElementState &state) { return state.initial && !hasSum(state.initial); };
+  StepTree second = first(loop.parts[1], outputAt, valuesAt(1)), start = first(loop.parts[0], outputAt, {});
+  return llvm::all_of(states, isKnown) && second && isInstance(output, second, 1, false) && start &&
+         isInstance(output, start, 0, true);
 }
 
 static bool isCommutative(StepTree tree) {
@@ -168,8 +148,8 @@ static bool isCommutative(StepTree tree) {
          tree->is<arith::MinimumFOp>();
 }
 
-/// Whether `tree` is `general` at a step, with an initial state for each carried element if `findsInitial`. Constants among those
-/// have gone to the right of their operations.
+/// Whether `tree` is `general` at a step, with an initial state for each carried element if `findsInitial`. Constants
+/// among those have gone to the right of their operations.
 bool ElementLoop::isInstance(StepTree general, StepTree tree, int64_t number, bool findsInitial) {
   if (general->kind == StepNode::Carried && findsInitial) {
     StepTree &initial = states[general->state].initial;

@@ -1,7 +1,7 @@
 //===- ElementScans.cpp - states whose elements do not meet, one after another as recurrences ---===//
 //
-// A state that is known is a tensor of all it ever was, `[1 + updates, dims of the state]`: row 0 is the initial state, row m
-// what update m made. To the states behind it its elements are loads like any other.
+// A state that is known is a tensor of all it ever was, `[1 + updates, dims of the state]`: row 0 is the initial state,
+// row m what update m made. To the states behind it its elements are loads like any other.
 //
 #include "passes/scan/ElementLoop.h"
 #include "passes/scan/LinearStep.h"
@@ -39,8 +39,8 @@ class Builder {
 public:
   explicit Builder(ElementLoop &loop)
       : loop(loop), tracer(loop.tracer), builder(loop.loop.collect), loc(loop.loop.collect.getLoc()),
-        shape(loop.shape()), type(elementOf(loop.states.front().values[2])),
-        updates(loop.loop.steps() - (loop.readsBefore ? 1 : 0)), all(loop.states.size()) {}
+        shape(loop.shape()), type(elementOf(loop.states.front().values[2])), updates(loop.loop.steps() - 1),
+        all(loop.states.size()) {}
 
   bool build() {
     for (bool isFurther = true; isFurther;) {
@@ -69,6 +69,8 @@ private:
   Value solved(unsigned k) {
     bool isFree = true;
     StepTree next = tracer.replaced(loop.states[k].next, [&](StepTree carried) -> StepTree {
+      if (carried->kind != StepNode::Carried)
+        return nullptr;
       isFree &= carried->state == k || all[carried->state];
       return carried->state == k ? nullptr : rowBefore(carried);
     });
@@ -87,7 +89,7 @@ private:
   StepTree rowBefore(StepTree carried) {
     if (!all[carried->state])
       return nullptr;
-    SmallVector<Dim, 4> indices{loop.step - Dim(loop.readsBefore ? 1 : 0)};
+    SmallVector<Dim, 4> indices{loop.step - Dim(1)};
     llvm::append_range(indices, carried->at);
     return tracer.load(all[carried->state], indices);
   }
@@ -100,9 +102,7 @@ private:
   Dim heads() const { return countOf(ArrayRef<Dim>(shape).drop_front(isBatched())); }
 
   /// [batch, updates, heads], the batch where there is one.
-  Shape scanned() const {
-    return isBatched() ? Shape{shape[0], Dim(updates), heads()} : Shape{Dim(updates), heads()};
-  }
+  Shape scanned() const { return isBatched() ? Shape{shape[0], Dim(updates), heads()} : Shape{Dim(updates), heads()}; }
 
   Value operand(StepTree tree) {
     return map(scanned(), tree, [&](OpBuilder &b, ValueRange at, llvm::StringMap<Value> &symbols) {
@@ -133,14 +133,17 @@ private:
         setIndices(indices, symbols);
       });
     }
-    auto scan = ScanOp::create(builder, loc, tensorOf(type, scanned()), Type(), one, one, value, decay, Value(), Value(),
-                               from, builder.getStrArrayAttr(layouts));
-    return rows(initial, [&](OpBuilder &b, ValueRange tensors, ValueRange at, Value update) -> Value {
-      SmallVector<Value> place{update, gathered(b, at.drop_front(1 + isBatched()))};
-      if (isBatched())
-        place.insert(place.begin(), at[1]);
-      return LoadOp::create(b, loc, tensors.back(), place);
-    }, scan.getResult());
+    auto scan = ScanOp::create(builder, loc, tensorOf(type, scanned()), Type(), one, one, value, decay, Value(),
+                               Value(), from, builder.getStrArrayAttr(layouts));
+    return rows(
+        initial,
+        [&](OpBuilder &b, ValueRange tensors, ValueRange at, Value update) -> Value {
+          SmallVector<Value> place{update, gathered(b, at.drop_front(1 + isBatched()))};
+          if (isBatched())
+            place.insert(place.begin(), at[1]);
+          return LoadOp::create(b, loc, tensors.back(), place);
+        },
+        scan.getResult());
   }
 
   //===--------------------------------------------------------------------------===//
@@ -155,7 +158,7 @@ private:
       steps = rows(tracer.number(type, 0), step.step);
     for (int64_t width = 1; width <= updates; width *= 2) {
       // The sum of the steps of `width` rows, or so many times the one.
-      StepTree sum = changes ? tracer.load(steps, rowIndices())
+      StepTree sum = changes     ? tracer.load(steps, rowIndices())
                      : step.step ? tracer.product(type, {tracer.number(type, width), step.step})
                                  : nullptr;
       StepTree here = tracer.load(greatest, rowIndices()), before = tracer.load(greatest, rowIndices(width));
@@ -190,8 +193,8 @@ private:
                            llvm::StringMap<Value> symbols;
                            symbols[*rowIndex().asSymbol()] = at[0];
                            setIndices(at.drop_front(), symbols);
-                           Value isBehind = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, at[0],
-                                                                  constant(b, begin));
+                           Value isBehind =
+                               arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, at[0], constant(b, begin));
                            return arith::SelectOp::create(b, loc, isBehind, write(b, tree, tensors, inputs, symbols),
                                                           write(b, other, tensors, inputs, symbols));
                          });
@@ -214,28 +217,32 @@ private:
     collectTensors(initial, tensors);
     if (last)
       tensors.insert(last);
-    return MapOp::create(builder, loc, rowsType(), tensors.getArrayRef(),
-                         [&](OpBuilder &b, Location, ValueRange inputs, ValueRange at) -> Value {
-                           llvm::StringMap<Value> symbols;
-                           setIndices(at.drop_front(), symbols);
-                           Value zero = constant(b, 0), less = arith::SubIOp::create(b, loc, at[0], constant(b, 1));
-                           Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, at[0], constant(b, 1));
-                           Value update = arith::SelectOp::create(b, loc, isFirst, zero, less);
-                           Value behind = element(b, inputs, at, update);
-                           return arith::SelectOp::create(b, loc, isFirst, write(b, initial, tensors, inputs, symbols), behind);
-                         });
+    return MapOp::create(
+        builder, loc, rowsType(), tensors.getArrayRef(),
+        [&](OpBuilder &b, Location, ValueRange inputs, ValueRange at) -> Value {
+          llvm::StringMap<Value> symbols;
+          setIndices(at.drop_front(), symbols);
+          Value zero = constant(b, 0), less = arith::SubIOp::create(b, loc, at[0], constant(b, 1));
+          Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, at[0], constant(b, 1));
+          Value update = arith::SelectOp::create(b, loc, isFirst, zero, less);
+          Value behind = element(b, inputs, at, update);
+          return arith::SelectOp::create(b, loc, isFirst, write(b, initial, tensors, inputs, symbols), behind);
+        });
   }
 
   Value rows(StepTree initial, StepTree tree) {
     llvm::SetVector<Value> tensors;
     collectTensors(tree, tensors);
     collectTensors(initial, tensors);
-    return rows(initial, [&](OpBuilder &b, ValueRange inputs, ValueRange at, Value update) {
-      llvm::StringMap<Value> symbols;
-      setStep(b, update, symbols);
-      setIndices(at.drop_front(), symbols);
-      return write(b, tree, tensors, inputs, symbols);
-    }, Value(), tensors);
+    return rows(
+        initial,
+        [&](OpBuilder &b, ValueRange inputs, ValueRange at, Value update) {
+          llvm::StringMap<Value> symbols;
+          setStep(b, update, symbols);
+          setIndices(at.drop_front(), symbols);
+          return write(b, tree, tensors, inputs, symbols);
+        },
+        Value(), tensors);
   }
 
   using Symbols = function_ref<void(OpBuilder &, ValueRange at, llvm::StringMap<Value> &)>;
@@ -260,10 +267,9 @@ private:
 
   Value constant(OpBuilder &b, int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
 
-  /// The number of the step that makes an update, counted from 0.
+  /// Step n makes update n - 1.
   void setStep(OpBuilder &b, Value update, llvm::StringMap<Value> &symbols) {
-    symbols[*loop.step.asSymbol()] =
-        loop.readsBefore ? arith::AddIOp::create(b, loc, update, constant(b, 1)).getResult() : update;
+    symbols[*loop.step.asSymbol()] = arith::AddIOp::create(b, loc, update, constant(b, 1));
   }
 
   void setIndices(ValueRange indices, llvm::StringMap<Value> &symbols) {
@@ -303,8 +309,10 @@ private:
 
   void collect() {
     MapOp collected = loop.loop.collect;
-    StepTree tree = tracer.replaced(loop.output, [&](StepTree carried) {
-      SmallVector<Dim, 4> indices{loop.step + Dim(loop.readsBefore ? 0 : 1)};
+    StepTree tree = tracer.replaced(loop.output, [&](StepTree carried) -> StepTree {
+      if (carried->kind != StepNode::Carried)
+        return nullptr;
+      SmallVector<Dim, 4> indices{loop.step};
       llvm::append_range(indices, carried->at);
       return tracer.load(all[carried->state], indices);
     });

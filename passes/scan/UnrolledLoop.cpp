@@ -123,7 +123,8 @@ static bool pathTo(Value from, Value to, function_ref<bool(Value)> isInside, Sma
   return false;
 }
 
-/// Where the path leads, null where operations have no such operands; `read` is the one on it that is no map or reshape.
+/// Where the path leads, null where operations have no such operands; `read` is the one on it that is no map or
+/// reshape.
 Value UnrolledLoop::along(Value from, ArrayRef<unsigned> path, Operation **read) const {
   for (unsigned number : llvm::reverse(path)) {
     Operation *op = from.getDefiningOp();
@@ -145,7 +146,8 @@ Value UnrolledLoop::alike(Value state, int64_t step) const {
   auto isOfSecond = [&](Value value) { return !isShared(value, 2); };
   if (!pathTo(parts[2], state, isOfSecond, path, seen))
     return {};
-  Value found = along(parts[step], path, nullptr);
+  Operation *read = nullptr;
+  Value found = along(parts[step], path, &read);
   return found && found.getType() == state.getType() ? found : Value();
 }
 

@@ -13,7 +13,7 @@ namespace tenon {
 ///
 /// An operation belongs to the first step that needs it; what the first step needs is of no step alone.
 struct UnrolledLoop {
-  mutable MapOp collect;                ///< Puts the y_t side by side.
+  mutable MapOp collect; ///< Puts the y_t side by side.
   int64_t axis = 0;
   llvm::SmallVector<mlir::Value> parts; ///< y_t
   llvm::SmallVector<mlir::Value> states;
@@ -34,7 +34,8 @@ struct UnrolledLoop {
   /// None for what is of no step.
   std::optional<int64_t> stepNumber(mlir::Operation *op) const;
   llvm::ArrayRef<mlir::Operation *> operationsOf(int64_t step) const { return operations[step]; }
-  /// Where the maps lead from y_`step` by which `state`, of step 2, is reached from y_2; null where there are none such.
+  /// Where the operations lead from y_`step` by which `state`, of step 2, is reached from y_2; null where there are
+  /// none such.
   mlir::Value alike(mlir::Value state, int64_t step) const;
 
 private:

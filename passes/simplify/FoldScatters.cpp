@@ -1,8 +1,9 @@
 //===- FoldScatters.cpp - slices written at places known beforehand, as maps -----------------===//
 //
 // `out[:, t] = y` reaches the compiler as a scatter at a list of index tuples that some maps make of positions. Where
-// the tuples follow from positions alone no list is needed: whether an element is written, and by which update, is index
-// arithmetic. T writes that fill a dimension are its T parts side by side, of which loops over time are recognised.
+// the tuples follow from positions alone no list is needed: whether an element is written, and by which update, is
+// index arithmetic. T writes that fill a dimension are its T parts side by side, of which loops over time are
+// recognised.
 //
 // Costs: K index expressions a scatter. Saves the lists, their kernels, and a copy of the whole tensor for each write.
 //
@@ -82,31 +83,8 @@ private:
                        b = a ? read(compare.getRhs(), region) : std::nullopt;
     if (!b)
       return std::nullopt;
-    using Is = arith::CmpIPredicate;
-    switch (compare.getPredicate()) {
-    case Is::slt: return less(*a, *b);
-    case Is::sgt: return less(*b, *a);
-    case Is::sge: return negated(less(*a, *b));
-    case Is::sle: return negated(less(*b, *a));
-    case Is::eq: return equal(*a, *b);
-    case Is::ne: return negated(equal(*a, *b));
-    default: return std::nullopt;
-    }
+    return tenon::decide(compare.getPredicate(), *a, *b, domain);
   }
-
-  std::optional<bool> less(const Dim &a, const Dim &b) const {
-    if (domain.isLess(a, b))
-      return true;
-    return domain.isLessEqual(b, a) ? std::optional(false) : std::nullopt;
-  }
-
-  std::optional<bool> equal(const Dim &a, const Dim &b) const {
-    if (domain.isEqual(a, b))
-      return true;
-    return domain.isLess(a, b) || domain.isLess(b, a) ? std::optional(false) : std::nullopt;
-  }
-
-  static std::optional<bool> negated(std::optional<bool> value) { return value ? std::optional(!*value) : value; }
 };
 
 //===----------------------------------------------------------------------------===//
@@ -200,7 +178,8 @@ Value written(OpBuilder &builder, SliceWrite &write) {
                          for (auto [index, fixed] : llvm::zip(at, write.position)) {
                            if (!fixed)
                              continue;
-                           Value position = SizeOp::create(b, loc, b.getIndexType(), DimAttr::get(b.getContext(), *fixed));
+                           Value position =
+                               SizeOp::create(b, loc, b.getIndexType(), DimAttr::get(b.getContext(), *fixed));
                            Value isSame = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, index, position);
                            isHere = isHere ? arith::AndIOp::create(b, loc, isHere, isSame).getResult() : isSame;
                          }
@@ -241,18 +220,18 @@ Value sideBySide(OpBuilder &builder, SmallVector<SliceWrite> writes) {
     locations.push_back(write.scatter.getLoc());
     parts.push_back(partOf(builder, write));
   }
-  return MapOp::create(builder, builder.getFusedLoc(locations), cast<RankedTensorType>(writes.front().scatter.getType()),
-                       parts, [&](OpBuilder &b, Location loc, ValueRange tensors, ValueRange at) {
-                         ArrayRef<std::optional<Dim>> position = writes.front().position;
-                         Value element = loadPart(b, loc, tensors.back(), position, at);
-                         for (unsigned part = tensors.size() - 1; part-- > 0;) {
-                           Value end = arith::ConstantIndexOp::create(b, loc, part + 1);
-                           Value isBefore = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, at[axis], end);
-                           element = arith::SelectOp::create(b, loc, isBefore,
-                                                             loadPart(b, loc, tensors[part], position, at), element);
-                         }
-                         return element;
-                       });
+  return MapOp::create(
+      builder, builder.getFusedLoc(locations), cast<RankedTensorType>(writes.front().scatter.getType()), parts,
+      [&](OpBuilder &b, Location loc, ValueRange tensors, ValueRange at) {
+        ArrayRef<std::optional<Dim>> position = writes.front().position;
+        Value element = loadPart(b, loc, tensors.back(), position, at);
+        for (unsigned part = tensors.size() - 1; part-- > 0;) {
+          Value end = arith::ConstantIndexOp::create(b, loc, part + 1);
+          Value isBefore = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, at[axis], end);
+          element = arith::SelectOp::create(b, loc, isBefore, loadPart(b, loc, tensors[part], position, at), element);
+        }
+        return element;
+      });
 }
 
 struct FoldScatters : impl::FoldScattersBase<FoldScatters> {
