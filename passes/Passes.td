@@ -74,6 +74,31 @@ def FoldMaps : Pass<"tenon-fold-maps", "::mlir::ModuleOp"> {
   }];
 }
 
+def FoldScatters : Pass<"tenon-fold-scatters", "::mlir::ModuleOp"> {
+  let summary = "A tensor written slice by slice at known places, as maps";
+  let description = [{
+    Code that writes into a tensor, `out[:, t] = y`, is exported as a scatter at a list of index tuples:
+
+    ```mlir
+    %p = tenon.map at %r, %k = select(%k < 1, %r, 2)                                           // [r, 2]
+    %o = tenon.scatter %y into %x at %p : tensor<4x8xf32> into tensor<4x9x8xf32> at tensor<4x2xi64>
+    ```
+    becomes
+    ```mlir
+    %q = tenon.reshape %y : tensor<4x8xf32> -> tensor<4x1x8xf32>
+    %o = tenon.map %u = %q, %z = %x at %b, %n, %d = select(%n == 2, %u[%b, 0, %d], %z[%b, %n, %d])
+    ```
+    where each member of the tuples, traced through maps and reshapes that see nothing but positions, is either the same for all
+    tuples or runs over the whole of its dim, the tuples being all combinations in row-major order: then no place is named twice.
+    Writes one into another that fill a dim between them are its parts side by side, as a concatenation is:
+    `select(%n < 1, %u0[%b, 0, %d], select(%n < 2, %u1[%b, 0, %d], …))`. Of those that write the same position the last counts.
+
+    Exact: no arithmetic is done. It must not fire where a place depends on data, is out of range (reported where it runs), or where
+    updates are combined with what stands there.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def NarrowReductions : Pass<"tenon-narrow-reductions", "::mlir::ModuleOp"> {
   let summary = "Reduce what is equal along a dimension once";
   let description = [{
@@ -390,9 +415,14 @@ def RaiseScan : Pass<"tenon-raise-scan", "::mlir::ModuleOp"> {
     dims, or is the state; what else y_t does goes into a map behind the scan. A state given before the first step and the
     last one, where it is read, are the operand and result of the scan.
 
-    Exact in real arithmetic; products are taken in another order. It must not fire for fewer than 4 steps, a state that goes through a function,
-    steps that read two tensors of the one before or one of two steps before, states that are read elsewhere, and indices that
-    are not linear in the step.
+    Loops over several states whose elements do not meet, as RWKV's largest exponent, numerator and denominator, and over one that y_t
+    reads before step t writes it, are taken apart (`passes/scan/ElementLoop.h`): a state that depends on nothing but itself becomes a
+    tensor of all its steps first, then those that depend on it. S' = a S + b is a scan, S' = max(S + a, b) log2(T) maps, each of which takes
+    the greatest of twice as many steps. A matrix that is read before it is written is a scan whose first step writes nothing.
+
+    Exact in real arithmetic; products, and sums of what is added to a maximum, are taken in another order. It must not fire for
+    fewer than 4 steps (5 of several states), a state that goes through a function, two states that need each other, steps that read
+    a state of two steps before, states that are read elsewhere, and indices that are not linear in the step.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }

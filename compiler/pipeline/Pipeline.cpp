@@ -30,6 +30,7 @@ static void addMapSimplification(OpPassManager &passes) {
 
 static void addSimplify(OpPassManager &passes) {
   addFolding(passes);
+  passes.addPass(createFoldScatters());            // before loops: steps that write their results are their parts
   passes.addPass(createRaiseScan());               // while each step of a loop still stands by itself
   addComposition(passes);
 }

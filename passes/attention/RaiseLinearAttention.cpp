@@ -61,7 +61,7 @@ private:
     for (const Dim &extent : shapeOf(product.getResult()))
       at.push_back(extent == Dim(1) ? Dim(0) : tracer.domain.addIndex(extent));
     StepTree outer =
-        tracer.sum(product, at, {Value(), [&](Value tensor) { return !dependsOn(tensor, scores.getResult()); }});
+        tracer.sum(product, at, {{}, [&](Value tensor) { return !dependsOn(tensor, scores.getResult()); }});
     if (!outer || outer->kind != StepNode::Sum || outer->at.size() != 1)
       return false;
     j = outer->at[0];

@@ -1,8 +1,8 @@
 //===- StepExpression.cpp - what the steps of an unrolled loop compute --------------------------===//
 #include "passes/scan/StepExpression.h"
 #include "dialects/tenon/ContractSpec.h"
-#include "llvm/ADT/SetVector.h"
 #include "mlir/IR/Matchers.h"
+#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 
@@ -30,6 +30,10 @@ bool hasCarried(StepTree tree) {
   return contains(tree, [](const StepNode &node) { return node.kind == StepNode::Carried; });
 }
 
+bool hasSum(StepTree tree) {
+  return contains(tree, [](const StepNode &node) { return node.kind == StepNode::Sum; });
+}
+
 bool dependsOn(StepTree tree, const Dim &symbol) {
   std::string name(*symbol.asSymbol());
   return contains(tree, [&](const StepNode &node) {
@@ -40,7 +44,8 @@ bool dependsOn(StepTree tree, const Dim &symbol) {
 /// All but indices and operands.
 static bool isAlike(const StepNode &a, const StepNode &b) {
   return a.kind == b.kind && a.type == b.type && a.tensor == b.tensor && a.constant == b.constant && a.name == b.name &&
-         a.attributes == b.attributes && a.at.size() == b.at.size() && a.operands.size() == b.operands.size();
+         a.attributes == b.attributes && a.state == b.state && a.at.size() == b.at.size() &&
+         a.operands.size() == b.operands.size();
 }
 
 bool isEqual(StepTree a, StepTree b) {
@@ -79,9 +84,10 @@ StepTree StepTracer::element(Value tensor, ArrayRef<Dim> at, const Stops &stops)
   if (depth == 0)
     nextSummed = size = 0;
   StepNode node{StepNode::Load, elementOf(tensor), tensor, SmallVector<Dim, 4>(at), {}, {}, {}, {}};
-  if (tensor == stops.carried) {
+  if (auto it = llvm::find(stops.carried, tensor); it != stops.carried.end()) {
     node.kind = StepNode::Carried;
     node.tensor = {};
+    node.state = it - stops.carried.begin();
     return make(node);
   }
   Operation *op = tensor.getDefiningOp();
@@ -145,6 +151,12 @@ StepTree StepTracer::scalar(Value value, Region &region) {
       }
       return element(region.map.getInputs()[cast<BlockArgument>(load.getTensor()).getArgNumber()], at, region.stops);
     }
+    if (auto select = dyn_cast<arith::SelectOp>(op))
+      if (auto compare = select.getCondition().getDefiningOp<arith::CmpIOp>()) {
+        std::optional<Dim> a = known(compare.getLhs()), b = a ? known(compare.getRhs()) : std::nullopt;
+        if (std::optional<bool> outcome = b ? decide(compare.getPredicate(), *a, *b, domain) : std::nullopt)
+          return scalar(*outcome ? select.getTrueValue() : select.getFalseValue(), region);
+      }
     node.name = op->getName();
     node.attributes = op->getAttrDictionary();
     for (Value operand : op->getOperands()) {
@@ -162,7 +174,7 @@ StepTree StepTracer::opened(StepTree load) {
   if (load->kind != StepNode::Load || !isa_and_present<MapOp, ReshapeOp>(load->tensor.getDefiningOp()))
     return nullptr;
   Value tensor = load->tensor;
-  return element(tensor, load->at, {Value(), [&](Value other) { return other != tensor; }});
+  return element(tensor, load->at, {{}, [&](Value other) { return other != tensor; }});
 }
 
 /// Every trace numbers its sums alike, so that those of two steps are comparable.
@@ -259,11 +271,12 @@ bool StepTracer::isInstance(StepTree general, StepTree tree, const Dim &n, int64
   if (general->kind == StepNode::Carried && carried(general, tree))
     return true;
   std::map<std::string, Dim, std::less<>> here{{std::string(*n.asSymbol()), Dim(step)}};
-  return isAlike(*general, *tree) && llvm::all_of(llvm::zip(general->at, tree->at), [&](auto pair) {
-           return domain.isEqual(std::get<0>(pair).substitute(here), std::get<1>(pair));
-         }) && llvm::all_of(llvm::zip(general->operands, tree->operands), [&](auto pair) {
-           return isInstance(std::get<0>(pair), std::get<1>(pair), n, step, carried);
-         });
+  return isAlike(*general, *tree) &&
+         llvm::all_of(
+             llvm::zip(general->at, tree->at),
+             [&](auto pair) { return domain.isEqual(std::get<0>(pair).substitute(here), std::get<1>(pair)); }) &&
+         llvm::all_of(llvm::zip(general->operands, tree->operands),
+                      [&](auto pair) { return isInstance(std::get<0>(pair), std::get<1>(pair), n, step, carried); });
 }
 
 //===----------------------------------------------------------------------------===//
@@ -279,7 +292,13 @@ StepTree StepTracer::apply(StringRef name, Type type, ArrayRef<StepTree> operand
   if (depth == 0)
     size = 0;
   MLIRContext *context = type.getContext();
-  return make({StepNode::Apply, type, {}, {}, {}, OperationName(name, context), DictionaryAttr::get(context),
+  return make({StepNode::Apply,
+               type,
+               {},
+               {},
+               {},
+               OperationName(name, context),
+               DictionaryAttr::get(context),
                SmallVector<StepTree, 3>(operands)});
 }
 
@@ -301,18 +320,63 @@ StepTree StepTracer::substituted(StepTree tree, const std::map<std::string, Dim,
   return make(node);
 }
 
+StepTree StepTracer::load(Value tensor, ArrayRef<Dim> at) {
+  size = 0;
+  return make({StepNode::Load, elementOf(tensor), tensor, SmallVector<Dim, 4>(at), {}, {}, {}, {}});
+}
+
+StepTree StepTracer::carried(Type type, ArrayRef<Dim> at) {
+  size = 0;
+  return make({StepNode::Carried, type, {}, SmallVector<Dim, 4>(at), {}, {}, {}, {}});
+}
+
+StepTree StepTracer::startingWith(StepTree first, StepTree later, const Dim &n) {
+  MLIRContext *context = first->type.getContext();
+  Type index = IndexType::get(context);
+  auto isFirst = arith::CmpIPredicateAttr::get(context, arith::CmpIPredicate::slt);
+  std::map<std::string, Dim, std::less<>> behind{{std::string(*n.asSymbol()), Dim::max(n, Dim(1))}};
+  later = substituted(later, behind);
+  StepTree number = make({StepNode::Index, index, {}, {n}, {}, {}, {}, {}});
+  StepTree one = make({StepNode::Index, index, {}, {Dim(1)}, {}, {}, {}, {}});
+  StepTree compare = make({StepNode::Apply,
+                           IntegerType::get(context, 1),
+                           {},
+                           {},
+                           {},
+                           OperationName(arith::CmpIOp::getOperationName(), context),
+                           DictionaryAttr::get(context, NamedAttribute(StringAttr::get(context, "predicate"), isFirst)),
+                           {number, one}});
+  return apply(arith::SelectOp::getOperationName(), first->type, {compare, first, later});
+}
+
+StepTree StepTracer::replaced(StepTree tree, function_ref<StepTree(StepTree)> by) {
+  if (StepTree other = by(tree))
+    return other;
+  StepNode node = *tree;
+  for (StepTree &operand : node.operands)
+    operand = replaced(operand, by);
+  size = 0;
+  return make(node);
+}
+
 Value StepTracer::emit(OpBuilder &builder, Location loc, StepTree tree, function_ref<Value(Value)> tensors,
                        function_ref<Value(ArrayRef<Value>)> carried, function_ref<Value(StringRef)> symbols) {
   auto indices = [&] {
     return llvm::map_to_vector(tree->at, [&](const Dim &dim) { return emitIndex(builder, loc, dim, domain, symbols); });
   };
   switch (tree->kind) {
-  case StepNode::Load: return LoadOp::create(builder, loc, tensors(tree->tensor), indices());
-  case StepNode::Carried: return carried(indices());
-  case StepNode::Constant: return arith::ConstantOp::create(builder, loc, tree->constant);
-  case StepNode::Index: return indices()[0];
-  case StepNode::Sum: llvm_unreachable("a sum is no scalar operation");
-  case StepNode::Apply: break;
+  case StepNode::Load:
+    return LoadOp::create(builder, loc, tensors(tree->tensor), indices());
+  case StepNode::Carried:
+    return carried(indices());
+  case StepNode::Constant:
+    return arith::ConstantOp::create(builder, loc, tree->constant);
+  case StepNode::Index:
+    return indices()[0];
+  case StepNode::Sum:
+    llvm_unreachable("a sum is no scalar operation");
+  case StepNode::Apply:
+    break;
   }
   OperationState state(loc, *tree->name);
   for (StepTree operand : tree->operands)

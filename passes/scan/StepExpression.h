@@ -20,7 +20,7 @@ namespace tenon {
 struct StepNode {
   enum Kind {
     Load,     ///< tensor[at]
-    Carried,  ///< The tensor that one step hands to the next, at `at`.
+    Carried,  ///< The tensor number `state` of those that one step hands to the next, at `at`.
     Constant, ///< `constant`
     Index,    ///< at[0] as an index.
     Sum,      ///< Of operands[0] over the symbols `at`.
@@ -34,6 +34,7 @@ struct StepNode {
   std::optional<mlir::OperationName> name;
   mlir::DictionaryAttr attributes;
   llvm::SmallVector<const StepNode *, 3> operands;
+  unsigned state = 0;
 
   template <typename OpType> bool is() const {
     return kind == Apply && name->getStringRef() == OpType::getOperationName();
@@ -45,6 +46,7 @@ using StepTree = const StepNode *;
 
 bool contains(StepTree tree, llvm::function_ref<bool(const StepNode &)> what);
 bool hasCarried(StepTree tree);
+bool hasSum(StepTree tree);
 /// Whether an index of the tree depends on `symbol`.
 bool dependsOn(StepTree tree, const Dim &symbol);
 bool isEqual(StepTree a, StepTree b);
@@ -55,13 +57,14 @@ public:
 
   /// What a trace stops at.
   struct Stops {
-    mlir::Value carried;
+    llvm::SmallVector<mlir::Value, 3> carried;
     llvm::function_ref<bool(mlir::Value)> isShared;
   };
 
   /// Element `at` of a tensor; null where it is no arithmetic.
   StepTree element(mlir::Value tensor, llvm::ArrayRef<Dim> at, const Stops &stops);
-  /// The sum that a contraction or reduction is, at `at` of its result, or its one summand; null for any other operation.
+  /// The sum that a contraction or reduction is, at `at` of its result, or its one summand; null for any other
+  /// operation.
   StepTree sum(mlir::Operation *op, llvm::ArrayRef<Dim> at, const Stops &stops);
 
   /// A loaded element as the map or reshape that gives it computes it; null for others.
@@ -85,6 +88,12 @@ public:
   /// The product, without factors of one; of none of `factors` the number 1.
   StepTree product(mlir::Type type, llvm::ArrayRef<StepTree> factors);
   StepTree substituted(StepTree tree, const std::map<std::string, Dim, std::less<>> &map);
+  StepTree load(mlir::Value tensor, llvm::ArrayRef<Dim> at);
+  StepTree carried(mlir::Type type, llvm::ArrayRef<Dim> at);
+  /// `first` where n is 0, elsewhere `later`, which is only looked at for n from 1 on.
+  StepTree startingWith(StepTree first, StepTree later, const Dim &n);
+  /// The tree with what `by` gives for a node in its place; where it gives null the node stays.
+  StepTree replaced(StepTree tree, llvm::function_ref<StepTree(StepTree node)> by);
   /// Writes the tree into a region; `tensors` and `symbols` say what stands for tensors, carried elements and indices.
   mlir::Value emit(mlir::OpBuilder &builder, mlir::Location loc, StepTree tree,
                    llvm::function_ref<mlir::Value(mlir::Value)> tensors,

@@ -10,13 +10,17 @@ namespace tenon {
 static constexpr int64_t leastSteps = 4;
 
 std::optional<UnrolledLoop> UnrolledLoop::match(MapOp collect) {
+  std::optional<UnrolledLoop> loop = matchParts(collect);
+  bool isLoop = loop && loop->followStates() && loop->isOnlyRead();
+  return isLoop ? loop : std::nullopt;
+}
+
+std::optional<UnrolledLoop> UnrolledLoop::matchParts(MapOp collect) {
   UnrolledLoop loop;
   loop.collect = collect;
   if (!loop.readParts())
     return std::nullopt;
   loop.number();
-  if (!loop.followStates() || !loop.isOnlyRead())
-    return std::nullopt;
   return loop;
 }
 
@@ -74,6 +78,11 @@ void UnrolledLoop::number() {
   }
 }
 
+std::optional<int64_t> UnrolledLoop::stepNumber(Operation *op) const {
+  auto it = stepOf.find(op);
+  return it == stepOf.end() ? std::nullopt : std::optional(it->second);
+}
+
 bool UnrolledLoop::isShared(Value tensor, int64_t step) const {
   Operation *op = tensor.getDefiningOp();
   return !op || stepOf.lookup(op) != step;
@@ -114,7 +123,8 @@ static bool pathTo(Value from, Value to, function_ref<bool(Value)> isInside, Sma
   return false;
 }
 
-/// Where the path leads, null where operations have no such operands; `read` is the one on it that is no map or reshape.
+/// Where the path leads, null where operations have no such operands; `read` is the one on it that is no map or
+/// reshape.
 Value UnrolledLoop::along(Value from, ArrayRef<unsigned> path, Operation **read) const {
   for (unsigned number : llvm::reverse(path)) {
     Operation *op = from.getDefiningOp();
@@ -128,6 +138,17 @@ Value UnrolledLoop::along(Value from, ArrayRef<unsigned> path, Operation **read)
     from = op->getOperand(number);
   }
   return from;
+}
+
+Value UnrolledLoop::alike(Value state, int64_t step) const {
+  SmallVector<unsigned> path;
+  llvm::SmallPtrSet<Operation *, 16> seen;
+  auto isOfSecond = [&](Value value) { return !isShared(value, 2); };
+  if (!pathTo(parts[2], state, isOfSecond, path, seen))
+    return {};
+  Operation *read = nullptr;
+  Value found = along(parts[step], path, &read);
+  return found && found.getType() == state.getType() ? found : Value();
 }
 
 bool UnrolledLoop::followStates() {

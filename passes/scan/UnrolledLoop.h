@@ -13,7 +13,7 @@ namespace tenon {
 ///
 /// An operation belongs to the first step that needs it; what the first step needs is of no step alone.
 struct UnrolledLoop {
-  mutable MapOp collect;                ///< Puts the y_t side by side.
+  mutable MapOp collect; ///< Puts the y_t side by side.
   int64_t axis = 0;
   llvm::SmallVector<mlir::Value> parts; ///< y_t
   llvm::SmallVector<mlir::Value> states;
@@ -22,6 +22,8 @@ struct UnrolledLoop {
       reads; ///< The contraction or sum by which y_t reads state_t; null where it has its elements.
 
   static std::optional<UnrolledLoop> match(MapOp collect);
+  /// Parts and what computes them alone: nothing is known of states.
+  static std::optional<UnrolledLoop> matchParts(MapOp collect);
 
   int64_t steps() const { return parts.size(); }
   /// Whether a tensor is not computed by `step`, which is none but the first: the step reads it.
@@ -29,6 +31,12 @@ struct UnrolledLoop {
   /// The last state, where more than its y reads it.
   mlir::Value finalState() const;
   bool isOfSteps(mlir::Operation *op) const { return op == collect || stepOf.contains(op); }
+  /// None for what is of no step.
+  std::optional<int64_t> stepNumber(mlir::Operation *op) const;
+  llvm::ArrayRef<mlir::Operation *> operationsOf(int64_t step) const { return operations[step]; }
+  /// Where the operations lead from y_`step` by which `state`, of step 2, is reached from y_2; null where there are
+  /// none such.
+  mlir::Value alike(mlir::Value state, int64_t step) const;
 
 private:
   bool readParts();

@@ -282,6 +282,22 @@ Dim readIndex(Value value, const KnownIndices &known, IndexDomain &domain) {
   return domain.addOpaque(value);
 }
 
+std::optional<bool> decide(arith::CmpIPredicate predicate, const Dim &a, const Dim &b, const IndexDomain &domain) {
+  using Predicate = arith::CmpIPredicate;
+  auto either = [](bool yes, bool no) { return yes ? std::optional(true) : no ? std::optional(false) : std::nullopt; };
+  bool less = domain.isLess(a, b), lessEqual = domain.isLessEqual(a, b);
+  bool greater = domain.isLess(b, a), greaterEqual = domain.isLessEqual(b, a);
+  switch (predicate) {
+  case Predicate::slt: return either(less, greaterEqual);
+  case Predicate::sle: return either(lessEqual, greater);
+  case Predicate::sgt: return either(greater, lessEqual);
+  case Predicate::sge: return either(greaterEqual, less);
+  case Predicate::eq: return either(domain.isEqual(a, b), less || greater);
+  case Predicate::ne: return either(less || greater, domain.isEqual(a, b));
+  default: return std::nullopt;
+  }
+}
+
 bool dependsOnIndex(Value value, Value index) {
   llvm::SetVector<Value> seen; // each once: what is used twice must not be followed twice
   seen.insert(value);

@@ -73,6 +73,9 @@ using KnownIndices = llvm::DenseMap<mlir::Value, Dim>;
 /// becomes opaque. i64 is read as an integer: indices never come near its ends.
 Dim readIndex(mlir::Value value, const KnownIndices &known, IndexDomain &domain);
 
+/// A comparison, where it has the same outcome at all indices.
+std::optional<bool> decide(mlir::arith::CmpIPredicate predicate, const Dim &a, const Dim &b, const IndexDomain &domain);
+
 /// Whether a value of a region is a function of one of its indices.
 bool dependsOnIndex(mlir::Value value, mlir::Value index);
 

@@ -386,6 +386,53 @@ def mamba():
     return Architecture(exportable, make(2, 9), {f"{b}x12": make(b, b) for b in (1, 2, 5)})
 
 
+def rwkv_config():
+    return hf.RwkvConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2, context_length=64, attention_hidden_size=16,
+                         intermediate_size=32, bos_token_id=1, eos_token_id=2)
+
+
+def rwkv():
+    """From zeros on: the loop of transformers, whose steps write into the result in place."""
+    model = randomised(hf.RwkvForCausalLM(rwkv_config()), 17)
+    run = lambda m, x: m(**x, use_cache=False).logits
+    make = lambda batch, seed: {"input_ids": tokens(batch, 8, seed)}
+    exportable = Exportable(model, run, ["input_ids"], ["logits"], {"input_ids": {0: "batch"}})
+    return Architecture(exportable, make(2, 9), {f"{b}x8": make(b, b) for b in (1, 2, 5)})
+
+
+def rwkv_step():
+    """Seven tokens behind others: all five states in, and out again."""
+    model = randomised(hf.RwkvForCausalLM(rwkv_config()), 18)
+    states = [f"state.{name}" for name in ("ffn", "attention", "numerator", "denominator", "greatest")]
+
+    def run(model, inputs):
+        out = model(input_ids=inputs["input_ids"], state=[inputs[n].clone() for n in states], use_cache=True)
+        return (out.logits, *out.state)
+
+    def make(batch, seed):
+        inputs = {"input_ids": tokens(batch, 7, seed)}
+        inputs |= {n: normal((batch, 16, 2), 100 * seed + i) for i, n in enumerate(states)}
+        inputs["state.denominator"] = 1 + np.abs(inputs["state.denominator"])
+        return inputs
+
+    example = make(2, 9)
+    outputs = ["logits", *(n.replace("state", "new_state") for n in states)]
+    exportable = Exportable(model, run, list(example), outputs, {n: {0: "batch"} for n in example})
+    return Architecture(exportable, example, {f"{b}x7": make(b, b) for b in (1, 2, 5)})
+
+
+def mamba2():
+    """Transformers' chunks of 16: products within, decays of chunks by chunks; both dims are free."""
+    config = hf.Mamba2Config(vocab_size=VOCABULARY, hidden_size=32, state_size=8, num_hidden_layers=2, expand=2, head_dim=16,
+                             num_heads=4, n_groups=2, conv_kernel=4, chunk_size=16, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+    model = randomised(hf.Mamba2ForCausalLM(config), 19)
+    run = lambda m, x: m(**x, use_cache=False).logits
+    make = lambda batch, length, seed: {"input_ids": tokens(batch, length, seed)}
+    exportable = Exportable(model, run, ["input_ids"], ["logits"], {"input_ids": {0: "batch", 1: "sequence"}})
+    sizes = [(1, 40), (2, 37), (5, 16), (2, 1)]
+    return Architecture(exportable, make(2, 40, 9), {f"{b}x{n}": make(b, n, i) for i, (b, n) in enumerate(sizes)})
+
+
 def unrolled(model, steps, width, outputs=("y",)):
     """One layer of `recurrences`: the batch is dynamic, the steps are not."""
     run = lambda m, inputs: m(inputs["x"])
@@ -399,7 +446,9 @@ def lmu():
 
 
 def rwkv4():
-    return unrolled(randomised(recurrences.RWKV4(16), 41), 9, 16)
+    architecture = unrolled(randomised(recurrences.RWKV4(16), 41), 9, 16)
+    architecture.cases["2x9-large"] = {"x": 200 * normal((2, 9, 16), 3)}  # exponentials of these keys overflow
+    return architecture
 
 
 def rwkv6():
@@ -407,5 +456,5 @@ def rwkv6():
 
 
 ARCHITECTURES = [bert, minilm, distilbert, modernbert, t5_encoder, t5_wide, t5_step, vit, swin, whisper_encoder, whisper_step,
-                 gpt2_prefill, gpt2_step, llama_prefill, llama_step, mistral, bloom, mamba, lmu, rwkv4, rwkv6, gpt_oss, xlnet, deberta,
-                 deberta_v2, xmod]
+                 gpt2_prefill, gpt2_step, llama_prefill, llama_step, mistral, bloom, mamba, mamba2, lmu, rwkv, rwkv_step,
+                 rwkv4, rwkv6, gpt_oss, xlnet, deberta, deberta_v2, xmod]

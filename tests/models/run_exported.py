@@ -28,9 +28,12 @@ from accuracy import excess  # noqa: E402
 FOLDER = HERE / "exported"
 MODELS = sorted(FOLDER.glob("*.onnx"))
 # How many recurrences a run computes: one for each layer, and none of its steps. LMU's are weights: a product with responses
-# that the compiler computed. RWKV's write their steps in place and are no recurrences of one state: they run.
-RECURRENCES = {"mamba": 2, "lmu": 0}
-LOOPS = {"rwkv4", "rwkv6"}
+# that the compiler computed. RWKV-4's are a numerator and a denominator each, under a greatest exponent that is no scan.
+RECURRENCES = {"mamba": 2, "lmu": 0, "rwkv": 4, "rwkv_step": 4, "rwkv4": 2, "rwkv6": 1}
+# Its states are slices of tensors of all layers, each read and written by itself.
+WRITES_STATES = {"rwkv_step"}
+# Written in chunks, whose decays are a matrix of all chunks by all: they run as they are.
+CHUNKED = {"mamba2"}
 # A softmax that is no attention's: over the experts of a token.
 ROUTERS = {"gpt_oss"}
 
@@ -104,7 +107,7 @@ class Exported(unittest.TestCase):
         name_of_model = model.name.split(".")[0]
         program = json.loads(native.tenon("inspect", artifact, "--json"))
         names = [dimension["name"] for dimension in program["dimensions"]]
-        for entry in program["entries"]:
+        for entry in program["entries"] if name_of_model not in CHUNKED else []:
             for buffer in entry["buffers"]:
                 for name in names:
                     self.assertLessEqual(degree(buffer["bytes"], name, names), 1, f"{buffer['bytes']} in {name}")
@@ -112,8 +115,9 @@ class Exported(unittest.TestCase):
         if name_of_model in RECURRENCES:
             scans = RECURRENCES[name_of_model]
             self.assertEqual(len(re.findall(r"tenon\.dispatch @scan", kernels)), scans)
-            self.assertLess(len(re.findall(r"tenon\.dispatch", kernels)), 10 + 15 * scans)
-        elif name_of_model in LOOPS:
+            most = 25 if name_of_model in WRITES_STATES else 15
+            self.assertLess(len(re.findall(r"tenon\.dispatch", kernels)), 10 + most * scans)
+        elif name_of_model in CHUNKED:
             self.assertNotIn("tenon.attention", kernels)
         else:
             self.assertIn("algorithm flash", kernels)

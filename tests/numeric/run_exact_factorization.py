@@ -692,6 +692,37 @@ class HardwareAwareTest(AttentionCase):
             with self.subTest(width=width):
                 self.compare(model, [{"do": "prefix", "weights": ["e"], "size": width}], x, self.stacked(x, weights, width))
 
+    def test_decoder_that_attends_several_layers(self):
+        """HAT's arbitrary attention: keys are the tokens of the last two layers, one behind the other, under one softmax. The
+        encoder's width and the decoder's single head are sliced."""
+        nodes, weights = self.layers(3)
+        del weights["lg"], weights["head"]
+        weights |= {"q": self.weight(12, 32), "k": self.weight(24, 32), "v": self.weight(24, 32), "o": self.weight(32, 10),
+                    "scale": np.float32(0.2)}
+        nodes = [*nodes[:-2], helper.make_node("Concat", ["s2", "s3"], ["memory"], axis=1, name="layers")]
+        nodes += [helper.make_node("MatMul", [source, c], ["p" + c]) for c, source in (("q", "x"), ("k", "memory"), ("v", "memory"))]
+        nodes += [helper.make_node("Transpose", ["pk"], ["turned"], perm=[0, 2, 1]), helper.make_node("MatMul", ["pq", "turned"], ["products"]),
+                  helper.make_node("Mul", ["products", "scale"], ["scores"]), helper.make_node("Softmax", ["scores"], ["shares"], axis=-1),
+                  helper.make_node("MatMul", ["shares", "pv"], ["found"]), helper.make_node("MatMul", ["found", "o"], ["y"])]
+        model, x = self.write(nodes, weights, [5, 12]), self.input(2, 5, 12)
+        w = {k: v.astype(np.float64) for k, v in weights.items()}
+
+        def formula(width, values):
+            streams = [x["x"].astype(np.float64) @ w["e"][:, :width]]
+            for n in range(3):
+                g, b, u, v = (w[f"layer{n}.{c}"] for c in "gbuv")
+                streams.append(streams[-1] + relu(layer_norm(streams[-1], g[:width], b[:width]) @ u[:width]) @ v[:, :width])
+            memory = np.concatenate(streams[-2:], 1)
+            scores = 0.2 * (x["x"] @ w["q"]) @ (memory @ w["k"][:width]).swapaxes(1, 2)
+            shares = np.exp(scores - scores.max(-1, keepdims=True))
+            shares /= shares.sum(-1, keepdims=True)
+            return shares @ (memory @ w["v"][:width, :values]) @ w["o"][:values]
+
+        for width, values in ((24, 32), (16, 32), (5, 8)):
+            with self.subTest(width=width, values=values):
+                steps = [{"do": "prefix", "weights": ["e"], "size": width}, {"do": "prefix", "weights": ["v"], "size": values}]
+                self.compare(model, steps, x, formula(width, values))
+
 
 class DropLayersTest(AttentionCase):
     """HAT's depths: a model without some of its layers is, bit for bit, the model that never had them."""
