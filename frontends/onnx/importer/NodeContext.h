@@ -52,6 +52,8 @@ public:
   std::optional<bool> isNonZeroThroughout(unsigned i);
   /// The operand is there, and only known when the program runs.
   bool isComputed(unsigned i) { return has(i) && !sizes(i); }
+  /// The operand, if it has as many elements as data decides; else null.
+  const MaskedPlaces *places(unsigned i);
   /// What the file says of the dims of an output, if it says all.
   std::optional<Shape> declared(unsigned output = 0);
   /// The same, needed because operand `i` is computed; else an error.
@@ -100,13 +102,14 @@ public:
   /// The outputs of a graph that sees this node's scope and `inputs`; none after an error. `label`
   /// goes into the names of its nodes.
   std::optional<llvm::SmallVector<ImportedValue>> runGraph(const onnx_reader::Graph &body,
-                                                           llvm::ArrayRef<ImportedValue> inputs,
-                                                           llvm::StringRef label);
+                                                           llvm::ArrayRef<ImportedValue> inputs, llvm::StringRef label);
   /// The tensor of such an output.
   Value materialise(ImportedValue &value);
 
 private:
   ImportedValue *operand(unsigned i);
+  /// What operand `i` is that sizes were wanted from.
+  std::string describeData(unsigned i);
   template <typename T> const T *typed(llvm::StringRef name, llvm::StringRef wanted);
   void define(unsigned i, ImportedValue value);
 
