@@ -7,6 +7,8 @@ namespace tenon {
 
 /// Sizes that are tried as the beginning of a range, of one symbol and of each of two.
 static constexpr int64_t maxStarts = 4096, maxStartsOfTwo = 64;
+/// Sizes that are not bounded end here.
+static constexpr int64_t maxSize = 2147483647;
 /// Ranges that are looked for, and the widest of them, which are named.
 static constexpr size_t maxRanges = 8, maxNamed = 3;
 
@@ -35,14 +37,15 @@ struct Search {
   std::vector<Interval> ranges(int64_t starts) const {
     Bounds::Entry entry = bounds.lookup(symbol);
     int64_t step = entry.divisor, lo = std::max<int64_t>(entry.interval.lo, 1);
+    int64_t hi = std::min(entry.interval.hi, maxSize);
     lo = (lo + step - 1) / step * step;
     std::vector<Interval> found;
-    for (int64_t tried = 0; tried < starts && lo <= entry.interval.hi && found.size() < maxRanges; ++tried) {
+    for (int64_t tried = 0; tried < starts && lo <= hi && found.size() < maxRanges; ++tried) {
       if (!holds(lo, lo)) {
         lo += step;
         continue;
       }
-      found.push_back({lo, lastFrom(lo, entry.interval.hi)});
+      found.push_back({lo, lastFrom(lo, hi)});
       lo = (found.back().hi / step + 1) * step;
     }
     return found;

@@ -113,7 +113,7 @@ std::optional<SmallVector<int64_t>> NodeContext::wantConstants(unsigned i, Strin
   auto constants = known->constants();
   if (!constants)
     error() << what << " (input " << i << ", " << quote(node.inputs[i]) << "): wanted constants, found "
-            << toString(known->elements);
+            << toString(known->elements) << "; give what is in it one size (--dim NAME=SIZE)";
   return constants;
 }
 

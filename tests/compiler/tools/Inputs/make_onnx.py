@@ -104,6 +104,9 @@ MODELS = {
     "one-size": lambda: model(
         [node("Reshape", ["x", "shape"], "r", "view"), node("Add", ["r", "w"], "y", "add")],
         [tensor("x", ["batch", "sequence"])], [unknown("y")], [integers("shape", [-1]), weight("w", 6)]),
+    "axis-of-size": lambda: model(
+        [node("Shape", ["x"], "s", "shape"), node("Unsqueeze", ["x", "s"], "y", "view")],
+        [tensor("x", ["rows"])], [unknown("y")]),
     "external": lambda: model([node("MatMul", ["x", "w"], "y", "dense")], [X], [Y], [weight("w", (4, 4))]),
 }
 
