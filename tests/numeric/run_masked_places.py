@@ -36,7 +36,7 @@ class MaskedPlaces(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="tenon-places-")
         self.addCleanup(folder.cleanup)
         file, artifact = pathlib.Path(folder.name) / "model.onnx", pathlib.Path(folder.name) / "model.tenon"
-        constants = {"zero": 0, "zeros": [0], "all": [-1], "last": [2], "one": [1], "unit": 1}
+        constants = {"zero": 0, "zeros": [0], "all": [-1], "last": [2], "one": [1], "unit": 1, "two": [2], "three": [3]}
         graph = helper.make_graph(
             [helper.make_node(op, operands.split(), [output], name=output, **attributes)
              for op, operands, output, attributes in nodes], "places",
@@ -86,6 +86,26 @@ class MaskedPlaces(unittest.TestCase):
         want[mask != 0] = x["rows"][:3]
         np.testing.assert_array_equal(run(x), want)
 
+    def test_rows_expanded_to_their_number(self):
+        """As PyTorch's newer exporter writes x[tokens] = features: the number is the sum of the mask."""
+        run = self.compile(
+            [("Unsqueeze", "tokens last", "column", {}), ("Shape", "x", "dims", {}),
+             ("Expand", "column dims", "mask", {}), *PLACES, ("Cast", "tokens", "numbers", {"to": TensorProto.INT64}),
+             ("Reshape", "numbers all", "list", {}), ("ReduceSum", "list", "sum", {"keepdims": 1}),
+             ("Slice", "dims two three", "width", {}), ("Concat", "sum width", "wanted", {"axis": 0}),
+             ("Expand", "features wanted", "rows", {}), ("Reshape", "rows all", "chosen", {"allowzero": 0}),
+             ("ScatterND", "x places chosen", "y", {})],
+            {"tokens": (BOOL, ["B", "S"]), "x": (FLOAT, ["B", "S", 8]), "features": (FLOAT, ["N", 8])})
+        tokens = np.zeros((2, 7), bool)
+        tokens[0, 1:4] = tokens[1, 2:4] = True
+        x = {"tokens": tokens, "x": normal(2, 7, 8), "features": normal(5, 8)}
+        want = x["x"].copy()
+        want[tokens] = x["features"]
+        np.testing.assert_array_equal(run(x), want)
+        x["features"] = normal(4, 8)
+        with self.assertRaisesRegex(Error, "y: an index in its input is out of range"):
+            run(x)
+
     def test_one_row_for_all_places(self):
         run = self.compile(
             [*PLACES, *COUNT, ("Shape", "row", "width", {}), ("Concat", "counts width", "dims", {"axis": 0}),
@@ -98,10 +118,11 @@ class MaskedPlaces(unittest.TestCase):
 
     def test_other_operators_are_refused(self):
         inputs = {"mask": (BOOL, ["S"]), "x": (FLOAT, ["S"])}
-        data = r"y|r .*: wanted .* known from the shapes of the inputs, .*count of node 'found' \(NonZero\)"
+        data = r"(y|r|e) .*: wanted .* known from the shapes of the inputs, .*count of node 'found' \(NonZero\)"
         for nodes in ([("Cast", "found", "y", {"to": FLOAT})],  # a tensor of data's size
                       [("GatherND", "x places", "y", {})],
                       [*COUNT, ("Range", "zero count unit", "r", {}), ("Cast", "r", "y", {"to": FLOAT})],
+                      [*COUNT, ("Expand", "x counts", "e", {}), ("Add", "e e", "y", {})],
                       [*COUNT, ("Cast", "count", "y", {"to": FLOAT})]):
             with self.assertRaisesRegex(AssertionError, data):
                 self.compile([*PLACES, *nodes], inputs)

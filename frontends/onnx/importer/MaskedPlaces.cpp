@@ -60,23 +60,51 @@ std::optional<LogicalResult> onnx_importer::sliceMasked(NodeContext &n) {
   return define(n, n.type(0), {Form::Slices, ends->elements[0], {}, x});
 }
 
-/// One for each place.
+/// One for each place: the first dim of the result is their number, or another that data decides, which then must be
+/// the same.
 std::optional<LogicalResult> onnx_importer::expandMasked(NodeContext &n) {
-  std::optional<Sizes> target = n.sizes(1);
-  if (!target || target->elements.empty() || !target->elements[0].asSymbol() || !n.graph.isOfData(target->elements[0]))
+  if (n.declared() ||
+      (n.sizes(1) && !llvm::any_of(n.sizes(1)->elements, [&](const Dim &size) { return n.graph.isOfData(size); })))
     return std::nullopt;
+  auto target = n.eachSize(1);
+  if (n.graph.hasFailed())
+    return failure();
+  if (!target || target->empty())
+    return std::nullopt;
+  std::optional<Dim> count = target->front();
+  if (count && (!n.graph.isOfData(*count) || !count->asSymbol()))
+    return std::nullopt;
+  Shape shape{Dim(1)};
+  for (const std::optional<Dim> &size : ArrayRef(*target).drop_front()) {
+    if (!size || n.graph.isOfData(*size))
+      return std::nullopt;
+    shape.push_back(*size);
+  }
   Value x = n.tensor(0);
   if (!x)
     return failure();
-  Shape shape(target->elements.begin(), target->elements.end());
-  shape[0] = Dim(1);
-  if (shapeOf(x).size() > shape.size() || (shapeOf(x).size() == shape.size() && shapeOf(x)[0] != Dim(1)))
+  bool isOne = shapeOf(x).size() < shape.size() || shapeOf(x)[0] == Dim(1);
+  if (shapeOf(x).size() > shape.size())
     return std::nullopt;
+  if (!isOne)
+    shape[0] = shapeOf(x)[0];
   std::optional<Shape> broadcast = n.graph.broadcast(shapeOf(x), shape);
   if (!broadcast)
     return failure();
-  return define(n, n.type(0),
-                {Form::Slices, target->elements[0], {}, n.graph.broadcastTo(x, *broadcast), /*isOne=*/true});
+  if (!count)
+    count = n.graph.sizeOfData("length of " + n.node.describe());
+  return define(n, n.type(0), {Form::Slices, *count, {}, n.graph.broadcastTo(x, *broadcast), isOne});
+}
+
+/// Slices as the list of their elements.
+std::optional<LogicalResult> onnx_importer::reshapeMasked(NodeContext &n) {
+  const MaskedPlaces *slices = n.places(0);
+  std::optional<Sizes> target = slices ? n.sizes(1) : std::nullopt;
+  if (!target || slices->form != Form::Slices || slices->isOne || target->elements != ArrayRef<Dim>(Dim(-1)))
+    return std::nullopt;
+  Dim each = countOf(ArrayRef<Dim>(shapeOf(slices->slices)).drop_front());
+  Value flat = n.graph.reshape(slices->slices, countOf(shapeOf(slices->slices)));
+  return define(n, n.type(0), {Form::Slices, slices->count * each, {}, flat});
 }
 
 /// Whether the elements do not depend on the index along a dim, as in what is broadcast along it.
@@ -113,7 +141,7 @@ static Value leadingFlags(NodeContext &n, Value flags) {
 std::optional<LogicalResult> onnx_importer::scatterMasked(NodeContext &n) {
   const MaskedPlaces *places = n.places(1), *updates = n.places(2);
   if (!places || !updates || places->form != Form::Tuples || updates->form != Form::Slices ||
-      places->count != updates->count || n.text("reduction", "none") != "none")
+      n.text("reduction", "none") != "none")
     return std::nullopt;
   Value x = n.tensor(0), slices = updates->slices;
   if (!x)

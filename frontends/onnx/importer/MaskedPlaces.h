@@ -10,9 +10,13 @@
 //
 // which is `y[i] = mask[i] ? features[the number of true elements before i] : x[i]`: a running sum and a map.
 //
+// `x[mask] = features` of PyTorch's newer exporter expands the features to `[ReduceSum(mask), ...]` instead: as many as
+// they are, if the file means anything.
+//
 // Rule. The number is a symbol that sizes may hold (GraphBuilder::sizeOfData). Places, and what there is one of for
-// each place, are remembered in place of tensors; the operators below take them. Every other operator reports that data
-// decides the size.
+// each place, are remembered in place of tensors; the operators below take them. ONNX gives a meaning where there are
+// as many slices as places: fewer are an error when the program runs, more are left out. Every other operator reports
+// that data decides the size.
 //
 #ifndef TENON_FRONTENDS_ONNX_IMPORTER_MASKEDPLACES_H
 #define TENON_FRONTENDS_ONNX_IMPORTER_MASKEDPLACES_H
@@ -38,11 +42,12 @@ struct MaskedPlaces {
 
 /// NonZero of an operand: the indices of its places.
 mlir::LogicalResult defineMaskedPlaces(NodeContext &n, mlir::Value x);
-/// Transpose, Slice, Expand and ScatterND, where places or their number are among the operands; none where they are
-/// not.
+/// Transpose, Slice, Expand, Reshape and ScatterND, where places or their number are among the operands; none where
+/// they are not.
 std::optional<mlir::LogicalResult> transposeMasked(NodeContext &n);
 std::optional<mlir::LogicalResult> sliceMasked(NodeContext &n);
 std::optional<mlir::LogicalResult> expandMasked(NodeContext &n);
+std::optional<mlir::LogicalResult> reshapeMasked(NodeContext &n);
 std::optional<mlir::LogicalResult> scatterMasked(NodeContext &n);
 
 } // namespace tenon::onnx_importer

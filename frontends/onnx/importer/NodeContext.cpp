@@ -80,6 +80,13 @@ std::optional<Sizes> NodeContext::wantSizes(unsigned i, StringRef what) {
   return std::nullopt;
 }
 
+std::optional<SmallVector<std::optional<Dim>>> NodeContext::eachSize(unsigned i) {
+  if (std::optional<Sizes> known = sizes(i))
+    return SmallVector<std::optional<Dim>>(known->elements.begin(), known->elements.end());
+  Value list = tensor(i);
+  return list ? import.getElements().eachSizeOf(list) : std::nullopt;
+}
+
 const MaskedPlaces *NodeContext::places(unsigned i) {
   ImportedValue *value = has(i) ? import.lookup(node.inputs[i]) : nullptr;
   return value ? value->places.get() : nullptr;

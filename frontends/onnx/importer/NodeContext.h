@@ -46,6 +46,8 @@ public:
   Shape shape(unsigned i);
   /// The operand's elements, if they are known as dim expressions.
   std::optional<Sizes> sizes(unsigned i);
+  /// Each element of a list of integers, none where data decides it.
+  std::optional<llvm::SmallVector<std::optional<Dim>>> eachSize(unsigned i);
   /// The operand's elements, if it is a constant of the file; else null.
   const onnx_reader::Tensor *constant(unsigned i);
   /// Whether all elements of the operand are one known number other than zero.

@@ -21,6 +21,8 @@ LogicalResult onnx_importer::importSize(NodeContext &n) { return unevaluated(n);
 
 LogicalResult onnx_importer::importReshape(NodeContext &n) {
   bool allowZero = n.integer("allowzero", 0) != 0;
+  if (auto done = reshapeMasked(n))
+    return *done;
   Value x = n.tensor(0);
   if (n.isComputed(1)) {
     std::optional<Shape> declared = n.wantDeclared(1, "shape");
