@@ -1,5 +1,6 @@
 //===- GraphBuilder.cpp - declarations, maps and the finished module --------------===//
 #include "frontends/builder/GraphBuilder.h"
+#include "frontends/builder/DecidingSizes.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include <numeric>
@@ -82,6 +83,10 @@ std::optional<RankedTensorType> GraphBuilder::typeOf(Type element, Dims shape) {
   for (const Dim &dim : simple) {
     if (!dim.isValid()) {
       error() << "a dimension of " << toString(shape) << " leaves what can be computed";
+      return std::nullopt;
+    }
+    if (isOfData(dim)) {
+      error() << "wanted dimensions known from the shapes of the inputs, found " << toString(shape);
       return std::nullopt;
     }
     if (dim.interval(bounds).hi < 0) {
@@ -207,6 +212,10 @@ Value GraphBuilder::map(Type element, Dims shape, ValueRange inputs, MapBody bod
   auto map = MapOp::create(builder, loc, *type, distinct.getArrayRef(), build);
   openInputs = {};
   eraseDeadScalars(map.getBody().front());
+  map.walk([&](SizeOp size) {
+    if (isOfData(size.getDim().getValue()))
+      error() << "wanted sizes known from the shapes of the inputs, found " << size.getDim().getValue().str();
+  });
   return hasFailed() ? Value() : map.getResult();
 }
 
@@ -374,16 +383,25 @@ bool GraphBuilder::assumeUncut(const Dim &a, const Dim &b) {
   return false;
 }
 
-/// What a user can do about dims that cannot be decided: name the sizes they run.
-static std::string sizesToGive(ArrayRef<std::string> symbols) {
-  return symbols.empty()
-             ? ""
-             : "; a size or bounds of " + llvm::join(symbols, ", ") + " (--dim NAME=LOW..HIGH) may decide it";
+Dim GraphBuilder::sizeOfData(StringRef name) {
+  std::string unique = uniqueName(name);
+  sizesOfData.insert(unique);
+  bounds.set(unique, {0, std::numeric_limits<int32_t>::max()});
+  return Dim::symbol(unique);
+}
+
+bool GraphBuilder::isOfData(const Dim &dim) const {
+  return !sizesOfData.empty() &&
+         llvm::any_of(dim.symbols(), [&](auto &symbol) { return sizesOfData.contains(symbol); });
 }
 
 bool GraphBuilder::wantEqual(const Dim &a, const Dim &b, const Twine &what) {
   if (a == b)
     return true;
+  if (isOfData(a - b)) {
+    error() << what << ": wanted sizes known from the shapes of the inputs, found " << a.str() << " and " << b.str();
+    return false;
+  }
   std::optional<bool> equal = Dim::isKnownEqual(a, b, bounds);
   if (equal && *equal)
     return true;
@@ -396,12 +414,14 @@ bool GraphBuilder::wantEqual(const Dim &a, const Dim &b, const Twine &what) {
     diagnostic << what << ": wanted " << a.str() << ", found " << b.str();
   else
     diagnostic << what << ": wanted equal dimensions, found " << a.str() << " and " << b.str()
-               << ", which may differ when the program runs" << sizesToGive((a - b).symbols());
+               << ", which may differ when the program runs"
+               << sizesToGive((a - b).symbols(), bounds,
+                              [&](const Bounds &narrow) { return Dim::isKnownEqual(a, b, narrow) == true; });
   return false;
 }
 
 bool GraphBuilder::assumeAtLeast(const Dim &a, const Dim &b) {
-  return rebuild = assumptions && assumptions->bound(b, a);
+  return rebuild = assumptions && !isOfData(a - b) && assumptions->bound(b, a);
 }
 
 std::optional<Shape> GraphBuilder::broadcast(Dims a, Dims b) {

@@ -166,7 +166,8 @@ public:
   /// Where the first `count` elements of sorted rows along `axis` stand, i64: see OrderOp.
   Value order(Value x, int64_t axis, const Dim &count, bool descending, Sign sign = Sign::Signed, bool records = false);
   Value softmax(Value x, int64_t axis);
-  /// The Fourier transform of length `length` along `axis`, of which `frequencies` are wanted; pairs are the last dim: see FFTOp.
+  /// The Fourier transform of length `length` along `axis`, of which `frequencies` are wanted; pairs are the last dim:
+  /// see FFTOp.
   Value fft(Value x, int64_t axis, const Dim &length, const Dim &frequencies, bool inverse = false, int64_t parts = 2);
   /// Normalises the last `over` dims; scale and shift may be null.
   Value layerNorm(Value x, Value scale, Value shift, int64_t over, double epsilon);
@@ -199,6 +200,9 @@ public:
   // Dims
   //===--------------------------------------------------------------------------===//
 
+  /// A size that data decides, at least 0: sizes may be computed with it, no tensor may have it as a dim.
+  Dim sizeOfData(llvm::StringRef name);
+  bool isOfData(const Dim &dim) const;
   /// The dim in the form the declared bounds allow.
   Dim simplify(const Dim &dim) const { return dim.simplify(bounds); }
   const Bounds &getBounds() const { return bounds; }
@@ -232,6 +236,7 @@ private:
   mlir::Location loc;
   Bounds bounds;
   std::map<std::string, Dim, std::less<>> symbols;
+  llvm::StringSet<> sizesOfData;
   llvm::StringMap<Value> weightValues;
   llvm::StringSet<> names; ///< Of everything the module declares.
   llvm::SmallVector<mlir::DictionaryAttr> inputNames, outputNames;

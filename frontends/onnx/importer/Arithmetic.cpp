@@ -145,8 +145,9 @@ static Value castNumber(ScalarBuilder &s, Value x, ElementType from, ElementType
   if (isStorage(to) && !isStorageFloat(to)) // Wraps as wider integers do.
     return encode(s, isReal ? s.cast(x, s.builder.getI32Type()) : x, to, rounding);
   // From float the sign is the result's, from an integer its own.
-  Value number = s.cast(x, type, isStorage(from) && !isReal ? (isSignedStorage(from) ? Sign::Signed : Sign::Unsigned)
-                                                            : signOf(isReal ? to : from));
+  Value number = s.cast(x, type,
+                        isStorage(from) && !isReal ? (isSignedStorage(from) ? Sign::Signed : Sign::Unsigned)
+                                                   : signOf(isReal ? to : from));
   return isStorage(to) ? encode(s, number, to, rounding) : number;
 }
 
@@ -154,7 +155,7 @@ static LogicalResult castTo(NodeContext &n, ElementType wanted, const Rounding &
   Type element = typeOf(wanted, n.graph.getContext());
   if (!element)
     return n.error() << "wants a number or bool to cast to, found " << onnx_reader::nameOf(wanted)
-                     << ", which is not supported";
+                     << ", which is not supported" << insteadOfType(wanted);
   ElementType from = n.type(0);
   Value x = n.tensor(0);
   if (!x || from == wanted)

@@ -12,6 +12,9 @@ using namespace tenon::onnx_importer;
 /// More iterations are a program too large to compile.
 static constexpr int64_t maxIterations = 256;
 
+/// Where a user reads what to do about them.
+static constexpr const char *seeSizesOfData = " (docs/onnx-support.md, Sizes that are data)";
+
 const onnx_reader::Graph *onnx_importer::graphAttribute(NodeContext &n, StringRef name) {
   const onnx_reader::Attribute *attribute = n.find(name);
   auto *graph = attribute ? std::get_if<std::shared_ptr<onnx_reader::Graph>>(&attribute->value) : nullptr;
@@ -30,7 +33,8 @@ static Value choose(NodeContext &n, Value condition, Value a, Value b, StringRef
   if (!condition || !a || !b)
     return {};
   if (shapeOf(a) != shapeOf(b)) {
-    n.error() << what << ": wanted equal dims, found " << toString(shapeOf(a)) << " and " << toString(shapeOf(b));
+    n.error() << what << ": wanted equal dims, found " << toString(shapeOf(a)) << " and " << toString(shapeOf(b))
+              << "; data selects one of them" << seeSizesOfData;
     return {};
   }
   return n.graph.map(elementOf(a), shapeOf(a), {condition, a, b}, [](ScalarBuilder &s, ValueRange t, ValueRange at) {
@@ -179,7 +183,13 @@ static std::optional<int64_t> iterationBound(NodeContext &n, size_t carried) {
   for (size_t i = carried; i < n.node.outputs.size(); ++i)
     if (std::optional<Shape> shape = n.declared(i); shape && !shape->empty() && shape->front().isConstant())
       return *shape->front().constant();
-  n.error() << "wants a trip count that is constant, or scan outputs whose dims the file says";
+  InFlightDiagnostic diagnostic = n.error();
+  diagnostic << "wants a trip count that is constant, or scan outputs whose dims the file says";
+  if (std::optional<Sizes> known = n.sizes(0))
+    diagnostic << ", found " << known->elements[0].str() << "; give "
+               << llvm::join(known->elements[0].symbols(), " and ") << " one size (--dim NAME=SIZE)";
+  else
+    diagnostic << ", found computed data" << seeSizesOfData;
   return std::nullopt;
 }
 
@@ -190,7 +200,7 @@ LogicalResult onnx_importer::importLoop(NodeContext &n) {
   if (!bound)
     return failure();
   if (*bound > maxIterations)
-    return n.error() << "wants at most " << maxIterations << " iterations, found " << *bound;
+    return n.error() << "wants at most " << maxIterations << " iterations, found " << *bound << seeSizesOfData;
   LoopImport loop{n, *body, *bound};
   loop.limit = n.isComputed(0) ? n.tensor(0) : Value();
   if (std::optional<Sizes> condition = n.sizes(1); condition && condition->elements[0] == Dim(0))

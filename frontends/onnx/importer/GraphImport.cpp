@@ -1,5 +1,6 @@
 //===- GraphImport.cpp - a model's nodes, one after another -------------------------===//
 #include "frontends/onnx/importer/GraphImport.h"
+#include "frontends/onnx/importer/MaskedPlaces.h"
 #include "frontends/onnx/importer/StorageTypes.h"
 
 using namespace mlir;
@@ -35,10 +36,18 @@ const onnx_reader::Attribute *GraphImport::resolve(const onnx_reader::Attribute 
 Value GraphImport::materialise(StringRef name, ImportedValue &value) {
   if (value.tensor || graph.hasFailed())
     return value.tensor;
+  auto isOfData = [&](const Dim &size) { return graph.isOfData(size); };
+  if (value.places || (value.sizes && llvm::any_of(value.sizes->elements, isOfData))) {
+    const Dim &size = value.places ? value.places->count : *llvm::find_if(value.sizes->elements, isOfData);
+    graph.error() << quote(name)
+                  << ": wanted sizes known from the shapes of the inputs, or a result whose dims the file "
+                  << "gives, found " << size.str() << " (docs/onnx-support.md, Sizes that are data)";
+    return {};
+  }
   Type element = onnx_importer::typeOf(value.type, graph.getContext());
   if (!element) {
     graph.error() << "value " << quote(name) << " has elements of " << onnx_reader::nameOf(value.type)
-                  << ", which are not supported";
+                  << ", which are not supported" << insteadOfType(value.type);
     return {};
   }
   value.tensor = value.sizes && !value.constant ? materialiseSizes(*value.sizes, element)
@@ -156,6 +165,15 @@ std::optional<Shape> GraphImport::declaredShape(StringRef name) {
   return std::nullopt;
 }
 
+/// What a user can do about an input that is no tensor of numbers of known rank.
+static std::string insteadOf(const onnx_reader::ValueInfo &input) {
+  if (!input.type)
+    return "; export the model with tensors alone as its inputs";
+  std::string instead = insteadOfType(*input.type);
+  return instead.empty() ? "; give its rank in the file, unknown sizes by name (onnx.tools.update_model_dims)"
+                         : instead;
+}
+
 LogicalResult GraphImport::declareInputs() {
   for (const onnx_reader::ValueInfo &input : model.graph.inputs) {
     if (scope->values.contains(input.name)) // A default, as old files have: the initializer is the value.
@@ -167,7 +185,7 @@ LogicalResult GraphImport::declareInputs() {
                            << ": wanted a tensor of numbers or bool of known rank, found "
                            << (input.kind.empty() ? "no type" : input.kind.c_str())
                            << (input.type ? " of " + std::string(onnx_reader::nameOf(*input.type)) : std::string())
-                           << (input.shape ? "" : " without a shape");
+                           << (input.shape ? "" : " without a shape") << insteadOf(input);
     ImportedValue value;
     value.type = *input.type;
     value.tensor = graph.input(input.name, element, shapeOfInput(input), signOf(value.type));
@@ -281,11 +299,20 @@ LogicalResult GraphImport::runGraph(const onnx_reader::Graph &body, ArrayRef<Imp
   return mlir::success();
 }
 
-LogicalResult GraphImport::importNode(const onnx_reader::Node &node) {
+void GraphImport::locate(const onnx_reader::Node &node) {
   StringRef name = node.name;
   if (name.empty() && !node.outputs.empty())
     name = node.outputs[0];
   graph.at(scope->prefix + name.str(), node.opType);
+}
+
+bool GraphImport::isInputOfModel(StringRef name) const {
+  return callDepth == 0 &&
+         llvm::any_of(model.graph.inputs, [&](const onnx_reader::ValueInfo &input) { return input.name == name; });
+}
+
+LogicalResult GraphImport::importNode(const onnx_reader::Node &node) {
+  locate(node);
   if (const onnx_reader::Function *function = findFunction(model, node))
     return callFunction(*function, node);
   const Operator *op = findOperator(node.domain, node.opType);

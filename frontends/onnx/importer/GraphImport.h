@@ -39,6 +39,11 @@ public:
                                llvm::StringRef node, llvm::StringRef label,
                                llvm::SmallVectorImpl<ImportedValue> &outputs);
 
+  /// What follows comes from this node.
+  void locate(const onnx_reader::Node &node);
+  /// The name of an input of the model, seen where it is one.
+  bool isInputOfModel(llvm::StringRef name) const;
+
 private:
   /// The names of one graph or one call of a local function.
   struct Scope {

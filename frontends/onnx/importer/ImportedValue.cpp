@@ -63,6 +63,14 @@ Type onnx_importer::typeOf(ElementType type, MLIRContext *context) {
   }
 }
 
+std::string onnx_importer::insteadOfType(ElementType type) {
+  if (type == ElementType::String)
+    return "; export the model from its token ids on, and make them from text in the application";
+  if (type == ElementType::Complex64 || type == ElementType::Complex128)
+    return "; export the model with complex numbers as pairs (torch.view_as_real)";
+  return "";
+}
+
 ElementType onnx_importer::elementTypeOf(Type type) {
   if (type.isF64())
     return ElementType::Float64;

@@ -32,17 +32,22 @@ struct Sizes {
   std::optional<llvm::SmallVector<int64_t>> constants() const;
 };
 
+struct MaskedPlaces;
+
 struct ImportedValue {
   ElementType type = ElementType::Float32;
   mlir::Value tensor; ///< Null until an operator needs it.
   std::optional<Sizes> sizes;
   std::shared_ptr<const onnx_reader::Tensor> constant;
+  std::shared_ptr<const MaskedPlaces> places; ///< As many as data decides: no tensor.
 };
 
 bool isFloat(ElementType type);
 Sign signOf(ElementType type);
 /// The type of such elements in the program (integers carry no sign), null if it has none.
 mlir::Type typeOf(ElementType type, mlir::MLIRContext *context);
+/// What a user can do about elements of a type that no program has, as the end of an error; else empty.
+std::string insteadOfType(ElementType type);
 /// The signed or boolean ElementType of a type of the program.
 ElementType elementTypeOf(mlir::Type type);
 

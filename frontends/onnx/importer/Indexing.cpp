@@ -1,4 +1,5 @@
 //===- Indexing.cpp - ONNX operators that read at indices which are data --------------===//
+#include "frontends/onnx/importer/MaskedPlaces.h"
 #include "frontends/onnx/importer/NodeContext.h"
 
 using namespace mlir;
@@ -127,6 +128,8 @@ static LogicalResult scatter(NodeContext &n, Value data, Value places, Value upd
 }
 
 LogicalResult onnx_importer::importScatterND(NodeContext &n) {
+  if (auto done = scatterMasked(n))
+    return *done;
   std::optional<ReduceKind> kind;
   Value data = n.tensor(0), indices = n.tensor(1), updates = n.tensor(2);
   if (!data || !indices || !updates || !reductionKind(n, kind))

@@ -1,4 +1,5 @@
 //===- Moves.cpp - ONNX operators that move whole ranges -----------------------------===//
+#include "frontends/onnx/importer/MaskedPlaces.h"
 #include "frontends/onnx/importer/SizesEvaluation.h"
 
 using namespace mlir;
@@ -6,6 +7,8 @@ using namespace tenon;
 using namespace tenon::onnx_importer;
 
 LogicalResult onnx_importer::importTranspose(NodeContext &n) {
+  if (auto done = transposeMasked(n))
+    return *done;
   Value x = n.tensor(0);
   auto permutation = n.integers("perm");
   if (!x)
@@ -78,6 +81,8 @@ static LogicalResult computedSlice(NodeContext &n) {
 }
 
 LogicalResult onnx_importer::importSlice(NodeContext &n) {
+  if (auto done = sliceMasked(n))
+    return *done;
   if (n.isComputed(1) || n.isComputed(2) || n.isComputed(3) || n.isComputed(4))
     return computedSlice(n);
   Value x = n.tensor(0);
@@ -135,13 +140,12 @@ static LogicalResult computedSplit(NodeContext &n, Value x, int64_t axis) {
     std::optional<Shape> shape = n.wantDeclared(1, "split", part);
     if (!shape)
       return failure();
-    results.push_back(
-        n.graph.map(elementOf(x), *shape, {x, sizes}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-          SmallVector<Value> source(at);
-          for (unsigned before = 0; before < part; ++before)
-            source[axis] = s.add(source[axis], listElement(s, t[1], before));
-          return s.load(t[0], source);
-        }));
+    results.push_back(n.graph.map(elementOf(x), *shape, {x, sizes}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+      SmallVector<Value> source(at);
+      for (unsigned before = 0; before < part; ++before)
+        source[axis] = s.add(source[axis], listElement(s, t[1], before));
+      return s.load(t[0], source);
+    }));
   }
   return n.results(results);
 }

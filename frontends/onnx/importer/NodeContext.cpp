@@ -1,5 +1,6 @@
 //===- NodeContext.cpp - operands, attributes and results of a node -----------------===//
 #include "frontends/onnx/importer/GraphImport.h"
+#include "frontends/onnx/importer/MaskedPlaces.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -43,6 +44,8 @@ Shape NodeContext::shape(unsigned i) {
     return {};
   if (value->tensor)
     return shapeOf(value->tensor);
+  if (value->places)
+    return value->places->shape();
   ArrayRef<int64_t> dims = value->constant ? ArrayRef<int64_t>(value->constant->dims) : value->sizes->dims;
   return llvm::map_to_vector<4>(dims, [](int64_t size) { return Dim(size); });
 }
@@ -61,14 +64,32 @@ std::optional<bool> NodeContext::isNonZeroThroughout(unsigned i) {
   return x ? import.getElements().isNonZeroThroughout(x) : std::nullopt;
 }
 
+std::string NodeContext::describeData(unsigned i) {
+  bool isInput = import.isInputOfModel(node.inputs[i]);
+  return std::string(isInput ? "an input of the model: make it a constant when exporting" : "computed data") +
+         " (docs/onnx-support.md, Sizes that are data)";
+}
+
 std::optional<Sizes> NodeContext::wantSizes(unsigned i, StringRef what) {
   if (operand(i)) {
     if (std::optional<Sizes> known = sizes(i))
       return known;
     error() << what << " (input " << i << ", " << quote(node.inputs[i])
-            << "): wanted sizes known from the shapes of the inputs, found computed data";
+            << "): wanted sizes known from the shapes of the inputs, found " << describeData(i);
   }
   return std::nullopt;
+}
+
+std::optional<SmallVector<std::optional<Dim>>> NodeContext::eachSize(unsigned i) {
+  if (std::optional<Sizes> known = sizes(i))
+    return SmallVector<std::optional<Dim>>(known->elements.begin(), known->elements.end());
+  Value list = tensor(i);
+  return list ? import.getElements().eachSizeOf(list) : std::nullopt;
+}
+
+const MaskedPlaces *NodeContext::places(unsigned i) {
+  ImportedValue *value = has(i) ? import.lookup(node.inputs[i]) : nullptr;
+  return value ? value->places.get() : nullptr;
 }
 
 const onnx_reader::Tensor *NodeContext::constant(unsigned i) {
@@ -82,11 +103,14 @@ std::optional<Shape> NodeContext::declared(unsigned output) {
 
 std::optional<Shape> NodeContext::wantDeclared(unsigned i, StringRef what, unsigned output) {
   std::optional<Shape> shape = declared(output);
-  if (!shape)
-    error() << what << " (input " << i << ", " << quote(node.inputs[i])
-            << "): wanted sizes known from the shapes of the inputs, or a result whose dims the file gives, found "
-               "computed data";
-  return shape;
+  if (shape)
+    return shape;
+  while (!isComputed(i) && i + 1 < count())
+    ++i;
+  error() << what << " (input " << i << ", " << quote(node.inputs[i])
+          << "): wanted sizes known from the shapes of the inputs, or a result whose dims the file gives, found "
+          << describeData(i);
+  return std::nullopt;
 }
 
 std::optional<SmallVector<int64_t>> NodeContext::wantConstants(unsigned i, StringRef what) {
@@ -96,7 +120,7 @@ std::optional<SmallVector<int64_t>> NodeContext::wantConstants(unsigned i, Strin
   auto constants = known->constants();
   if (!constants)
     error() << what << " (input " << i << ", " << quote(node.inputs[i]) << "): wanted constants, found "
-            << toString(known->elements);
+            << toString(known->elements) << "; give what is in it one size (--dim NAME=SIZE)";
   return constants;
 }
 
@@ -226,6 +250,7 @@ std::optional<SmallVector<ImportedValue>> NodeContext::runGraph(const onnx_reade
   SmallVector<ImportedValue> outputs;
   if (failed(import.runGraph(body, inputs, node.name.empty() ? node.opType : node.name, label, outputs)))
     return std::nullopt;
+  import.locate(node);
   return outputs;
 }
 

@@ -46,12 +46,16 @@ public:
   Shape shape(unsigned i);
   /// The operand's elements, if they are known as dim expressions.
   std::optional<Sizes> sizes(unsigned i);
+  /// Each element of a list of integers, none where data decides it.
+  std::optional<llvm::SmallVector<std::optional<Dim>>> eachSize(unsigned i);
   /// The operand's elements, if it is a constant of the file; else null.
   const onnx_reader::Tensor *constant(unsigned i);
   /// Whether all elements of the operand are one known number other than zero.
   std::optional<bool> isNonZeroThroughout(unsigned i);
   /// The operand is there, and only known when the program runs.
   bool isComputed(unsigned i) { return has(i) && !sizes(i); }
+  /// The operand, if it has as many elements as data decides; else null.
+  const MaskedPlaces *places(unsigned i);
   /// What the file says of the dims of an output, if it says all.
   std::optional<Shape> declared(unsigned output = 0);
   /// The same, needed because operand `i` is computed; else an error.
@@ -100,13 +104,14 @@ public:
   /// The outputs of a graph that sees this node's scope and `inputs`; none after an error. `label`
   /// goes into the names of its nodes.
   std::optional<llvm::SmallVector<ImportedValue>> runGraph(const onnx_reader::Graph &body,
-                                                           llvm::ArrayRef<ImportedValue> inputs,
-                                                           llvm::StringRef label);
+                                                           llvm::ArrayRef<ImportedValue> inputs, llvm::StringRef label);
   /// The tensor of such an output.
   Value materialise(ImportedValue &value);
 
 private:
   ImportedValue *operand(unsigned i);
+  /// What operand `i` is that sizes were wanted from.
+  std::string describeData(unsigned i);
   template <typename T> const T *typed(llvm::StringRef name, llvm::StringRef wanted);
   void define(unsigned i, ImportedValue value);
 

@@ -1,11 +1,13 @@
 //===- Selection.cpp - ONNX operators that order, count or pick elements ---------------===//
 //
-// All by sorting (OrderOp) and running sums. What holds a condition comes first in the order of its negation; items that
-// are equal stand next to each other in their order.
+// All by sorting (OrderOp) and running sums. What holds a condition comes first in the order of its negation; items
+// that are equal stand next to each other in their order.
 //
 // Where the number of results depends on data (Compress, NonZero, Unique), it is what the file
-// says of the result's dims; data that gives another number is reported when the program runs.
+// says of the result's dims; data that gives another number is reported when the program runs. Without that, NonZero's
+// results are MaskedPlaces.
 //
+#include "frontends/onnx/importer/MaskedPlaces.h"
 #include "frontends/onnx/importer/Reduction.h"
 
 using namespace mlir;
@@ -128,21 +130,24 @@ LogicalResult onnx_importer::importNonZero(NodeContext &n) {
     Shape from = shapeOf(x);
     Type i64 = n.graph.i64();
     Shape places{Dim(int64_t(from.size())), *isEverywhere ? countOf(from) : Dim(0)};
-    return n.result(n.graph.map(i64, places, {}, [&](ScalarBuilder &s, ValueRange, ValueRange at) {
-      return s.cast(digitOf(s, at[0], at[1], from), i64);
-    }), ElementType::Int64);
+    return n.result(n.graph.map(i64, places, {},
+                                [&](ScalarBuilder &s, ValueRange, ValueRange at) {
+                                  return s.cast(digitOf(s, at[0], at[1], from), i64);
+                                }),
+                    ElementType::Int64);
   }
-  std::optional<Shape> shape = n.wantDeclared(0, "the number of elements other than zero");
-  if (!x || !shape)
+  std::optional<Shape> shape = n.declared();
+  if (!x)
     return failure();
+  if (!shape)
+    return defineMaskedPlaces(n, x);
   Shape from = shapeOf(x);
   if (shape->size() != 2 || from.empty())
     return n.error() << "wants a tensor of rank at least 1 and a result of rank 2, found " << toString(from) << " and "
                      << toString(*shape);
   Value flat = n.graph.reshape(x, countOf(from));
-  Value flags = n.graph.elementwise(n.graph.i1(), flat, [](ScalarBuilder &s, ArrayRef<Value> v) {
-    return s.cast(v[0], s.builder.getI1Type());
-  });
+  Value flags = n.graph.elementwise(
+      n.graph.i1(), flat, [](ScalarBuilder &s, ArrayRef<Value> v) { return s.cast(v[0], s.builder.getI1Type()); });
   Value picks = positionsOf(n, flags, (*shape)[1]);
   // The index along each dimension, from the position in row-major order. A position of -1 (the
   // data has another number) must fail: it is looked up in x.

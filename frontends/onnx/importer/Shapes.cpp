@@ -1,4 +1,5 @@
 //===- Shapes.cpp - ONNX operators that make and change shapes ----------------------===//
+#include "frontends/onnx/importer/MaskedPlaces.h"
 #include "frontends/onnx/importer/NodeContext.h"
 #include "frontends/onnx/importer/SizesEvaluation.h"
 
@@ -20,6 +21,8 @@ LogicalResult onnx_importer::importSize(NodeContext &n) { return unevaluated(n);
 
 LogicalResult onnx_importer::importReshape(NodeContext &n) {
   bool allowZero = n.integer("allowzero", 0) != 0;
+  if (auto done = reshapeMasked(n))
+    return *done;
   Value x = n.tensor(0);
   if (n.isComputed(1)) {
     std::optional<Shape> declared = n.wantDeclared(1, "shape");
@@ -79,6 +82,8 @@ LogicalResult onnx_importer::importUnsqueeze(NodeContext &n) {
 }
 
 LogicalResult onnx_importer::importExpand(NodeContext &n) {
+  if (auto done = expandMasked(n))
+    return *done;
   Value x = n.tensor(0);
   if (n.isComputed(1)) {
     std::optional<Shape> declared = n.wantDeclared(1, "shape");
@@ -157,7 +162,7 @@ LogicalResult onnx_importer::importConstantOfShape(NodeContext &n) {
   ElementType type = value ? value->type : ElementType::Float32;
   Type element = typeOf(type, n.graph.getContext());
   if (!element)
-    return n.error() << "elements of " << onnx_reader::nameOf(type) << " are not supported";
+    return n.error() << "elements of " << onnx_reader::nameOf(type) << " are not supported" << insteadOfType(type);
   if (!value)
     return n.result(n.graph.splat(element, 0, *shape), type);
   return n.result(n.graph.splat(elementAt(*value, 0, element), *shape), type);

@@ -4,6 +4,7 @@
 // the operator is then imported as one on tensors.
 //
 #include "frontends/onnx/importer/SizesEvaluation.h"
+#include "frontends/builder/DecidingSizes.h"
 
 #include <numeric>
 
@@ -443,7 +444,10 @@ static std::optional<Dim> fromBegin(NodeContext &n, const Dim &at, const Dim &di
   if (countsFromEnd ? n.graph.assumeAtLeast(Dim(-1), at) : n.graph.assumeAtLeast(at, Dim(0)))
     return std::nullopt;
   n.error() << "wants a position that is at least 0, or below 0, for all sizes, found " << at.str()
-            << "; bounds of what is in it (--dim NAME=LOW..HIGH) may decide it";
+            << sizesToGive(at.symbols(), n.graph.getBounds(), [&](const Bounds &narrow) {
+                 Interval found = at.simplify(narrow).interval(narrow);
+                 return found.lo >= 0 || found.hi < 0;
+               });
   return std::nullopt;
 }
 

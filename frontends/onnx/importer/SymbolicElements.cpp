@@ -40,6 +40,18 @@ std::optional<Sizes> SymbolicElements::sizesOf(Value tensor) {
   return sizes;
 }
 
+std::optional<SmallVector<std::optional<Dim>>> SymbolicElements::eachSizeOf(Value list) {
+  std::optional<int64_t> count = shapeOf(list).size() == 1 ? smallCount(list) : std::nullopt;
+  auto map = list.getDefiningOp<MapOp>();
+  if (!count || !map || !isa<IntegerType>(elementOf(list)))
+    return std::nullopt;
+  SmallVector<std::optional<Dim>> sizes(*count);
+  for (auto [i, size] : llvm::enumerate(sizes))
+    if (MaybeNumber number = evaluate(map, int64_t(i)); number && number->denominator == 1)
+      size = number->numerator;
+  return sizes;
+}
+
 /// Every element is computed alike, from one constant: no index is used but to load elements that are equal.
 static bool isUniform(Value tensor, unsigned depth = 0) {
   if (auto reshape = tensor.getDefiningOp<ReshapeOp>())
@@ -48,9 +60,8 @@ static bool isUniform(Value tensor, unsigned depth = 0) {
   if (!map || depth == maxDepth)
     return false;
   for (Operation &op : map.getBody().front())
-    if (!isa<LoadOp>(op) && llvm::any_of(op.getOperands(), [&](Value operand) {
-          return llvm::is_contained(map.getIndices(), operand);
-        }))
+    if (!isa<LoadOp>(op) &&
+        llvm::any_of(op.getOperands(), [&](Value operand) { return llvm::is_contained(map.getIndices(), operand); }))
       return false;
   return llvm::all_of(map.getInputs(), [&](Value input) { return isUniform(input, depth + 1); });
 }

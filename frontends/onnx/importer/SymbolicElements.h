@@ -23,6 +23,8 @@ public:
   void remember(mlir::Value tensor, const Sizes &sizes);
   /// All elements of a small integer or boolean tensor, if each is decided for all sizes.
   std::optional<Sizes> sizesOf(mlir::Value tensor);
+  /// Each element of a list of integers, none where it is not decided; nothing for what is no list of known length.
+  std::optional<llvm::SmallVector<std::optional<Dim>>> eachSizeOf(mlir::Value list);
   /// Whether all elements of a tensor of any size are one known number, and that is not zero.
   std::optional<bool> isNonZeroThroughout(mlir::Value tensor);
 

@@ -20,6 +20,7 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 
 using namespace tenon;
@@ -94,6 +95,14 @@ Result<Bytes> ExternalFiles::map(const std::string &relative) {
   if (bytes)
     mapped.emplace(relative, *bytes);
   return bytes;
+}
+
+std::string ExternalFiles::whereItBelongs(const std::string &relative) const {
+  std::error_code error;
+  if (!folder || std::filesystem::exists(std::filesystem::path(*folder) / relative, error) || error)
+    return "";
+  return "; the model's weights are in a file of that name: copy it to where the model is, or save the model with its "
+         "weights inside (onnx.save)";
 }
 
 //===----------------------------------------------------------------------===//
@@ -212,10 +221,9 @@ Status TensorConversion::readExternal() {
                     std::to_string(length));
   Result<Bytes> bytes = external.map(location);
   if (!bytes)
-    return Error{place + ": external data " + bytes.error().message};
+    return Error{place + ": external data " + bytes.error().message + external.whereItBelongs(location)};
   if (offset > bytes->size() || byteCount > bytes->size() - offset)
-    return mismatch(std::to_string(byteCount) + " bytes at offset " + std::to_string(offset) + " of " +
-                        quote(location),
+    return mismatch(std::to_string(byteCount) + " bytes at offset " + std::to_string(offset) + " of " + quote(location),
                     "a file of " + std::to_string(bytes->size()) + " bytes");
   return readRaw(bytes->slice(offset, byteCount));
 }

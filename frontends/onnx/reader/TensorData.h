@@ -27,6 +27,8 @@ public:
   /// Without a folder every request fails.
   explicit ExternalFiles(std::optional<std::string> folder) : folder(std::move(folder)) {}
   Result<Bytes> map(const std::string &relative);
+  /// What a user can do about a file that is not there, as the end of an error; empty if it is.
+  std::string whereItBelongs(const std::string &relative) const;
   const std::map<std::string, Bytes> &all() const { return mapped; }
 
 private:

@@ -58,21 +58,32 @@ TEST(OnnxImportError, UnsupportedOperatorsAreGroupedWithTheirNodes) {
   foreign.set_domain("com.example");
   foreign.add_output("unused");
   EXPECT_EQ(errorOf(model), "loc(unknown): m.onnx: 3 nodes of 2 kinds cannot be imported\n"
-                            "  NonMaxSuppression: not supported; 2 nodes: 'first', 'second'\n"
+                            "  NonMaxSuppression: not supported (selection of detection boxes); 2 nodes: 'first', "
+                            "'second'\n"
                             "  Blur: operators of the domain 'com.example' are not supported; 1 node: "
-                            "'unused'\n");
+                            "'unused'\n"
+                            "  for NonMaxSuppression: export the model up to its boxes and scores, and select from "
+                            "them in the application\n"
+                            "  for Blur: export the model without it, or with a local function of that name, which is "
+                            "inlined\n"
+                            "  docs/onnx-support.md lists what is imported, and what is not\n");
 }
 
 TEST(OnnxImportError, OperatorNewerThanTheModel) {
   ::onnx::ModelProto model = unaryModel("Gelu");
   EXPECT_EQ(errorOf(model), "loc(unknown): m.onnx: 1 node of 1 kind cannot be imported\n"
-                            "  Gelu: wanted operator set 20 or newer, found 18; 1 node: 'add'\n");
+                            "  Gelu: wanted operator set 20 or newer, found 18; 1 node: 'add'\n"
+                            "  for Gelu: export the model again with opset_version=20, or "
+                            "onnx.version_converter.convert_version(model, 20)\n"
+                            "  docs/onnx-support.md lists what is imported, and what is not\n");
 }
 
 TEST(OnnxImportError, OperatorSetOutOfRange) {
   ::onnx::ModelProto model = addModel();
   model.mutable_opset_import(0)->set_version(99);
-  EXPECT_EQ(errorOf(model), "loc(unknown): m.onnx: wanted an operator set from 1 to 28, found 99\n");
+  EXPECT_EQ(errorOf(model),
+            "loc(unknown): m.onnx: wanted an operator set from 1 to 28, found 99; export the model again "
+            "with opset_version=18, or onnx.version_converter.convert_version(model, 18)\n");
 }
 
 TEST(OnnxImportError, DimensionsThatContradict) {
@@ -118,7 +129,8 @@ TEST(OnnxImportError, InputOfStrings) {
   model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->set_elem_type(
       ::onnx::TensorProto::STRING);
   EXPECT_EQ(errorOf(model), "loc(\"x\"(\"input\")): input 'x': wanted a tensor of numbers or bool of known rank, found "
-                            "tensor of string\n");
+                            "tensor of string; export the model from its token ids on, and make them from text in the "
+                            "application\n");
 }
 
 TEST(OnnxImportError, AxisOutOfRange) {
@@ -151,7 +163,8 @@ TEST(OnnxImportError, ShapeFromData) {
   model.mutable_graph()->mutable_output(0)->mutable_type()->mutable_tensor_type()->clear_shape();
   EXPECT_EQ(errorOf(model),
             "loc(\"add\"(\"Reshape\")): shape (input 1, 's'): wanted sizes known from the shapes of the "
-            "inputs, or a result whose dims the file gives, found computed data\n");
+            "inputs, or a result whose dims the file gives, found an input of the model: make it a constant when "
+            "exporting (docs/onnx-support.md, Sizes that are data)\n");
 }
 
 TEST(OnnxImportError, ElementsThatDoNotFitAShape) {

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""What files do with the places where a mask is true, whose number data decides: NonZero and what follows it leave a
+running sum and a map, right for any number of places. Against NumPy's assignment through a mask.
+
+TENON_BUILD names the build folder.
+"""
+
+import pathlib
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+import native  # noqa: E402
+from tenon import Error  # noqa: E402
+
+FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
+PLACES = [("NonZero", "mask", "found", {}), ("Transpose", "found", "places", {"perm": [1, 0]})]
+COUNT = [("Shape", "places", "extent", {}), ("Gather", "extent zero", "count", {}),
+         ("Unsqueeze", "count zeros", "counts", {})]
+random = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return random.standard_normal(shape).astype(np.float32)
+
+
+class MaskedPlaces(unittest.TestCase):
+    def compile(self, nodes, inputs):
+        """A model of these inputs and the output y; `inputs` maps a name to type and dims."""
+        folder = tempfile.TemporaryDirectory(prefix="tenon-places-")
+        self.addCleanup(folder.cleanup)
+        file, artifact = pathlib.Path(folder.name) / "model.onnx", pathlib.Path(folder.name) / "model.tenon"
+        constants = {"zero": 0, "zeros": [0], "all": [-1], "last": [2], "one": [1], "unit": 1, "two": [2], "three": [3]}
+        graph = helper.make_graph(
+            [helper.make_node(op, operands.split(), [output], name=output, **attributes)
+             for op, operands, output, attributes in nodes], "places",
+            [helper.make_tensor_value_info(name, kind, dims) for name, (kind, dims) in inputs.items()],
+            [helper.make_tensor_value_info("y", FLOAT, None)],
+            [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items()])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), file)
+        native.tenon("compile", "--quiet", file, "-o", artifact, "--target=host")
+        return lambda x: native.outputs(artifact, x, threads=1)["y"]
+
+    def test_features_among_tokens(self):
+        """As vision-language models do it: the mask of tokens, expanded along the features of each."""
+        run = self.compile(
+            [("Unsqueeze", "tokens last", "column", {}), ("Shape", "x", "dims", {}),
+             ("Expand", "column dims", "mask", {}), *PLACES, *COUNT, ("Reshape", "features all", "flat", {}),
+             ("Slice", "flat zeros counts zeros", "chosen", {}), ("ScatterND", "x places chosen", "y", {})],
+            {"tokens": (BOOL, ["B", "S"]), "x": (FLOAT, ["B", "S", 8]), "features": (FLOAT, ["B", "N", 8])})
+        for b, s, n, likely in ((1, 5, 4, 0.5), (3, 17, 20, 0.5), (2, 4, 4, 1), (2, 6, 1, 0), (2, 40, 50, 0.9)):
+            x = {"tokens": random.random((b, s)) < likely, "x": normal(b, s, 8), "features": normal(b, n, 8)}
+            want = x["x"].copy()
+            want[x["tokens"]] = x["features"].reshape(-1, 8)[:x["tokens"].sum()]
+            np.testing.assert_array_equal(run(x), want)
+        x["features"] = normal(2, 1, 8)
+        with self.assertRaisesRegex(Error, "y: an index in its input is out of range"):
+            run(x)
+
+    def test_a_mask_that_differs_along_every_dim(self):
+        run = self.compile(
+            [*PLACES, *COUNT, ("Slice", "values zeros counts", "chosen", {}),
+             ("ScatterND", "x places chosen", "y", {})],
+            {"mask": (BOOL, ["B", "S", 3]), "x": (FLOAT, ["B", "S", 3]), "values": (FLOAT, ["N"])})
+        for b, s in ((1, 1), (3, 9)):
+            x = {"mask": random.random((b, s, 3)) < 0.5, "x": normal(b, s, 3), "values": normal(b * s * 3)}
+            want = x["x"].copy()
+            want[x["mask"]] = x["values"][:x["mask"].sum()]
+            np.testing.assert_array_equal(run(x), want)
+
+    def test_a_row_for_each_place(self):
+        """A mask of numbers over the first dims, and rows."""
+        run = self.compile(
+            [*PLACES, *COUNT, ("Slice", "rows zeros counts zeros one", "chosen", {}),
+             ("ScatterND", "x places chosen", "y", {})],
+            {"mask": (TensorProto.INT64, ["B", "S"]), "x": (FLOAT, ["B", "S", "D"]), "rows": (FLOAT, ["N", "D"])})
+        mask = np.array([[0, 3, 0, -1], [7, 0, 0, 0]])
+        x = {"mask": mask, "x": normal(2, 4, 6), "rows": normal(5, 6)}
+        want = x["x"].copy()
+        want[mask != 0] = x["rows"][:3]
+        np.testing.assert_array_equal(run(x), want)
+
+    def test_rows_expanded_to_their_number(self):
+        """As PyTorch's newer exporter writes x[tokens] = features: the number is the sum of the mask."""
+        run = self.compile(
+            [("Unsqueeze", "tokens last", "column", {}), ("Shape", "x", "dims", {}),
+             ("Expand", "column dims", "mask", {}), *PLACES, ("Cast", "tokens", "numbers", {"to": TensorProto.INT64}),
+             ("Reshape", "numbers all", "list", {}), ("ReduceSum", "list", "sum", {"keepdims": 1}),
+             ("Slice", "dims two three", "width", {}), ("Concat", "sum width", "wanted", {"axis": 0}),
+             ("Expand", "features wanted", "rows", {}), ("Reshape", "rows all", "chosen", {"allowzero": 0}),
+             ("ScatterND", "x places chosen", "y", {})],
+            {"tokens": (BOOL, ["B", "S"]), "x": (FLOAT, ["B", "S", 8]), "features": (FLOAT, ["N", 8])})
+        tokens = np.zeros((2, 7), bool)
+        tokens[0, 1:4] = tokens[1, 2:4] = True
+        x = {"tokens": tokens, "x": normal(2, 7, 8), "features": normal(5, 8)}
+        want = x["x"].copy()
+        want[tokens] = x["features"]
+        np.testing.assert_array_equal(run(x), want)
+        x["features"] = normal(4, 8)
+        with self.assertRaisesRegex(Error, "y: an index in its input is out of range"):
+            run(x)
+
+    def test_one_row_for_all_places(self):
+        run = self.compile(
+            [*PLACES, *COUNT, ("Shape", "row", "width", {}), ("Concat", "counts width", "dims", {"axis": 0}),
+             ("Expand", "row dims", "chosen", {}), ("ScatterND", "x places chosen", "y", {})],
+            {"mask": (BOOL, ["S"]), "x": (FLOAT, ["S", "D"]), "row": (FLOAT, ["D"])})
+        for likely in (0, 0.5, 1):
+            x = {"mask": random.random(9) < likely, "x": normal(9, 4), "row": normal(4)}
+            want = np.where(x["mask"][:, None], x["row"], x["x"])
+            np.testing.assert_array_equal(run(x), want)
+
+    def test_other_operators_are_refused(self):
+        inputs = {"mask": (BOOL, ["S"]), "x": (FLOAT, ["S"])}
+        data = r"(y|r|e) .*: wanted .* known from the shapes of the inputs, .*count of node 'found' \(NonZero\)"
+        for nodes in ([("Cast", "found", "y", {"to": FLOAT})],  # a tensor of data's size
+                      [("GatherND", "x places", "y", {})],
+                      [*COUNT, ("Range", "zero count unit", "r", {}), ("Cast", "r", "y", {"to": FLOAT})],
+                      [*COUNT, ("Expand", "x counts", "e", {}), ("Add", "e e", "y", {})],
+                      [*COUNT, ("Cast", "count", "y", {"to": FLOAT})]):
+            with self.assertRaisesRegex(AssertionError, data):
+                self.compile([*PLACES, *nodes], inputs)
+
+
+if __name__ == "__main__":
+    unittest.main()
