@@ -29,7 +29,8 @@ LoadOp loadOf(MapOp map, Value &condition) {
 class WindowMatcher {
 public:
   /// x has a dim for its batch, or is the only one.
-  WindowMatcher(MapOp map, bool hasBatch) : map(map), hasBatch(hasBatch), domain(IndexDomain(boundsOf(map->getParentOfType<ModuleOp>()))) {
+  WindowMatcher(MapOp map, bool hasBatch)
+      : map(map), hasBatch(hasBatch), domain(IndexDomain(boundsOf(map->getParentOfType<ModuleOp>()))) {
     for (auto [index, extent] : llvm::zip(map.getIndices(), shapeOf(map.getResult())))
       symbols.push_back(known[index] = domain.addIndex(extent));
   }
@@ -255,8 +256,8 @@ static std::optional<WindowProduct::Kind> kindOf(StringRef spec) {
 std::optional<WindowProduct> WindowProduct::match(ContractOp op) {
   std::optional<Kind> kind = kindOf(op.getSpec());
   bool isPacked = op.getSpec().ends_with("k n -> b n m") || op.getSpec().ends_with("k n -> n m");
-  if (bool(op.getPanels()) != isPacked || !kind || !elementOf(op.getResult()).isF32() || !elementOf(op.getLhs()).isF32() ||
-      !elementOf(op.getRhs()).isF32() || !op.getAccumulateType().isF32())
+  if (bool(op.getPanels()) != isPacked || !kind || !elementOf(op.getResult()).isF32() ||
+      !elementOf(op.getLhs()).isF32() || !elementOf(op.getRhs()).isF32() || !op.getAccumulateType().isF32())
     return std::nullopt;
   WindowProduct product;
   product.op = op;

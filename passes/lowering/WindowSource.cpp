@@ -21,7 +21,8 @@ bool WindowSource::mayStay(const WindowRead &read) {
   auto isInside = [&](const WindowRead::Axis &axis, const Dim &size) {
     return axis.before == Dim(0) && Dim::isKnownLessEqual(extentOf(axis, axis.positions), size).value_or(false);
   };
-  return isInside(read.axes.back(), isFlat ? plane : source.back()) && (isFlat || isInside(read.axes.front(), source[2]));
+  return isInside(read.axes.back(), isFlat ? plane : source.back()) &&
+         (isFlat || isInside(read.axes.front(), source[2]));
 }
 
 int64_t WindowSource::floatsOf(const WindowRead &read, RowsChunk chunk) {
