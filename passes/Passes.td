@@ -45,6 +45,9 @@ def ComposeMaps : Pass<"tenon-compose-maps", "::mlir::ModuleOp"> {
 
     Arithmetic is not composed into a map that only moves elements: that one is to vanish into
     the contraction or attention that reads it.
+
+    A map that reads overlapping windows for a contraction takes in nothing: what it reads from stays a tensor, which a convolution
+    reads where windows are (`lowering/WindowProduct.h`).
   }];
 }
 

@@ -93,7 +93,7 @@ std::optional<WindowRead> windowsOf(ContractOp product) {
     return std::nullopt;
   Shape rows = shapeOf(product.getLhs());
   auto read = WindowRead::match(map, *rows.back().constant());
-  if (!read || read->groups != 1 || rows.front() != shapeOf(read->source).front() * read->positions())
+  if (!read || read->groups != 1 || rows.front() != read->shape.front() * read->positions())
     return std::nullopt;
   return read;
 }
@@ -126,7 +126,7 @@ Value withoutUnitBatch(ContractOp op) {
 /// [batch, filters, positions].
 Value turnedProduct(OpBuilder &builder, ContractOp product, const WindowRead &read, WeightRecipes &recipes) {
   Location loc = product.getLoc();
-  Dim batch = shapeOf(read.source).front(), depth = shapeOf(product.getLhs()).back();
+  Dim batch = read.shape.front(), depth = shapeOf(product.getLhs()).back();
   WeightOp filters = recipes.transpose(recipes.lookup(product.getRhs().getDefiningOp<GetOp>()), {1, 0});
   Value windows = reshapeTo(builder, loc, mapOfRows(product).getResult(), {batch, read.positions(), depth});
   auto turned = ContractOp::create(

@@ -101,7 +101,7 @@ private:
   }
 
   void packTap(const Part &part, Value rowTap, Value laneTap, Value to) {
-    Shape shape = shapeOf(read.source);
+    Shape shape = read.shape;
     Value width = dim(shape.back());
     Value x = sub(add(mul(part.first, index(columns.stride)), mul(laneTap, index(columns.dilation))),
                   dim(columns.before));

@@ -41,7 +41,7 @@ int64_t evenPart(int64_t size, int64_t most) {
 /// Windows of one element each are x as it is: of one extent.
 WindowProduct withoutRows(WindowProduct product) {
   WindowRead &read = product.read;
-  Shape extents(ArrayRef<Dim>(shapeOf(read.source)).drop_front(2));
+  Shape extents(ArrayRef<Dim>(read.shape).drop_front(2));
   bool isWhole = llvm::all_of(llvm::zip_equal(read.axes, extents), [](auto pair) {
     const WindowRead::Axis &axis = std::get<0>(pair);
     return axis.taps == 1 && axis.stride == 1 && axis.before == Dim(0) && axis.positions == std::get<1>(pair);

@@ -163,7 +163,7 @@ public:
     bool fetchesAhead = true; // B comes from memory: fetch what the next call reads
     bool rowsInPlace = false; // rows of A are as far apart as the call says, instead of aRow
     bool hasTable = false;    // k steps of B are where a table says; only what is touched after a call is fetched
-    bool hasRowTable = false; // k steps of A are; aK is 0, and elements nextOffset + k * nextStep of B are fetched, into L2
+    bool hasRowTable = false; // k steps of A are; aK is 0. Elements nextOffset + k * nextStep of B are fetched, into L2
   };
 
   /// Tiles up to this height leave the memory to the second-level cache.

@@ -113,7 +113,7 @@ void WindowEmitter::forEachTile(const Dim &tilesOfGroup, function_ref<void(Value
 }
 
 KernelGrid WindowEmitter::grid(const Dim &tilesOfGroup, const Dim &floats) {
-  return {shapeOf(read.source)[0] * Dim(read.groups) * tilesOfGroup, Dim(4) * floats};
+  return {read.shape[0] * Dim(read.groups) * tilesOfGroup, Dim(4) * floats};
 }
 
 Value WindowEmitter::planeOf(Value channel) {
@@ -122,13 +122,13 @@ Value WindowEmitter::planeOf(Value channel) {
 }
 
 Value WindowEmitter::elementsOfPlane() {
-  return dim(countOf(ArrayRef<Dim>(shapeOf(read.source)).drop_front(2)));
+  return dim(countOf(ArrayRef<Dim>(read.shape).drop_front(2)));
 }
 
-Value WindowEmitter::rowLength() { return isFlat() ? elementsOfPlane() : dim(shapeOf(read.source).back()); }
+Value WindowEmitter::rowLength() { return isFlat() ? elementsOfPlane() : dim(read.shape.back()); }
 
 Value WindowEmitter::isRow(Value row) {
-  Value height = isFlat() ? index(1) : dim(shapeOf(read.source)[2]);
+  Value height = isFlat() ? index(1) : dim(read.shape[2]);
   return arith::AndIOp::create(builder, loc, isBelow(row, height), isBelow(sub(index(0), row), index(1)));
 }
 

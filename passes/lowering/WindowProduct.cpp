@@ -25,10 +25,12 @@ LoadOp loadOf(MapOp map, Value &condition) {
   return yielded.getDefiningOp<LoadOp>();
 }
 
-/// Matches one map; see WindowRead.
+/// Matches one map, by one way to see x; see WindowRead.
 class WindowMatcher {
 public:
-  explicit WindowMatcher(MapOp map) : map(map), domain(IndexDomain(boundsOf(map->getParentOfType<ModuleOp>()))) {
+  /// x has a dim for its batch, or is the only one.
+  WindowMatcher(MapOp map, bool hasBatch)
+      : map(map), hasBatch(hasBatch), domain(IndexDomain(boundsOf(map->getParentOfType<ModuleOp>()))) {
     for (auto [index, extent] : llvm::zip(map.getIndices(), shapeOf(map.getResult())))
       symbols.push_back(known[index] = domain.addIndex(extent));
   }
@@ -40,6 +42,11 @@ public:
       return std::nullopt;
     result.source = map.getInputs()[0];
     Shape from = shapeOf(result.source);
+    if (!hasBatch) {
+      from.insert(from.begin(), Dim(1));
+      indices.push_back(Dim(0));
+    }
+    result.shape = from;
     size_t rank = from.size() - 2;
     if (from.size() < 3 || rank > 2)
       return std::nullopt;
@@ -209,6 +216,7 @@ private:
   }
 
   MapOp map;
+  bool hasBatch;
   IndexDomain domain;
   KnownIndices known;
   SmallVector<Dim, 6> symbols, indices;
@@ -226,7 +234,11 @@ Dim WindowRead::positions() const {
   return count;
 }
 
-std::optional<WindowRead> WindowRead::match(MapOp map, int64_t depth) { return WindowMatcher(map).match(depth); }
+std::optional<WindowRead> WindowRead::match(MapOp map, int64_t depth) {
+  if (std::optional<WindowRead> read = WindowMatcher(map, /*hasBatch=*/true).match(depth))
+    return read;
+  return WindowMatcher(map, /*hasBatch=*/false).match(depth);
+}
 
 int64_t WindowProduct::filterCount() const {
   return kind == Depthwise ? 1 : *shapeOf(ContractOp(op).getResult()).end()[-2].constant();
@@ -244,8 +256,8 @@ static std::optional<WindowProduct::Kind> kindOf(StringRef spec) {
 std::optional<WindowProduct> WindowProduct::match(ContractOp op) {
   std::optional<Kind> kind = kindOf(op.getSpec());
   bool isPacked = op.getSpec().ends_with("k n -> b n m") || op.getSpec().ends_with("k n -> n m");
-  if (bool(op.getPanels()) != isPacked || !kind || !elementOf(op.getResult()).isF32() || !elementOf(op.getLhs()).isF32() ||
-      !elementOf(op.getRhs()).isF32() || !op.getAccumulateType().isF32())
+  if (bool(op.getPanels()) != isPacked || !kind || !elementOf(op.getResult()).isF32() ||
+      !elementOf(op.getLhs()).isF32() || !elementOf(op.getRhs()).isF32() || !op.getAccumulateType().isF32())
     return std::nullopt;
   WindowProduct product;
   product.op = op;
@@ -262,7 +274,7 @@ std::optional<WindowProduct> WindowProduct::match(ContractOp op) {
   auto read = depth ? WindowRead::match(product.map, *depth) : std::nullopt;
   if (!read || !llvm::all_of(filters, [](const Dim &dim) { return dim.isConstant(); }))
     return std::nullopt;
-  if (!product.hasBatch && shapeOf(read->source).front() != Dim(1))
+  if (!product.hasBatch && read->shape.front() != Dim(1))
     return std::nullopt;
   if (Dim(read->groups) != (*kind == Dense ? Dim(1) : windows[windows.size() - 3]) ||
       (*kind == Depthwise && read->channels != 1))

@@ -27,7 +27,8 @@ struct WindowRead {
     int64_t stride = 1, dilation = 1;
     Dim before;                  ///< Zeros before x.
   };
-  mlir::Value source;            ///< [batch, groups · channels, extents…]
+  mlir::Value source;            ///< [batch, groups · channels, extents…], of a batch of one also without it
+  Shape shape;                   ///< With it.
   int64_t groups = 1, channels = 1;
   llvm::SmallVector<Axis, 2> axes;
 

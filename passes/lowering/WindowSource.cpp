@@ -10,7 +10,7 @@ namespace tenon {
 static constexpr int64_t lineFloats = 16;
 
 bool WindowSource::mayStay(const WindowRead &read) {
-  Shape source = shapeOf(read.source);
+  Shape source = read.shape;
   Dim plane = countOf(ArrayRef<Dim>(source).drop_front(2));
   // A multiple of 512 bytes apart planes meet in few sets of the first-level cache.
   constexpr int64_t fewSets = 128;
@@ -21,7 +21,8 @@ bool WindowSource::mayStay(const WindowRead &read) {
   auto isInside = [&](const WindowRead::Axis &axis, const Dim &size) {
     return axis.before == Dim(0) && Dim::isKnownLessEqual(extentOf(axis, axis.positions), size).value_or(false);
   };
-  return isInside(read.axes.back(), isFlat ? plane : source.back()) && (isFlat || isInside(read.axes.front(), source[2]));
+  return isInside(read.axes.back(), isFlat ? plane : source.back()) &&
+         (isFlat || isInside(read.axes.front(), source[2]));
 }
 
 int64_t WindowSource::floatsOf(const WindowRead &read, RowsChunk chunk) {
@@ -30,14 +31,14 @@ int64_t WindowSource::floatsOf(const WindowRead &read, RowsChunk chunk) {
 }
 
 Dim WindowSource::pitch() const {
-  Shape source = shapeOf(read.source);
+  Shape source = read.shape;
   if (stays)
     return isFlat() ? countOf(ArrayRef<Dim>(source).drop_front(2)) : source.back();
   return extentOf(columns, Dim::min(columns.positions, Dim(chunk.columns)));
 }
 
 Dim WindowSource::channelFloats() const {
-  return stays ? countOf(ArrayRef<Dim>(shapeOf(read.source)).drop_front(2)) : Dim(scratchRows()) * pitch();
+  return stays ? countOf(ArrayRef<Dim>(read.shape).drop_front(2)) : Dim(scratchRows()) * pitch();
 }
 
 /// The vectors of the last row end behind it.

@@ -4,6 +4,7 @@
 // once per load instead of once per element, which `worthComposing` bounds.
 //
 #include "passes/Passes.h"
+#include "passes/lowering/WindowProduct.h"
 #include "passes/simplify/ComposeProducer.h"
 #include "passes/simplify/MapCost.h"
 #include "passes/simplify/View.h"
@@ -37,9 +38,25 @@ bool runsAtMostAsOften(MapOp producer, MapOp consumer, BlockArgument argument) {
          isReadOnce(argument) && Dim::isKnownLessEqual(after, before, bounds) == true;
 }
 
+/// Windows that overlap, for a contraction: a convolution reads them from a tensor of its own, each element of which is wanted
+/// several times and found where windows are (lowering/WindowProduct.h).
+bool readsWindows(MapOp consumer, Value from) {
+  Value rows = consumer.getResult();
+  while (auto reshape = rows.hasOneUse() ? dyn_cast<ReshapeOp>(*rows.user_begin()) : ReshapeOp())
+    rows = reshape.getResult();
+  if (!rows.hasOneUse() || !isa<ContractOp>(*rows.user_begin()) || shapeOf(rows).empty())
+    return false;
+  std::optional<int64_t> depth = shapeOf(rows).back().constant();
+  std::optional<WindowRead> read = depth ? WindowRead::match(consumer, *depth) : std::nullopt;
+  return read && read->overlaps && read->source == from;
+}
+
+
 /// Arithmetic composed into a map that only moves elements would hide the movement, which vanishes into
 /// layouts of contractions and attention, behind the arithmetic, which belongs to what produced the elements.
 bool worthComposing(MapOp producer, MapOp consumer, BlockArgument argument) {
+  if (readsWindows(consumer, producer.getResult()))
+    return false;
   if (isFreeToRepeat(producer))
     return true;
   return !movesElements(consumer) && runsAtMostAsOften(producer, consumer, argument);

@@ -143,6 +143,46 @@ class WindowTest(unittest.TestCase):
                 self.assertEqual(found[1].tobytes(), found[2].tobytes(), f"{name} {level}: threads change the result")
 
 
+class ChainTest(unittest.TestCase):
+    """Convolutions that read each other's results through activations: dense, pointwise, depthwise, dense."""
+
+    LAYERS = [(8, 32, (3, 3), 1), (32, 48, (1, 1), 1), (48, 48, (3, 3), 48), (48, 5, (3, 3), 1)]  # channels, filters, taps, groups
+
+    def check(self, batch):
+        rng = np.random.default_rng(7)
+        nodes, weights, layers, name = [], [], [], "x"
+        for number, (channels, filters, taps, groups) in enumerate(self.LAYERS):
+            w = rng.standard_normal((filters, channels // groups, *taps)).astype(np.float32)
+            bias = rng.standard_normal(filters).astype(np.float32)
+            pads = [t // 2 for t in taps] * 2
+            layers.append((w, bias, [1, 1], [1, 1], pads, groups))
+            weights += [numpy_helper.from_array(w, f"w{number}"), numpy_helper.from_array(bias, f"b{number}")]
+            nodes += [helper.make_node("Conv", [name, f"w{number}", f"b{number}"], [f"c{number}"], pads=pads, group=groups),
+                      helper.make_node("Relu", [f"c{number}"], [f"r{number}"])]
+            name = f"r{number}"
+        graph = helper.make_graph(
+            nodes, "chain", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch or "batch", 8, 9, 14])],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch or "batch", 5, 9, 14])], weights)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tenon-windows-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        model = folder / "model.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), model)
+        artifact = compile_for(levels(), model, folder / "model.tenon")
+        x = rng.standard_normal((batch or 3, 8, 9, 14)).astype(np.float32)
+        plain, wanted = x, x.astype(np.float64)
+        for w, bias, *arguments in layers:
+            plain = np.maximum(convolution(plain, w, bias, *arguments), 0)
+            wanted = np.maximum(convolution(wanted, w.astype(np.float64), bias.astype(np.float64), *arguments), 0)
+        for level in levels():
+            compare(outputs(artifact, {"x": x}, 2, level, [model])[name], wanted, plain, f"chain, batch {batch} {level}")
+
+    def test_one(self):
+        self.check(1)
+
+    def test_any_batch(self):
+        self.check(None)
+
+
 for _name, _case in CASES.items():
     setattr(WindowTest, f"test_{_name}", lambda self, n=_name, c=_case: self.check(n, c))
 

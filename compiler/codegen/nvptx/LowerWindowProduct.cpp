@@ -66,7 +66,7 @@ public:
   DeviceLowering &device;
   WindowProduct product;
   const WindowRead &read = product.read;
-  Shape source = shapeOf(product.read.source);
+  Shape source = product.read.shape;
   WindowRead::Axis rows; ///< Of one position and one tap where x has one extent.
   const WindowRead::Axis &columns = read.axes.back();
   KernelScope &scope = device.kernel.scope;

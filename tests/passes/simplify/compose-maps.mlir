@@ -91,3 +91,51 @@ func.func @gelu(%a: tensor<4x8xf32>, %b: tensor<8xf32>) -> tensor<4x8xf32> {
   }
   return %r : tensor<4x8xf32>
 }
+
+// Windows that overlap are read from a tensor of their own: its elements are computed once, and stand where windows look for them.
+// CHECK-LABEL: func.func @windows
+// CHECK: %[[X:.*]] = tenon.map
+// CHECK: arith.maximumf
+// CHECK: %[[W:.*]] = tenon.map {{.*}} = %[[X]] at
+// CHECK-NOT: arith.maximumf
+// CHECK: tenon.contract
+func.func @windows(%x: tensor<2x3x7xf32>, %w: tensor<32x9xf32>) -> tensor<2x32x5xf32> {
+  %r = tenon.map %a = %x at %i, %k, %p : (tensor<2x3x7xf32>) -> tensor<2x3x7xf32> {
+    %zero = arith.constant 0.0 : f32
+    %0 = tenon.load %a[%i, %k, %p] : tensor<2x3x7xf32>
+    %1 = arith.maximumf %0, %zero : f32
+    tenon.yield %1 : f32
+  }
+  %c = tenon.map %a = %r at %i, %p, %k, %t : (tensor<2x3x7xf32>) -> tensor<2x5x3x3xf32> {
+    %0 = arith.addi %p, %t : index
+    %1 = tenon.load %a[%i, %k, %0] : tensor<2x3x7xf32>
+    tenon.yield %1 : f32
+  }
+  %f = tenon.reshape %c : tensor<2x5x3x3xf32> -> tensor<2x5x9xf32>
+  %y = tenon.contract "n k, b m k -> b n m" %w, %f : (tensor<32x9xf32>, tensor<2x5x9xf32>) -> tensor<2x32x5xf32>
+  return %y : tensor<2x32x5xf32>
+}
+
+// Windows beside each other read each element once.
+// CHECK-LABEL: func.func @patches
+// CHECK-COUNT-1: tenon.map
+// CHECK-NOT: tenon.map
+// CHECK: tenon.contract
+func.func @patches(%x: tensor<2x3x6xf32>, %w: tensor<32x6xf32>) -> tensor<2x32x3xf32> {
+  %r = tenon.map %a = %x at %i, %k, %p : (tensor<2x3x6xf32>) -> tensor<2x3x6xf32> {
+    %zero = arith.constant 0.0 : f32
+    %0 = tenon.load %a[%i, %k, %p] : tensor<2x3x6xf32>
+    %1 = arith.maximumf %0, %zero : f32
+    tenon.yield %1 : f32
+  }
+  %c = tenon.map %a = %r at %i, %p, %k, %t : (tensor<2x3x6xf32>) -> tensor<2x3x3x2xf32> {
+    %two = arith.constant 2 : index
+    %s = arith.muli %p, %two : index
+    %0 = arith.addi %s, %t : index
+    %1 = tenon.load %a[%i, %k, %0] : tensor<2x3x6xf32>
+    tenon.yield %1 : f32
+  }
+  %f = tenon.reshape %c : tensor<2x3x3x2xf32> -> tensor<2x3x6xf32>
+  %y = tenon.contract "n k, b m k -> b n m" %w, %f : (tensor<32x6xf32>, tensor<2x3x6xf32>) -> tensor<2x32x3xf32>
+  return %y : tensor<2x32x3xf32>
+}
