@@ -215,9 +215,10 @@ def compare_forms(options):
 
 
 def transition_program(steps, depth, form):
-    """LMU's memory of one number a step. Of random matrices so large that one has a spectral radius of about 1."""
+    """LMU's memory of one number a step. Of random matrices so large that one has a spectral radius of about 0.9: responses that
+    grow would be summed directly."""
     u, y, a, k = tensor(1, steps), tensor(1, steps, depth), tensor(depth, depth), tensor(depth)
-    weights = (f"tenon.weight @a : {a} = #tenon.random<1, {(3 / depth) ** 0.5 * 0.99:.6f}>\n"
+    weights = (f"tenon.weight @a : {a} = #tenon.random<1, {(3 / depth) ** 0.5 * 0.9:.6f}>\n"
                f"tenon.weight @k : {k} = #tenon.random<2, 1.0>\n")
     asked = f' {{tenon.form = "{form}"}}' if form else ""
     body = (f"  %a = tenon.get @a : {a}\n  %k = tenon.get @k : {k}\n"

@@ -144,8 +144,17 @@ llvm::Expected<Array> evaluateCirculant(CirculantOp op, Operands operands, const
     return distance < 0 ? 0.0
                         : kernel[(head * period + (i % block - j % block + period) % period) * channels + distance];
   };
-  return multiply(op.getResult(), *operands[0], operands.take_back(op.getFeatures().size()), evaluation, matrix,
-                  op.isPerChannel() && channels > 1);
+  Array repeated; // one input for all channels
+  bool isOneForAll = op.isPerChannel() && operands[0]->shape.back() != channels;
+  if (isOneForAll) {
+    repeated = *operands[0];
+    repeated.shape.back() = channels;
+    repeated.floats.clear();
+    for (double element : operands[0]->floats)
+      repeated.floats.insert(repeated.floats.end(), channels, element);
+  }
+  return multiply(op.getResult(), isOneForAll ? repeated : *operands[0], operands.take_back(op.getFeatures().size()),
+                  evaluation, matrix, op.isPerChannel() && channels > 1);
 }
 
 } // namespace tenon

@@ -60,14 +60,17 @@ OpFoldResult FFTOp::fold(FoldAdaptor) {
 // tenon.toeplitz, tenon.circulant
 //===----------------------------------------------------------------------------===//
 
-/// Operand and result `[B, H, N, C]` and `[B, H, M, C]`, features `[B, H, M, R]` and `[B, H, N, R]`, all of one float type.
-static LogicalResult verifyProduct(Operation *op, Value input, Value result, ValueRange features, Value factor) {
+/// Operand and result `[B, H, N, C]` and `[B, H, M, C]`, features `[B, H, M, R]` and `[B, H, N, R]`, all of one float
+/// type.
+static LogicalResult verifyProduct(Operation *op, Value input, Value result, ValueRange features, Value factor,
+                                   bool isOneForAll = false) {
   Shape from = shapeOf(input), to = shapeOf(result);
+  bool hasChannels = from.size() == 4 && to.size() == 4 && (from[3] == to[3] || (isOneForAll && from[3] == Dim(1)));
   for (Value tensor : op->getOperands())
     if (!isa<FloatType>(elementOf(tensor)) || elementOf(tensor) != elementOf(result))
       return op->emitOpError("wants floating-point elements of one type, found ")
              << elementOf(tensor) << " and " << elementOf(result);
-  if (from.size() != 4 || to.size() != 4 || from[0] != to[0] || from[1] != to[1] || from[3] != to[3])
+  if (!hasChannels || from[0] != to[0] || from[1] != to[1])
     return op->emitOpError("wants [B, H, N, C] to [B, H, M, C], found ") << toString(from) << " to " << toString(to);
   if (!features.empty() && features.size() != 2)
     return op->emitOpError("wants features of rows and of columns, found ") << features.size();
@@ -129,12 +132,12 @@ static LogicalResult verifyBlocks(CirculantOp op) {
 }
 
 LogicalResult CirculantOp::verify() {
-  if (failed(verifyProduct(*this, getInput(), getResult(), getFeatures(), getSpectrum())))
+  if (failed(verifyProduct(*this, getInput(), getResult(), getFeatures(), getSpectrum(), isPerChannel())))
     return failure();
   Shape spectrum = shapeOf(getSpectrum());
   if (getBlock() && failed(verifyBlocks(*this)))
     return failure();
-  if (!getBlock() && (!isPerHeadOrChannel(spectrum, 3, shapeOf(getInput())[3]) || spectrum[1] != Dim(2)))
+  if (!getBlock() && (!isPerHeadOrChannel(spectrum, 3, shapeOf(getResult())[3]) || spectrum[1] != Dim(2)))
     return emitOpError("wants a spectrum [H, 2, L] or [H, 2, L, C], found ") << toString(spectrum);
   Shape sides{shapeOf(getInput())[2], shapeOf(getResult())[2]};
   for (const Dim &rows : sides)

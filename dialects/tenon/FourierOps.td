@@ -120,7 +120,8 @@ def Tenon_CirculantOp : Tenon_Op<"circulant", [Pure, AttrSizedOperandSegments, D
 
         y[b,h,i,c] = Σ_r q[b,h,i,r] Σ_{j < N} g[h, (i - j) mod L] k[b,h,j,r] x[b,h,j,c]
 
-    A spectrum `[H, 2, L, C]` is of a g for each channel c.
+    A spectrum `[H, 2, L, C]` is of a g for each channel c; x may then be `[B, H, N, 1]`, one for all channels, and is transformed once for
+    several of them.
 
     The lowering transforms, multiplies and transforms back a block of neighbouring channels c at a time, two real
     channels of one g as one complex one: that is exact because g is real. Nothing of size N R C is ever held. Toeplitz products

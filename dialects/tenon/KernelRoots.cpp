@@ -203,7 +203,8 @@ std::string AttentionFinishOp::describe() {
 // tenon.fft, tenon.circulant
 //===----------------------------------------------------------------------------===//
 
-/// 5 N log2 N, the usual count of a complex transform whatever the algorithm; 8 N each of K frequencies of an unknown length.
+/// 5 N log2 N, the usual count of a complex transform whatever the algorithm; 8 N each of K frequencies of an unknown
+/// length.
 static Dim transformOperations(const Dim &length, const Dim &frequencies) {
   if (std::optional<int64_t> points = length.constant())
     return Dim(int64_t(5 * double(*points) * std::log2(double(*points))));
@@ -233,13 +234,17 @@ static Dim operationsOfBlocks(CirculantOp op) {
   return (Dim(rows + columns) * transformOperations(length, length)).floorDiv(Dim(2)) + Dim(4 * pairs) * length;
 }
 
-/// Two channels are one complex transform forwards, a product, and one backwards.
+/// Two channels are one complex transform forwards, a product, and one backwards; of one input for all there is one
+/// forwards.
 Dim CirculantOp::countOperations() {
   Shape shape = shapeOf(getResult());
   Dim length = shapeOf(getSpectrum())[2], channels = shape[0] * shape[1] * shape[3];
   Dim work = transformOperations(length, length) + Dim(3) * length;
   if (getBlock())
     work = operationsOfBlocks(*this);
+  if (shapeOf(getInput())[3] != shape[3])
+    return channels * (transformOperations(length, length).floorDiv(Dim(2)) + Dim(4) * length) +
+           shape[0] * shape[1] * transformOperations(length, length);
   if (getFeatures().empty())
     return channels * work;
   return channels * shapeOf(getFeatures()[0])[3] * (work + shapeOf(getInput())[2] + Dim(2) * shape[2]);

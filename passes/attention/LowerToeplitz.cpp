@@ -72,8 +72,8 @@ Circulant circulantOf(OpBuilder &builder, Location loc, const Diagonals &diagona
   return {kernel, spectrum, {}};
 }
 
-/// The kernels of blocks whose rows lie d blocks behind their columns, of a period that holds 2 · block - 1 diagonals: that of
-/// i - j = d · block + n at n, or at period + n where n < 0. The last index is d, from the least there is.
+/// The kernels of blocks whose rows lie d blocks behind their columns, of a period that holds 2 · block - 1 diagonals:
+/// that of i - j = d · block + n at n, or at period + n where n < 0. The last index is d, from the least there is.
 Circulant blocksOf(OpBuilder &builder, Location loc, const Diagonals &diagonals) {
   int64_t block = diagonals.block, period = convolutionLength(2 * block - 1);
   auto count = [&](int64_t rows) { return (rows + block - 1) / block; };
@@ -102,10 +102,24 @@ Circulant blocksOf(OpBuilder &builder, Location loc, const Diagonals &diagonals)
   return {kernel, spectrum, builder.getI64IntegerAttr(block)};
 }
 
+/// Of kernels of their own all channels of an input that knows nothing of them are made of one.
+Value ofOneChannel(OpBuilder &builder, Value input) {
+  auto map = input.getDefiningOp<MapOp>();
+  if (!map || dependsOnIndex(map.getYielded(), map.getIndices().back()))
+    return input;
+  Shape shape = shapeOf(input);
+  shape.back() = Dim(1);
+  auto one = cast<MapOp>(builder.clone(*map));
+  one.getResult().setType(tensorOf(elementOf(input), shape));
+  return one.getResult();
+}
+
 Value multiplied(OpBuilder &builder, Location loc, Value input, const Circulant &by, ValueRange features,
                  const Dim &rows) {
   Shape shape = shapeOf(input);
   shape[2] = rows;
+  if (!by.block && shapeOf(by.spectrum).size() == 4)
+    input = ofOneChannel(builder, input);
   return CirculantOp::create(builder, loc, tensorOf(elementOf(input), shape), input, by.spectrum, by.kernel, features,
                              by.block);
 }
@@ -130,8 +144,8 @@ public:
 
 private:
   Circulant circulant() {
-    Diagonals diagonals{op.getDiagonals(), from[1], *to[2].constant(), *from[2].constant(), op.getCausal(),
-                        blockOf(op, op.getForm() == ToeplitzForm::FFTBlocks)};
+    Diagonals diagonals{op.getDiagonals(),   from[1],        *to[2].constant(),
+                        *from[2].constant(), op.getCausal(), blockOf(op, op.getForm() == ToeplitzForm::FFTBlocks)};
     return diagonals.block ? blocksOf(builder, loc, diagonals) : circulantOf(builder, loc, diagonals);
   }
 
@@ -209,7 +223,11 @@ public:
     scale(query, factors.ofQuery, "i");
     scale(key, factors.ofKey, "j");
     Value rows = ordered(query, "i", sizes.queries, sizes.depth), columns = ordered(key, "j", sizes.keys, sizes.depth);
-    Diagonals diagonals{tabulated(), sizes.heads, *sizes.queries.constant(), *sizes.keys.constant(), op.hasKeep(),
+    Diagonals diagonals{tabulated(),
+                        sizes.heads,
+                        *sizes.queries.constant(),
+                        *sizes.keys.constant(),
+                        op.hasKeep(),
                         blockOf(op, op.getAlgorithm() == AttentionAlgorithm::FFTBlocks)};
     Circulant weights = diagonals.block ? blocksOf(builder, loc, diagonals) : circulantOf(builder, loc, diagonals);
     Value values = ordered(value, "j", sizes.keys, sizes.valueDepth);

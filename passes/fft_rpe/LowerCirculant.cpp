@@ -1,24 +1,27 @@
 //===- LowerCirculant.cpp - circular convolutions through the Fourier transform ---------===//
 //
-// A tile is a block of channels of one head: a vector of them as real parts, the next one as imaginary parts (the kernel is
-// real, so what it does to one part it does to the other). Per pair of vectors: a transform of the given rows, the
-// product with the spectrum in its last stage, which is the first one back, and the wanted rows (FourierEmitter.h). Where
-// each channel has a kernel of its own a tile is one vector of channels, without imaginary parts.
+// A tile is a block of channels of one head: a vector of them as real parts, the next one as imaginary parts (the
+// kernel is real, so what it does to one part it does to the other). Per pair of vectors: a transform of the given
+// rows, the product with the spectrum in its last stage, which is the first one back, and the wanted rows
+// (FourierEmitter.h). Where each channel has a kernel of its own a tile is one vector of channels, without imaginary
+// parts; but where all are made of one channel x, that is transformed once for several pairs of vectors: of real f, g
+// and x the transform of f x + i g x is (F + i G) X.
 //
-// With blocks the rows of each are transformed by themselves; the spectra of all of them stand in scratch behind the two
-// buffers, frequency by frequency their products with those of the distances take their place, and each is transformed back.
+// With blocks the rows of each are transformed by themselves; the spectra of all of them stand in scratch behind the
+// two buffers, frequency by frequency their products with those of the distances take their place, and each is
+// transformed back.
 //
-// With features that happens for each feature r: the first stage reads k[j, r] x[j, c], the last one adds q[i, r] y[i, c] to
-// the result. So what is held is two buffers of the period, whatever the number of features; the result's block of
-// rows is read and written once a feature and stays in the cache beside them.
+// With features that happens for each feature r: the first stage reads k[j, r] x[j, c], the last one adds q[i, r] y[i,
+// c] to the result. So what is held is two buffers of the period, whatever the number of features; the result's block
+// of rows is read and written once a feature and stays in the cache beside them.
 //
-#include "passes/fft_rpe/FourierEmitter.h"
-#include "passes/fft_rpe/KernelRange.h"
-#include "passes/fft_rpe/LowerFourier.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "passes/fft_rpe/FourierEmitter.h"
+#include "passes/fft_rpe/KernelRange.h"
+#include "passes/fft_rpe/LowerFourier.h"
 
 using namespace mlir;
 
@@ -28,29 +31,38 @@ namespace {
 /// The first buffer behind those that transforms need.
 constexpr int firstSlot = 2;
 
+/// Pairs of vectors for which one input is transformed once: a fourth of what their own transforms cost, and few enough
+/// that a hundred channels are still shared among threads.
+constexpr int64_t mostPairs = 4;
+
 class CirculantLowering {
 public:
   CirculantLowering(KernelLowering &lowering, CirculantOp op)
       : lowering(lowering), scope(lowering.scope), builder(lowering.builder), loc(lowering.loc), op(op),
         emitter(lowering, builder.getF32Type()), shape(shapeOf(op.getInput())), lanes(emitter.lanes),
         given(*shape[2].constant()), wanted(*shapeOf(op.getResult())[2].constant()),
-        period(*shapeOf(op.getSpectrum())[2].constant()), channels(*shape[3].constant()),
+        period(*shapeOf(op.getSpectrum())[2].constant()), channels(*shapeOf(op.getResult())[3].constant()),
         input(lowering.memoryOf(op.getInput())), spectrum(lowering.memoryOf(op.getSpectrum())),
-        result(lowering.resultMemory()), isPerChannel(op.isPerChannel()), width(isPerChannel ? lanes : 2 * lanes),
-        block(op.getBlock().value_or(0)), rowBlocks(block ? op.blocksOf(wanted) : 0),
-        columnBlocks(block ? op.blocksOf(given) : 0), distances(block ? *shapeOf(op.getSpectrum())[3].constant() : 1) {}
+        result(lowering.resultMemory()), isPerChannel(op.isPerChannel()),
+        isOneForAll(shape[3] != shapeOf(op.getResult())[3]), width(isPerChannel && !isOneForAll ? lanes : 2 * lanes),
+        pairs(isOneForAll ? mostPairs : 1), block(op.getBlock().value_or(0)),
+        rowBlocks(block ? op.blocksOf(wanted) : 0), columnBlocks(block ? op.blocksOf(given) : 0),
+        distances(block ? *shapeOf(op.getSpectrum())[3].constant() : 1) {}
 
   KernelGrid lower() {
-    int64_t blocks = (channels + width - 1) / width;
+    int64_t blocks = (channels + width * pairs - 1) / (width * pairs);
     emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value tile) {
       place = builder.createOrFold<arith::DivUIOp>(loc, tile, index(blocks));
       Value head = builder.createOrFold<arith::RemUIOp>(loc, place, scope.dim(shape[1], loc));
       Value block = builder.createOrFold<arith::RemUIOp>(loc, tile, index(blocks));
-      channel = times(block, width);
+      channel = times(block, width * pairs);
       spectrumAt = times(head, 2 * period * kernels());
-      emitBlock(head);
+      if (isOneForAll)
+        emitPairs(head);
+      else
+        emitBlock(head, [&] { emitTransforms(); });
     });
-    int64_t buffers = 2 + std::max(rowBlocks, columnBlocks);
+    int64_t buffers = 2 + (isOneForAll ? 1 : std::max(rowBlocks, columnBlocks));
     return {shape[0] * shape[1] * Dim(blocks), Dim(emitter.scratchBytes(period) / 2 * buffers)};
   }
 
@@ -61,7 +73,7 @@ private:
   void emitTransforms() { op.getFeatures().empty() ? emitChannels() : emitFeatures(); }
 
   /// By transforms, or directly where they would lose the head's small values.
-  void emitBlock(Value head) {
+  void emitBlock(Value head, function_ref<void()> emitTransforms) {
     if (!op.getKernel())
       return emitTransforms();
     kernelAt = times(head, period * kernels());
@@ -90,7 +102,7 @@ private:
   /// Lanes of the second vector: null where all are channels, and none where none can be.
   enum class Fill { None, Some, All };
   Fill fillOf(int64_t part) {
-    if (part == 1 && isPerChannel)
+    if (part == 1 && width == lanes)
       return Fill::None;
     if (channels % width == 0 || channels % width >= (part + 1) * lanes)
       return Fill::All;
@@ -189,8 +201,8 @@ private:
     });
   }
 
-  /// At one frequency: of each block of rows the sum over the blocks of columns, in the place of these. All sums are in registers;
-  /// a distance's factor is in two of them while it is met.
+  /// At one frequency: of each block of rows the sum over the blocks of columns, in the place of these. All sums are in
+  /// registers; a distance's factor is in two of them while it is met.
   void multiplySpectra(Value frequency, int64_t size) {
     SmallVector<Point> columns, sums(rowBlocks);
     for (int64_t number = 0; number < columnBlocks; ++number)
@@ -210,6 +222,54 @@ private:
       emitter.store(firstSlot, frequency, row * size, sums[row]);
   }
 
+  //===--------------------------------------------------------------------------===//
+  // One input for all channels
+  //===--------------------------------------------------------------------------===//
+
+  void emitPairs(Value head) {
+    emitter.begin(period);
+    auto source = [&](Value base, int64_t offset) -> Point {
+      return {emitter.scaled(inputRow(plus(base, offset)), 1.0 / double(period)), Value()};
+    };
+    emitter.transform(period, given, period, source, [&](Value base, int64_t offset, const Point &point) {
+      emitter.store(firstSlot, base, offset, point);
+    });
+    Value first = channel, left = scope.sub(index(channels + width - 1), first, loc);
+    Value count = scope.minimum(builder.createOrFold<arith::DivUIOp>(loc, left, index(width)), index(pairs), loc);
+    emitLoop(scope, loc, index(0), count, [&](Value pair) {
+      channel = plus(first, times(pair, width));
+      emitBlock(head, [&] { emitPair(); });
+    });
+  }
+
+  /// The one channel of a row in all lanes.
+  Value inputRow(Value row) {
+    Value at = plus(times(place, given), row);
+    return emitter.everywhere(memref::LoadOp::create(builder, loc, input, at));
+  }
+
+  /// F + i G of the two vectors' kernels.
+  Point pairOfSpectra(Value base, int64_t offset) {
+    auto load = [&](int64_t number) {
+      return loadRow(spectrum, plus(spectrumAt, times(plus(base, number * period + offset), channels)));
+    };
+    Point real = load(0), imaginary = load(1);
+    if (!real.imaginary)
+      return {real.real, imaginary.real};
+    return {arith::SubFOp::create(builder, loc, real.real, imaginary.imaginary),
+            arith::AddFOp::create(builder, loc, imaginary.real, real.imaginary)};
+  }
+
+  void emitPair() {
+    // Backwards is forwards with real and imaginary parts exchanged.
+    auto source = [&](Value base, int64_t offset) {
+      return emitter.times(emitter.load(firstSlot, base, offset), pairOfSpectra(base, offset)).swapped();
+    };
+    emitter.transform(period, period, wanted, source, [&](Value base, int64_t offset, const Point &point) {
+      storeRow(rowAt(wanted, channels, base, offset), point.swapped());
+    });
+  }
+
   void emitChannels() {
     convolve([&](Value base, int64_t offset) { return loadRow(input, rowAt(given, channels, base, offset)); },
              [&](Value base, int64_t offset, const Point &point) {
@@ -226,9 +286,8 @@ private:
   void emitFeatures() {
     Value query = lowering.memoryOf(op.getFeatures()[0]), key = lowering.memoryOf(op.getFeatures()[1]);
     int64_t features = *shapeOf(op.getFeatures()[0])[3].constant();
-    emitLoop(scope, loc, index(0), index(wanted), [&](Value i) {
-      storeRow(rowAt(wanted, channels, i, 0), {emitter.zero(), emitter.zero()});
-    });
+    emitLoop(scope, loc, index(0), index(wanted),
+             [&](Value i) { storeRow(rowAt(wanted, channels, i, 0), {emitter.zero(), emitter.zero()}); });
     emitLoop(scope, loc, index(0), index(features), [&](Value r) {
       auto source = [&](Value base, int64_t offset) {
         Point row = loadRow(input, rowAt(given, channels, base, offset));
@@ -273,10 +332,16 @@ private:
   /// Where g of channels lies whose distance is n.
   Value kernelRow(Value n) { return plus(kernelAt, times(n, channels)); }
 
-  /// The same of a vector of channels, beside the largest of each one's first values.
+  /// The same of the vectors of channels.
   Value areEven() {
+    Value first = areEven(0);
+    return fillOf(1) == Fill::None ? first : arith::AndIOp::create(builder, loc, first, areEven(1)).getResult();
+  }
+
+  /// Of one vector, beside the largest of each channel's first values.
+  Value areEven(int64_t vector) {
     auto sizeAt = [&](Value n) -> Value {
-      return math::AbsFOp::create(builder, loc, loadPart(lowering.memoryOf(op.getKernel()), kernelRow(n), 0));
+      return math::AbsFOp::create(builder, loc, loadPart(lowering.memoryOf(op.getKernel()), kernelRow(n), vector));
     };
     int64_t first = std::min(firstOfChannelKernel, period);
     // The larger one, or NaN.
@@ -295,11 +360,12 @@ private:
   }
 
   /// g[i - j] of the channels, or in all lanes; with features, times the product of the rows' ones.
-  Value weightsOf(Value i, Value j) {
+  Point weightsOf(Value i, Value j) {
     Value distance = builder.createOrFold<arith::RemUIOp>(loc, scope.sub(plus(i, period), j, loc), index(period));
     if (isPerChannel)
-      return loadPart(lowering.memoryOf(op.getKernel()), kernelRow(distance), 0);
-    return emitter.everywhere(timesFeatures(block ? weightOfBlock(i, j) : kernelValue(distance), i, j));
+      return loadRow(lowering.memoryOf(op.getKernel()), kernelRow(distance));
+    Value weight = emitter.everywhere(timesFeatures(block ? weightOfBlock(i, j) : kernelValue(distance), i, j));
+    return {weight, weight};
   }
 
   /// g of the blocks that i and j are in; none where that of j lies too far behind.
@@ -335,12 +401,13 @@ private:
       Value row = rowAt(wanted, channels, i, 0);
       storeRow(row, {emitter.zero(), emitter.zero()});
       emitLoop(scope, loc, index(0), index(given), [&](Value j) {
-        Value weight = weightsOf(i, j);
-        Point from = loadRow(input, rowAt(given, channels, j, 0)), to = loadRow(result, row);
-        auto added = [&](Value sum, Value value) -> Value {
-          return sum && value ? math::FmaOp::create(builder, loc, weight, value, sum) : sum;
+        Point weight = weightsOf(i, j), to = loadRow(result, row);
+        Value one = isOneForAll ? inputRow(j) : Value();
+        Point from = isOneForAll ? Point{one, one} : loadRow(input, rowAt(given, channels, j, 0));
+        auto added = [&](Value sum, Value value, Value by) -> Value {
+          return sum && value && by ? math::FmaOp::create(builder, loc, by, value, sum) : sum;
         };
-        storeRow(row, {added(to.real, from.real), added(to.imaginary, from.imaginary)});
+        storeRow(row, {added(to.real, from.real, weight.real), added(to.imaginary, from.imaginary, weight.imaginary)});
       });
     });
   }
@@ -354,8 +421,8 @@ private:
   Shape shape;
   int64_t lanes, given, wanted, period, channels;
   Value input, spectrum, result;
-  bool isPerChannel;
-  int64_t width;                                     ///< Channels of a tile.
+  bool isPerChannel, isOneForAll;
+  int64_t width, pairs;                              ///< Channels of a transform, and how many of these a tile has.
   int64_t block, rowBlocks, columnBlocks, distances; ///< Rows of a block, or 0; blocks; how far apart they may lie.
   Value place, channel, spectrumAt,
       kernelAt; ///< Of the tile: batch and head, first channel, the head's spectrum and kernel.
@@ -366,7 +433,7 @@ private:
 FailureOr<KernelGrid> lowerCirculant(KernelLowering &lowering, CirculantOp op) {
   Shape from = shapeOf(op.getInput()), to = shapeOf(op.getResult()), spectrum = shapeOf(op.getSpectrum());
   bool hasFeatures = !op.getFeatures().empty();
-  for (const Dim &dim : {from[2], from[3], to[2], spectrum[2], hasFeatures ? shapeOf(op.getFeatures()[0])[3] : Dim(1)})
+  for (const Dim &dim : {from[2], to[3], to[2], spectrum[2], hasFeatures ? shapeOf(op.getFeatures()[0])[3] : Dim(1)})
     if (!dim.isConstant())
       return op.emitOpError("wants constant rows, channels, features and period, found ") << dim.str();
   if (!elementOf(op.getInput()).isF32())

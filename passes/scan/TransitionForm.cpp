@@ -50,6 +50,13 @@ static constexpr int64_t manyColumns = 16;
 
 bool hasKernelsOfChannels(ScanOp op) { return *op.getSizes().valueDepth.constant() < manyColumns; }
 
+/// Of the transforms of each channel, where all are of one input, a fourth is of the input, and the others are of two
+/// vectors each.
+static constexpr double shareOfOneInput = 5.0 / 16;
+
+/// One number a step for all heads.
+static bool isOfOneInput(ScanOp op) { return !op.getLayout(2).contains('h') && op.getSizes().valueDepth == Dim(1); }
+
 TransitionCost costOfTransition(ScanOp op) {
   ScanOp::Sizes sizes = op.getSizes();
   int64_t steps = *sizes.steps.constant(), columns = *sizes.valueDepth.constant(), heads = *sizes.heads.constant();
@@ -62,7 +69,8 @@ TransitionCost costOfTransition(ScanOp op) {
   cost.steps = perColumn * b * double(columns) / rate->rate / 1000;
   cost.toeplitz = b * double(heads) * costOf(ToeplitzSizes{steps, steps, 0, columns, true}).direct / 1000;
   if (hasKernelsOfChannels(op))
-    cost.fft = b * costOf(ToeplitzSizes{steps, steps, 0, heads * columns, true, false, /*perChannel=*/true}).fft / 1000;
+    cost.fft = b * costOf(ToeplitzSizes{steps, steps, 0, heads * columns, true, false, /*perChannel=*/true}).fft /
+               1000 * (isOfOneInput(op) ? shareOfOneInput : 1);
   else
     cost.fft = b * double(heads) * costOf(ToeplitzSizes{steps, steps, 0, columns, true}).fft / 1000;
   cost.fft += movingCost * n * b * double(heads) * double(columns) / 1000;

@@ -5,7 +5,8 @@
 //
 //   steps     2 N B e (d² + H d) operations / rate(columns of a tile)
 //   toeplitz  2 N² H B e / rate of products: all shifts of the input, times the responses
-//   fft       what ToeplitzCost.h says of N x N, of a kernel for each head and column, or for each head, and N H B e moves
+//   fft       what ToeplitzCost.h says of N x N, of a kernel for each head and column (5/16 of it where one number a step is the input
+//             of all heads), or for each head, and N H B e moves
 //
 // and for both of the latter N (d² + H d) for the responses, unless they follow from weights alone, in which case they are computed by
 // the compiler. Rates: ScanRates.def.

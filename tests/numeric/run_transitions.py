@@ -166,6 +166,10 @@ class ConvolutionTest(unittest.TestCase):
     def test_memory(self):
         self.check([Form(depth=5, heads=5, steps=1), Form(depth=17, heads=17, steps=37), Form(depth=40, heads=3, steps=100)])
 
+    def test_many_outputs(self):
+        """One input for more channels than a tile has."""
+        self.check([Form(depth=6, heads=150, steps=33), Form(depth=3, heads=272, steps=20)])
+
     def test_columns(self):
         """Few columns of many heads, many of few; the batch in front or behind."""
         self.check([Form(depth=6, heads=3, width=5, value="b n d", result="b h n d", steps=33),

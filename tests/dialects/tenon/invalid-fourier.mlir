@@ -90,6 +90,15 @@ func.func @f(%x: tensor<1x2x5x8xf32>, %s: tensor<2x2x4xf32>) {
 }
 
 // -----
+
+// One input for all channels has a kernel for each.
+func.func @one_input(%x: tensor<1x2x3x1xf32>, %s: tensor<2x2x4xf32>) -> tensor<1x2x3x8xf32> {
+  // expected-error @+1 {{wants [B, H, N, C] to [B, H, M, C], found [1, 2, 3, 1] to [1, 2, 3, 8]}}
+  %y = tenon.circulant %x spectrum %s : (tensor<1x2x3x1xf32>, tensor<2x2x4xf32>) -> tensor<1x2x3x8xf32>
+  return %y : tensor<1x2x3x8xf32>
+}
+
+// -----
 // A spectrum without parts.
 func.func @f(%x: tensor<1x2x3x8xf32>, %s: tensor<2x1x4xf32>) {
   // expected-error @+1 {{wants a spectrum [H, 2, L] or [H, 2, L, C], found [2, 1, 4]}}

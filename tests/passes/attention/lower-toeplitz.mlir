@@ -36,6 +36,27 @@ func.func @channels(%x: tensor<3x2x6x3xf32>) -> tensor<3x2x6x3xf32> {
   return %y : tensor<3x2x6x3xf32>
 }
 
+// All channels are made of one, which is given once.
+// CHECK-LABEL: func.func @one_for_all(
+// CHECK: %[[X:.*]] = tenon.map {{.*}} -> tensor<3x2x6x1xf32>
+// CHECK: tenon.circulant %[[X]] spectrum {{.*}} : (tensor<3x2x6x1xf32>, {{.*}}) -> tensor<3x2x6x3xf32>
+func.func @one_for_all(%x: tensor<3x6xf32>) -> tensor<3x2x6x3xf32> {
+  %t = tenon.get @c : tensor<2x11x3xf32>
+  %r = tenon.map %a = %x at %b, %h, %n, %d : (tensor<3x6xf32>) -> tensor<3x2x6x3xf32> = %a[%b, %n]
+  %y = tenon.toeplitz %r diagonals %t causal form fft : (tensor<3x2x6x3xf32>, tensor<2x11x3xf32>) -> tensor<3x2x6x3xf32>
+  return %y : tensor<3x2x6x3xf32>
+}
+
+// The same with one kernel for all: their results would be, too.
+// CHECK-LABEL: func.func @one_kernel(
+// CHECK: tenon.circulant {{.*}} : (tensor<3x2x6x4xf32>, {{.*}}) -> tensor<3x2x6x4xf32>
+func.func @one_kernel(%x: tensor<3x6xf32>) -> tensor<3x2x6x4xf32> {
+  %t = tenon.get @t : tensor<2x11xf32>
+  %r = tenon.map %a = %x at %b, %h, %n, %d : (tensor<3x6xf32>) -> tensor<3x2x6x4xf32> = %a[%b, %n]
+  %y = tenon.toeplitz %r diagonals %t causal form fft : (tensor<3x2x6x4xf32>, tensor<2x11xf32>) -> tensor<3x2x6x4xf32>
+  return %y : tensor<3x2x6x4xf32>
+}
+
 // Directly: a product with the matrix; a sum over products of channels; attention.
 // CHECK-LABEL: func.func @direct(
 // CHECK-NOT: tenon.fft
