@@ -37,8 +37,11 @@ std::optional<LogicalResult> onnx_importer::transposeMasked(NodeContext &n) {
   if (!places || places->form == Form::Slices)
     return std::nullopt;
   auto permutation = n.integers("perm");
+  std::optional<SmallVector<int64_t>> axes = permutation ? n.graph.axes(*permutation, 2) : std::nullopt;
+  if (permutation && (!axes || axes->size() != 2))
+    return n.graph.hasFailed() ? failure() : LogicalResult(n.error() << "wants a permutation of two axes");
   MaskedPlaces turned = *places;
-  if (!permutation || (*permutation)[0] != 0)
+  if (!axes || axes->front() != 0)
     turned.form = places->form == Form::Indices ? Form::Tuples : Form::Indices;
   return define(n, ElementType::Int64, turned);
 }

@@ -256,8 +256,8 @@ A program's tensors have dims that are expressions of its inputs' dims: one arti
 memory planned before it runs. Where a file computes a size from the data of a tensor (`NonZero`, `Compress`, `Range` up
 to the largest length, `Reshape` or `Expand` to an input's values), `tenon compile` takes
 
-* `NonZero` that only chooses places of a `ScatterND`, as PyTorch writes `masked_scatter` and vision-language models put
-  images among tokens: the number of places never becomes a dim;
+* `NonZero` that only chooses places of a `ScatterND`, as PyTorch writes `masked_scatter` and `x[mask] = features`, and
+  vision-language models put images among tokens: the number of places never becomes a dim;
 * what the file says of the result's dims (`value_info`), if these are numbers or names of the inputs' dims. A run in
   which the data has another number of elements ends with an error that names the node;
 * else nothing: it says which operand is data. Give such a number as a constant when exporting (`torch.onnx.export`
@@ -267,6 +267,9 @@ to the largest length, `Reshape` or `Expand` to an input's values), `tenon compi
   info = onnx.helper.make_tensor_value_info("result", onnx.TensorProto.INT64, ["batch", 4])
   model.graph.value_info.append(info)
   ```
+
+A mixture of experts that sorts its tokens by expert, or loops over the tokens of each, has such sizes throughout:
+export it with every expert computed for every token (in transformers `experts_implementation="batched_mm"`).
 
 `If` on data computes both branches and selects, so both give the same dims. `Loop` and `Scan` are unrolled: up to 256
 iterations, a number that the file shows.

@@ -139,9 +139,12 @@ LogicalResult onnx_importer::importNonZero(NodeContext &n) {
   std::optional<Shape> shape = n.declared();
   if (!x)
     return failure();
-  if (!shape)
-    return defineMaskedPlaces(n, x);
   Shape from = shapeOf(x);
+  if (!shape && !from.empty())
+    return defineMaskedPlaces(n, x);
+  shape = shape ? shape : n.wantDeclared(0, "the number of elements other than zero");
+  if (!shape)
+    return failure();
   if (shape->size() != 2 || from.empty())
     return n.error() << "wants a tensor of rank at least 1 and a result of rank 2, found " << toString(from) << " and "
                      << toString(*shape);
