@@ -3,7 +3,7 @@
 // A convolution reads rows of x by a table where rows are long, and packs windows into panels where they are short
 // and filters many.
 
-module attributes {tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, panel_tile = 2, l1 = 32768, l2 = 1048576>} {
+module attributes {tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, l1 = 32768, l2 = 1048576>} {
 
 // CHECK-LABEL: func.func @long_rows
 // CHECK-NOT: @tile_9_a528_b16_c96(
