@@ -107,7 +107,7 @@ llvm::Error Compiler::Impl::applyRecipe(Model &model) {
 }
 
 static TargetAttr targetOf(const Level &level, MLIRContext *context) {
-  return TargetAttr::get(context, level.name, level.vectorBits, level.vectorRegisters, level.tileRows, 2, level.l1Bytes,
+  return TargetAttr::get(context, level.name, level.vectorBits, level.vectorRegisters, level.tileRows, level.l1Bytes,
                          level.l2Bytes);
 }
 

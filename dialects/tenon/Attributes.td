@@ -94,14 +94,14 @@ def Tenon_TargetAttr : Tenon_Attr<"Target", "target"> {
     one. Filled from `compiler/levels/Targets.def`.
 
     `vector_bits` and `vector_registers` describe one core's vector unit,
-    `row_tile` x `panel_tile` is the register tile of the matrix product: at most
-    `row_tile` rows times `panel_tile` panels of 16 columns. Caches are in bytes, of one core.
+    `row_tile` is the most rows of a matrix product's register tile; how wide the tile is follows from
+    them. Caches are in bytes, of one core.
   }];
   let parameters = (ins StringRefParameter<>:$level, "int64_t":$vectorBits, "int64_t":$vectorRegisters,
-                        "int64_t":$rowTile, "int64_t":$panelTile, "int64_t":$l1Bytes, "int64_t":$l2Bytes);
+                        "int64_t":$rowTile, "int64_t":$l1Bytes, "int64_t":$l2Bytes);
   let assemblyFormat = [{
     `<` $level `,` `vector_bits` `=` $vectorBits `,` `vector_registers` `=` $vectorRegisters `,`
-    `row_tile` `=` $rowTile `,` `panel_tile` `=` $panelTile `,` `l1` `=` $l1Bytes `,` `l2` `=` $l2Bytes `>`
+    `row_tile` `=` $rowTile `,` `l1` `=` $l1Bytes `,` `l2` `=` $l2Bytes `>`
   }];
 }
 

@@ -20,7 +20,7 @@ from accuracy import compare  # noqa: E402
 from mlir_text import entry, tensor  # noqa: E402
 from native import BUILD, Program, tenon  # noqa: E402
 
-TARGET = ('#tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, panel_tile = 2, l1 = 32768, '
+TARGET = ('#tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, l1 = 32768, '
           'l2 = 1048576>')
 CONSTANT = re.compile(r"(%\S+) = arith\.constant (\d+) : index")
 LOOP = re.compile(r"scf\.for %\S+ = (\S+) to (\S+) step (\S+) ")

@@ -130,7 +130,7 @@ static OwningOpRef<ModuleOp> lowered(const AttentionText &text, const Level &lev
     return {};
   }
   (*module)->setAttr("tenon.target",
-                     TargetAttr::get(&context, level.name, level.vectorBits, level.vectorRegisters, level.tileRows, 2,
+                     TargetAttr::get(&context, level.name, level.vectorBits, level.vectorRegisters, level.tileRows,
                                      level.l1Bytes, level.l2Bytes));
   setProductInstructions(*module, level);
   PassManager passes(&context);

@@ -1,6 +1,6 @@
 // RUN: tenon-opt %s --tenon-lower-kernels | FileCheck %s
 
-module attributes {tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, panel_tile = 2, l1 = 32768, l2 = 1048576>} {
+module attributes {tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, l1 = 32768, l2 = 1048576>} {
 
 // CHECK-LABEL: func.func @linear
 // CHECK-SAME: tenon.scratch = #tenon.dim<{{[0-9]+}}>

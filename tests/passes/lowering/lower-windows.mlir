@@ -2,7 +2,7 @@
 
 // A convolution reads rows of x by a table where filters are in panels, or rows are long, and else packs windows into panels.
 
-module attributes {tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, panel_tile = 2, l1 = 32768, l2 = 1048576>} {
+module attributes {tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, l1 = 32768, l2 = 1048576>} {
 
 // CHECK-LABEL: func.func @long_rows
 // CHECK-NOT: @tile_9_a528_b16_c96(

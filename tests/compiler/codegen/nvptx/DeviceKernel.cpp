@@ -36,7 +36,7 @@ std::string DeviceKernel::compile(const std::string &text, const std::string &le
     return errors;
   const Level &level = *findLevel(levelName);
   (*module)->setAttr("tenon.target", TargetAttr::get(&context, level.name, level.vectorBits, level.vectorRegisters,
-                                                     level.tileRows, 1, level.l1Bytes, level.l2Bytes));
+                                                     level.tileRows, level.l1Bytes, level.l2Bytes));
   PassManager passes(&context);
   addLoweringPasses(passes, createLowerKernelsForDevice());
   if (failed(passes.run(*module)))

@@ -1,6 +1,6 @@
 // RUN: tenon-opt %s --tenon-lower-kernels-for-device | FileCheck %s
 
-module attributes {tenon.target = #tenon.target<"nvptx-sm_80", vector_bits = 128, vector_registers = 32, row_tile = 5, panel_tile = 2, l1 = 131072, l2 = 41943040>} {
+module attributes {tenon.target = #tenon.target<"nvptx-sm_80", vector_bits = 128, vector_registers = 32, row_tile = 5, l1 = 131072, l2 = 41943040>} {
 
 // A thread for four elements of a row: a gather's index is checked, once for them.
 // CHECK-LABEL: func.func @embed(%arg0: !llvm.ptr {llvm.align = 8 : i64, llvm.byval = !llvm.struct<(array<3 x ptr>, array<1 x i64>, ptr, i64, ptr, i32, i32)>})

@@ -1,6 +1,6 @@
 // RUN: tenon-opt %s --tenon-lower-kernels-for-device | FileCheck %s
 
-module attributes {tenon.target = #tenon.target<"nvptx-sm_80", vector_bits = 128, vector_registers = 32, row_tile = 5, panel_tile = 2, l1 = 131072, l2 = 41943040>} {
+module attributes {tenon.target = #tenon.target<"nvptx-sm_80", vector_bits = 128, vector_registers = 32, row_tile = 5, l1 = 131072, l2 = 41943040>} {
 
 // Neighbours in memory are along the first index of the result: a tile of 32 x 32 goes through shared memory.
 // CHECK-LABEL: func.func @turned

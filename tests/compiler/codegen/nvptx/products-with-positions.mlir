@@ -1,6 +1,6 @@
 // RUN: tenon-opt %s --tenon-lower-kernels-for-device | FileCheck %s
 
-module attributes {tenon.target = #tenon.target<"nvptx-sm_80", vector_bits = 128, vector_registers = 32, row_tile = 5, panel_tile = 2, l1 = 131072, l2 = 41943040>} {
+module attributes {tenon.target = #tenon.target<"nvptx-sm_80", vector_bits = 128, vector_registers = 32, row_tile = 5, l1 = 131072, l2 = 41943040>} {
 
 // A score term that is the product of a query with the table's row for j - i, in tiles of 16 keys: of each tile 4 tiles of
 // C for the warp's 31 distances, in eight steps of k, and 2 for its scores; P V has 8 tiles of columns in two steps. Three
