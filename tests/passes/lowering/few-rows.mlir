@@ -3,7 +3,7 @@
 
 // 14 rows or fewer are tiles of up to 7, which wait for memory; where there are two multiply-add units, 9 or fewer are one tile.
 
-module attributes {tenon.other = 2 : i64, tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, panel_tile = 2, l1 = 32768, l2 = 1048576>} {
+module attributes {tenon.other = 2 : i64, tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, l1 = 32768, l2 = 1048576>} {
 
 // CHECK-LABEL: func.func @product
 // CHECK: arith.cmpi ule, %[[ROWS:.*]], %c14

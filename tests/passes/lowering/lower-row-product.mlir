@@ -2,7 +2,7 @@
 
 // Up to four rows read the matrix where it is; more are tiles of packed operands.
 
-module attributes {tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, panel_tile = 2, l1 = 32768, l2 = 1048576>} {
+module attributes {tenon.target = #tenon.target<"x86-64-v4", vector_bits = 512, vector_registers = 32, row_tile = 14, l1 = 32768, l2 = 1048576>} {
 
 // Eight steps of a block of 1024 columns at a time: 4096 columns are four tiles for each matrix.
 // CHECK-LABEL: func.func @one_row
