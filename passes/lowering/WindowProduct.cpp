@@ -59,7 +59,7 @@ public:
         (condition && !isInside(condition, from)))
       return std::nullopt;
     result.overlaps = condition || llvm::any_of(result.axes, [](const WindowRead::Axis &axis) {
-                        return axis.taps > axis.stride || axis.dilation > 1;
+                        return axis.positions != Dim(1) && (axis.taps > axis.stride || axis.dilation > 1);
                       });
     return result;
   }

@@ -51,7 +51,6 @@ bool readsWindows(MapOp consumer, Value from) {
   return read && read->overlaps && read->source == from;
 }
 
-
 /// Arithmetic composed into a map that only moves elements would hide the movement, which vanishes into
 /// layouts of contractions and attention, behind the arithmetic, which belongs to what produced the elements.
 bool worthComposing(MapOp producer, MapOp consumer, BlockArgument argument) {

@@ -139,3 +139,24 @@ func.func @patches(%x: tensor<2x3x6xf32>, %w: tensor<32x6xf32>) -> tensor<2x32x3
   %y = tenon.contract "n k, b m k -> b n m" %w, %f : (tensor<32x6xf32>, tensor<2x3x6xf32>) -> tensor<2x32x3xf32>
   return %y : tensor<2x32x3xf32>
 }
+
+// Heads put side by side are one window along their depth, which overlaps no other.
+// CHECK-LABEL: func.func @heads
+// CHECK-COUNT-1: tenon.map
+// CHECK-NOT: tenon.map
+// CHECK: tenon.contract
+func.func @heads(%x: tensor<2x3x7x4xf32>, %w: tensor<12x32xf32>) -> tensor<2x7x32xf32> {
+  %r = tenon.map %a = %x at %i, %h, %p, %d : (tensor<2x3x7x4xf32>) -> tensor<2x3x7x4xf32> {
+    %zero = arith.constant 0.0 : f32
+    %0 = tenon.load %a[%i, %h, %p, %d] : tensor<2x3x7x4xf32>
+    %1 = arith.maximumf %0, %zero : f32
+    tenon.yield %1 : f32
+  }
+  %c = tenon.map %a = %r at %i, %p, %h, %d : (tensor<2x3x7x4xf32>) -> tensor<2x7x3x4xf32> {
+    %0 = tenon.load %a[%i, %h, %p, %d] : tensor<2x3x7x4xf32>
+    tenon.yield %0 : f32
+  }
+  %f = tenon.reshape %c : tensor<2x7x3x4xf32> -> tensor<2x7x12xf32>
+  %y = tenon.contract "b m k, k n -> b m n" %f, %w : (tensor<2x7x12xf32>, tensor<12x32xf32>) -> tensor<2x7x32xf32>
+  return %y : tensor<2x7x32xf32>
+}
