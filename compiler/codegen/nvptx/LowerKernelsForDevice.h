@@ -6,7 +6,7 @@
 
 namespace tenon {
 
-/// What LowerKernels (passes/Passes.td) is for a CPU: each tenon.kernel becomes the function DeviceFunction.h
+/// What LowerKernels (passes/lowering/Passes.td) is for a CPU: each tenon.kernel becomes the function DeviceFunction.h
 /// describes, with `tenon.tiles` and `tenon.scratch`, and in addition:
 ///
 ///   tenon.block_threads  i32: 1 for the form "worker"

@@ -1,0 +1,99 @@
+//===- Passes.td - one operation of several ----------------------------*- tablegen -*-===//
+#ifndef TENON_PASSES_FUSION_PASSES_TD
+#define TENON_PASSES_FUSION_PASSES_TD
+include "mlir/Pass/PassBase.td"
+
+def FuseContractionOperands : Pass<"tenon-fuse-contraction-operands", "::mlir::ModuleOp"> {
+  let summary = "Let contractions read and write through transposes, broadcasts and scalings";
+  let description = [{
+    A contraction names its indices, so a permuted operand is the same operand with its words in another
+    order, and a reshape that splits a dimension gives the parts words of their own:
+
+    ```mlir
+    %r = tenon.reshape %x : [B, S, 384] -> [B, S, 12, 32]
+    %t = tenon.map ... at %b, %h, %s, %d { %e = load %r[%b, %s, %h, %d]; mulf %e, 0.5 }
+    %y = tenon.contract "b h m k, b h k n -> b h m n" %t, %k
+    ```
+    becomes
+    ```mlir
+    %y' = tenon.contract "b m h k, b h k n -> b h m n" %r, %k
+    %y  = tenon.map ... { mulf load %y'[...], 0.5 }
+    ```
+
+    Exact but for the scale, which is exact in real arithmetic: it is applied to the sum instead of each summand.
+    A transpose of the result reorders the result's words. Slices stay: a contraction has no offsets.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def RaiseNorms : Pass<"tenon-raise-norms", "::mlir::ModuleOp"> {
+  let summary = "Norms from the arithmetic exporters write for them";
+  let description = [{
+    ```mlir
+    %q = tenon.map … { x[i, c] * x[i, c] }
+    %s = tenon.reduce sum %q over [1] : tensor<?x512xf32, …> -> tensor<?xf32, …>
+    %r = tenon.map … { 1 / sqrt(s[i] * 0.001953125 + 1.0e-6) }
+    %y = tenon.map … { w[c] * (x[i, c] * r[i]) }
+    ```
+    becomes
+    ```mlir
+    %n = tenon.norm rms %x over 1 epsilon 1.0e-6 : …
+    %y = tenon.map … { w[c] * n[i, c] }
+    ```
+    With x - mean(x) in place of x it is a layer norm. Matched is the arithmetic, whatever maps it is spread
+    over: mean by a product or a quotient, rsqrt, 1 / sqrt, a quotient by sqrt, or a power of -1/2. The row
+    is the last dim, of constant size. Exact but for rounding: the norm's own order of summation.
+
+    Does not fire where the sum is over another tensor or dim than the element's, or divided by another count.
+  }];
+}
+
+def NarrowToDemandedRows : Pass<"tenon-narrow-to-demanded-rows", "::mlir::ModuleOp"> {
+  let summary = "Compute only the rows somebody reads";
+  let description = [{
+    ```mlir
+    %n = tenon.norm layer %x … : [B, S, 384]
+    %c = tenon.map %t = %n at %b, %k : (…) -> [B, 384] { load %t[%b, 0, %k] }        // the only reader
+    ```
+    becomes
+    ```mlir
+    %r = tenon.map %t = %x at %b, %s, %k : (…) -> [B, 1, 384] { load %t[%b, 0, %k] }
+    %n = tenon.norm layer %r … : [B, 1, 384]
+    %c = tenon.map %t = %n at %b, %k : (…) -> [B, 384] { load %t[%b, 0, %k] }
+    ```
+    From the outputs upward: what is read of a tensor is nothing, one constant position of one dimension, or
+    everything; two readers that want different positions want everything. Maps hand the position on through their index
+    expressions, norms and softmaxes if the dimension is not theirs, contractions to the operands that have the index,
+    reshapes if the dimension and those before it stay. Then each such op is made on the row alone, exactly
+    as before. In a classifier that reads the first token, of the last layer the projections of keys and values
+    stay whole, all else shrinks to one row.
+
+    Runs before MergeProjections, which would tie the queries' projection to that of the keys.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def MergeProjections : Pass<"tenon-merge-projections", "::mlir::ModuleOp"> {
+  let summary = "Make products of one operand with several weights one product";
+  let description = [{
+    ```mlir
+    %q = tenon.contract "b s k, k n -> b s n" %x, %wq      // and a map that adds %bq
+    %k = tenon.contract "b s k, k n -> b s n" %x, %wk      // and a map that adds %bk
+    ```
+    becomes
+    ```mlir
+    tenon.weight @wqk = #tenon.recipe<concat [@wq, @wk] {axis = 1}>
+    %all = tenon.contract "b s k, k n -> b s n" %x, %wqk   // and one map that adds the concatenated bias
+    %q = tenon.map ... load %all[%b, %s, %n]
+    %k = tenon.map ... load %all[%b, %s, %n + 384]
+    ```
+    Every element of the results is the same sum as before. Attention reads the slices in place ("b n 1 h d").
+
+    Done for equal shapes, where each product's one reader adds a bias per column, or where all readers only
+    move elements; products with arithmetic of their own after them keep it as their epilogue. Runs before
+    RaiseAttention, and no ComposeMaps between: that would put the bias back behind the slices.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+#endif

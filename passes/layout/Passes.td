@@ -1,0 +1,159 @@
+//===- Passes.td - where elements and weights lie ----------------------*- tablegen -*-===//
+#ifndef TENON_PASSES_LAYOUT_PASSES_TD
+#define TENON_PASSES_LAYOUT_PASSES_TD
+include "mlir/Pass/PassBase.td"
+
+def FoldWeightMoves : Pass<"tenon-fold-weight-moves", "::mlir::ModuleOp"> {
+  let summary = "Reshapes, transposes and slices of weights become recipes";
+  let description = [{
+    ```mlir
+    %w = tenon.get @w : tensor<64x3x8x8xf32>
+    %r = tenon.reshape %w : tensor<64x3x8x8xf32> -> tensor<64x192xf32>
+    %t = tenon.map %x = %r at %k, %n : (tensor<64x192xf32>) -> tensor<192x64xf32> { load %x[%n, %k] }
+    ```
+    becomes
+    ```mlir
+    tenon.weight @w.reshape : tensor<64x192xf32> = #tenon.recipe<reshape [@w]>
+    tenon.weight @w.reshape.transpose : tensor<192x64xf32> = #tenon.recipe<transpose [@w.reshape] {permutation = array<i64: 1, 0>}>
+    %t = tenon.get @w.reshape.transpose : tensor<192x64xf32>
+    ```
+    Broadcasts stay in the program: a recipe would store every copy. Runs before contractions are flattened.
+  }];
+}
+
+def FlattenContractions : Pass<"tenon-flatten-contractions", "::mlir::ModuleOp"> {
+  let summary = "A product with a weight is a matrix product of rows";
+  let description = [{
+    ```mlir
+    %y = tenon.contract "b s k, n k -> b s n" %x, %w : … -> tensor<?x?x96xf32, #tenon.dims<[B, S, 96]>>
+    ```
+    becomes
+    ```mlir
+    tenon.weight @w.transpose : tensor<384x96xf32> = #tenon.recipe<transpose [@w] {permutation = array<i64: 1, 0>}>
+    %r = tenon.reshape %x : … -> tensor<?x384xf32, #tenon.dims<[B * S, 384]>>
+    %m = tenon.contract "m k, k n -> m n" %r, %w.transpose
+    %y = tenon.reshape %m : … -> tensor<?x?x96xf32, #tenon.dims<[B, S, 96]>>
+    ```
+    All dims the result shares with the activations are rows, all it shares with the weight columns, however
+    many there are; the weight is put in order by a recipe. A weight on the left changes sides.
+
+    Does not fire where activations would have to move: rows and summed dims interleaved, or columns
+    before rows in the result. FuseContractionOperands runs before, SinkReshapes after.
+  }];
+}
+
+def MoveRows : Pass<"tenon-move-rows", "::mlir::ModuleOp"> {
+  let summary = "Rows are moved where a product with a weight reads them";
+  let description = [{
+    ```mlir
+    %m = tenon.contract "m k, k n -> m n" %x, %w : … -> tensor<?x96xf32, #tenon.dims<[B * 4, 96]>>
+    %y = tenon.reshape %m : … -> tensor<?x4x96xf32, #tenon.dims<[B, 4, 96]>>
+    %z = tenon.map %a = %y, %r = %residual at %b, %s, %n { load %a[%b, (%s + 3) mod 4, %n] + load %r[%b, %s, %n] }
+    ```
+    becomes
+    ```mlir
+    %p = tenon.map %a = %x at %m, %k { load %a[%m floordiv 4 * 4 + (%m + 3) mod 4, %k] }
+    %m = tenon.contract "m k, k n -> m n" %p, %w
+    %y = tenon.reshape %m
+    %z = tenon.map %a = %y, %r = %residual at %b, %s, %n { load %a[%b, %s, %n] + load %r[%b, %s, %n] }
+    ```
+    A row of the result is the same row of the operand times the weight, so the rows may be moved before; a bias that
+    is added in between is added behind. Before a product, a chain of moves and reshapes that keeps rows whole becomes
+    one map over the product's rows, from the furthest tensor on: FormKernels lets the product read through it while
+    it copies its rows, and what reads the result in place finishes the product.
+
+    Does not fire where others read the moved rows as well, where elements of a row part, or where rows would be
+    computed more often than before.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def NormaliseRows : Pass<"tenon-normalise-rows", "::mlir::ModuleOp"> {
+  let summary = "Softmax and norms are over the last dim alone";
+  let description = [{
+    ```mlir
+    %p = tenon.softmax %x over 1 : tensor<2x8x5xf32>
+    ```
+    becomes
+    ```mlir
+    %m = tenon.reduce max %x over [1] : tensor<2x8x5xf32> -> tensor<2x5xf32>
+    %e = tenon.map … { exp(x[b, j, c] - m[b, c]) }
+    %s = tenon.reduce sum %e over [1] : tensor<2x8x5xf32> -> tensor<2x5xf32>
+    %p = tenon.map … { e[b, j, c] / s[b, c] }
+    ```
+    Over the last dim a softmax is one kernel, which reads each row once. Over another the elements of a row
+    lie apart, and reductions over that dim take neighbouring rows in the lanes of a vector. f16 and bf16 are
+    computed in f32, as tenon.softmax says.
+
+    A layer or RMS norm over several dims is one over their flattened row; a group norm of [B, C, H, W] is a
+    layer norm of [B, groups, C / groups · H · W], then a map with each channel's scale and shift.
+  }];
+}
+
+def SinkReshapes : Pass<"tenon-sink-reshapes", "::mlir::ModuleOp"> {
+  let summary = "Move reshapes behind the maps and norms that follow them";
+  let description = [{
+    ```mlir
+    %y = tenon.reshape %m : [B * S, 96] -> [B, S, 96]
+    %z = tenon.map %a = %y, %t = %bias, %r = %residual at %b, %s, %n { load %a[%b, %s, %n] + load %t[%n] + load %r[%b, %s, %n] }
+    ```
+    becomes
+    ```mlir
+    %q = tenon.reshape %residual : [B, S, 96] -> [B * S, 96]
+    %w = tenon.map %a = %m, %t = %bias, %r = %q at %m, %n { load %a[%m, %n] + load %t[%n] + load %r[%m, %n] }
+    %z = tenon.reshape %w : [B * S, 96] -> [B, S, 96]
+    ```
+    The map then reads the contraction's result where it stands and becomes its epilogue. It fires when every load
+    has the merged indices one after another or not at all; a table read by position alone (`load %p[%s, %n]`) keeps the
+    map as it is, and so does a reshape whose operand others read too, unless all readers of the map want the merged dims. Norms and reductions over the last dimensions follow; dims of size 1 leave a map's result.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def NarrowProducts : Pass<"tenon-narrow-products", "::mlir::ModuleOp"> {
+  let summary = "Matrix products with weights multiply bf16 and sum f32";
+  let description = [{
+    Runs where the module says `tenon.products = "bf16"`, which `--dtype=bf16` does.
+
+    ```mlir
+    %y = tenon.contract "m k, k n -> m n" %x, %w : (tensor<?x384xf32, …>, tensor<384x96xf32>) -> tensor<?x96xf32, …>
+    ```
+    becomes
+    ```mlir
+    tenon.weight @w.cast : tensor<384x96xbf16> = #tenon.recipe<cast [@w]>
+    %r = tenon.map %a = %x at %i, %j : … { arith.truncf of %a[%i, %j] }
+    %y = tenon.contract "m k, k n -> m n" %r, %w.cast : (tensor<?x384xbf16, …>, tensor<384x96xbf16>) -> tensor<?x96xf32, …>
+    ```
+    The rounding is done by whatever computes the activation, or on the way into the product, so activations between
+    other operations stay f32: sums, softmax, norms and residuals keep their precision. Before maps are composed and
+    weights are packed.
+  }];
+}
+
+def PackWeights : Pass<"tenon-pack-weights", "::mlir::ModuleOp"> {
+  let summary = "Weights of matrix products stand in column panels";
+  let description = [{
+    ```mlir
+    %y = tenon.contract "m k, k n -> m n" %x, %w : (…, tensor<384x96xf32>) -> …
+    ```
+    becomes
+    ```mlir
+    tenon.weight @w.panels : tensor<6x384x16xf32> = #tenon.recipe<panels [@w] {width = 16}>
+    %y = tenon.contract "m k, k n -> m n" %x, %w.panels panels 16 : (…, tensor<6x384x16xf32>) -> …
+    ```
+    A micro-kernel reads a panel from first to last byte. Columns are padded with zeros when the artifact is
+    written, so the edge needs no mask. bf16 stands in pairs along `k`, `[ceil(N/16), ceil(K/2), 16 * 2]`, which is what
+    dot-product instructions read. f32 and bf16 with f32 results; products of two activations stay.
+
+    Filters times windows (`lowering/WindowProduct.h`) become windows times panels of filters, where no more than an eighth of the
+    columns is padding: lanes along filters are always full, lanes along the positions of short rows are not. Windows of one element
+    stay where they have fewer than 128 channels and their positions fill vectors: there turning the sums would cost more.
+    ```mlir
+    %y = tenon.contract "n k, b m k -> b n m" %filters, %windows
+    %y = tenon.contract "b m k, k n -> b n m" %windows, %filters.panels panels 16
+    ```
+  }];
+  let options = [Option<"width", "width", "int64_t", "16", "Columns of a panel">];
+}
+
+#endif
