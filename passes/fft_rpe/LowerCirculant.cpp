@@ -77,12 +77,7 @@ private:
     if (!op.getKernel())
       return emitTransforms();
     kernelAt = times(head, period * kernels());
-    auto form = scf::IfOp::create(builder, loc, isEven(), /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(form.thenBlock());
-    emitTransforms();
-    builder.setInsertionPointToStart(form.elseBlock());
-    emitSums();
+    emitIf(scope, loc, isEven(), emitTransforms, [&] { emitSums(); });
   }
 
   Value index(int64_t value) { return scope.index(value, loc); }

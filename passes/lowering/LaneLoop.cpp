@@ -109,12 +109,11 @@ void emitMaskedLaneLoop(KernelScope &scope, Location loc, Value n, unsigned lane
   if (!split.hasRemainder)
     return;
   Value isLeft = arith::CmpIOp::create(scope.builder, loc, arith::CmpIPredicate::slt, split.whole, n);
-  auto rest = scf::IfOp::create(scope.builder, loc, isLeft, /*withElseRegion=*/false);
-  OpBuilder::InsertionGuard guard(scope.builder);
-  scope.builder.setInsertionPointToStart(rest.thenBlock());
-  RegionEmitter emitter(scope, lanes, loc);
-  emitter.limitLanes(scope.sub(n, split.whole, loc));
-  body(emitter, LaneValue::linear(split.whole));
+  emitIf(scope, loc, isLeft, [&] {
+    RegionEmitter emitter(scope, lanes, loc);
+    emitter.limitLanes(scope.sub(n, split.whole, loc));
+    body(emitter, LaneValue::linear(split.whole));
+  });
 }
 
 static vector::CombiningKind horizontal(ReduceKind kind, Type element) {

@@ -132,10 +132,7 @@ private:
       body(loop.getInductionVar(), {});
     }
     Value isRest = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, whole, count);
-    auto rest = scf::IfOp::create(builder, loc, isRest, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(rest.thenBlock());
-    body(whole, index.sub(count, whole));
+    emitIf(scope, loc, isRest, [&] { body(whole, index.sub(count, whole)); });
   }
 
   void loadRows(const ProductSlab &slab, Value row, Value count, Value to, Value offset) {

@@ -305,11 +305,8 @@ struct OrderLowering {
   void reportTooFew() {
     if (result[axis] == input[axis] || (result[axis].isConstant() && input[axis].isConstant()))
       return;
-    auto tooFew =
-        scf::IfOp::create(builder, loc, compare(arith::CmpIPredicate::ugt, wanted, length), /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(tooFew.thenBlock());
-    scope.function.raiseFaults(builder, loc, constant(builder.getI32Type(), faultIndexOutOfRange));
+    emitIf(scope, loc, compare(arith::CmpIPredicate::ugt, wanted, length),
+           [&] { scope.function.raiseFaults(builder, loc, constant(builder.getI32Type(), faultIndexOutOfRange)); });
   }
 
   KernelGrid lower() {

@@ -103,16 +103,15 @@ struct ScatterLowering {
       first = first ? first : at;
       offset = scope.add(offset, scope.mul(at, strides[k], loc), loc);
     }
-    auto known = scf::IfOp::create(builder, loc, inside, /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(known.elseBlock());
-    Value bits = arith::ConstantIntOp::create(builder, loc, builder.getI32Type(), faultIndexOutOfRange);
-    scope.function.raiseFaults(builder, loc, bits);
-    builder.setInsertionPointToStart(known.thenBlock());
-    Value mine = both(compare(arith::CmpIPredicate::sge, first, low), compare(arith::CmpIPredicate::slt, first, high));
-    auto owned = scf::IfOp::create(builder, loc, mine, /*withElseRegion=*/false);
-    builder.setInsertionPointToStart(owned.thenBlock());
-    writeSlice(n, offset);
+    auto writeOwn = [&] {
+      Value fromLow = compare(arith::CmpIPredicate::sge, first, low);
+      Value belowHigh = compare(arith::CmpIPredicate::slt, first, high);
+      emitIf(scope, loc, both(fromLow, belowHigh), [&] { writeSlice(n, offset); });
+    };
+    emitIf(scope, loc, inside, writeOwn, [&] {
+      Value bits = arith::ConstantIntOp::create(builder, loc, builder.getI32Type(), faultIndexOutOfRange);
+      scope.function.raiseFaults(builder, loc, bits);
+    });
   }
 
   KernelGrid lower() {

@@ -127,12 +127,7 @@ private:
           vector::MaskedStoreOp::create(builder, loc, panels, at, lanes, element);
       });
     };
-    auto choice = scf::IfOp::create(builder, loc, part.isFirst, /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(choice.thenBlock());
-    emit(true);
-    builder.setInsertionPointToStart(choice.elseBlock());
-    emit(false);
+    emitIf(scope, loc, part.isFirst, [&] { emit(true); }, [&] { emit(false); });
   }
 
   void finishPiece(const PackedProduct::Piece &piece) {

@@ -55,12 +55,7 @@ private:
 
   void advanceBlock(Value count) override {
     Value isWhole = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, count, index(chunk));
-    auto choice = scf::IfOp::create(builder, loc, isWhole, /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(choice.thenBlock());
-    advanceChunk();
-    builder.setInsertionPointToStart(choice.elseBlock());
-    StepScan::advanceBlock(count);
+    emitIf(scope, loc, isWhole, [&] { advanceChunk(); }, [&] { StepScan::advanceBlock(count); });
   }
 
   void advanceChunk() {

@@ -125,7 +125,7 @@ void FlashBlock::loadKeys(const Operand &operand, Value first, int64_t words, in
 
 /// Visible to all behind the barrier of readQueries.
 void FlashBlock::storeMasks() {
-  emitGuarded(device.kernel, index.equal(thread, index.constant(0)), [&] {
+  emitIf(device.kernel.scope, device.kernel.loc, index.equal(thread, index.constant(0)), [&] {
     auto store = [&](uint32_t mask, int64_t at) {
       math.store(arith::ConstantIntOp::create(builder, loc, int32_t(mask), 32), shared, index.constant(at));
     };
@@ -178,7 +178,7 @@ Value FlashBlock::isLive(Value first) {
 
 /// Asks for the tile of keys from `first` on where it `exists`; either way a group of copies is committed.
 void FlashBlock::ask(Value first, Value exists) {
-  emitGuarded(device.kernel, exists, [&] {
+  emitIf(device.kernel.scope, device.kernel.loc, exists, [&] {
     Value number = index.div(first, shape.keys);
     Value at = index.mul(index.rem(number, shape.stages()), shape.stageWords());
     loadKeys(*key, first, shape.words(), shape.keyPitch(), at);
@@ -228,8 +228,8 @@ FlashBlock::State FlashBlock::revive(const State &state) {
   Value least = arith::MinNumFOp::create(builder, loc, live.live[0], live.live[1]);
   least = math.reduce(least, TensorCore::warp,
                       [&](Value a, Value b) { return arith::MinNumFOp::create(builder, loc, a, b).getResult(); });
-  emitGuarded(device.kernel, index.equal(lane, index.constant(0)),
-              [&] { math.store(least, shared, index.add(warp, shape.flagsAt())); });
+  emitIf(device.kernel.scope, device.kernel.loc, index.equal(lane, index.constant(0)),
+         [&] { math.store(least, shared, index.add(warp, shape.flagsAt())); });
   math.barrier();
   for (int64_t other = 0; other < FlashShape::warps; ++other)
     least = arith::MinNumFOp::create(

@@ -19,7 +19,7 @@ void FlashBlock::mergeWarps(State &state) {
     Value row = index.add(index.mul(ofWarp, shape.rows()), rowInBlock(half));
     return index.add(row, shape.statesAt() + word * FlashShape::mostQueries);
   };
-  emitGuarded(device.kernel, index.equal(index.rem(lane, 4), index.constant(0)), [&] {
+  emitIf(device.kernel.scope, device.kernel.loc, index.equal(index.rem(lane, 4), index.constant(0)), [&] {
     for (int64_t half : {0, 1})
       for (auto [word, value] : llvm::enumerate(Values{state.maximum[half], state.sum[half], state.live[half]}))
         math.store(value, shared, slot(int64_t(word), keyWarp, half));
@@ -169,7 +169,7 @@ void FlashBlock::storeStates(const State &state) {
   Value isFirst = index.equal(keyWarp, index.constant(0)), none = constant(0);
   Value isEmpty[2] = {isEmptyRow(state, 0), isEmptyRow(state, 1)};
   putOutput(state, [&](Value output, int64_t half) { return select(isEmpty[half], none, output); });
-  emitGuarded(device.kernel, index.equal(index.rem(lane, 4), index.constant(0)), [&] {
+  emitIf(device.kernel.scope, device.kernel.loc, index.equal(index.rem(lane, 4), index.constant(0)), [&] {
     for (int64_t half : {0, 1}) {
       Value maximum = none, sum = task.normaliser == Normaliser::None ? none : state.sum[half];
       if (task.isSoftmax())

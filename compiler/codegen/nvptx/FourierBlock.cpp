@@ -97,7 +97,7 @@ Value FourierBlock::isBelow(Value at, int64_t limit) {
 
 void FourierBlock::guarded(Value condition, function_ref<void()> body) {
   if (condition)
-    emitGuarded(lowering, condition, body);
+    emitIf(lowering.scope, lowering.loc, condition, body);
   else
     body();
 }

@@ -138,7 +138,7 @@ private:
     inner.forEachElement([&](Value row, Value column, Value sum) {
       Value i = index.add(firstRow, row), j = index.add(firstColumn, column);
       Value exists = arith::AndIOp::create(builder, loc, isBelow(i, rowCount), isBelow(j, columnCount));
-      emitGuarded(device.kernel, exists, [&] { storeElement(i, j, sum); });
+      emitIf(device.kernel.scope, device.kernel.loc, exists, [&] { storeElement(i, j, sum); });
     });
   }
 

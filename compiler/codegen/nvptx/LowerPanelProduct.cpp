@@ -98,7 +98,7 @@ private:
 
   void findStarts() {
     Value row = device.function.thread;
-    emitGuarded(device.kernel, isBelow(row, index.constant(Block::rows)), [&] {
+    emitIf(device.kernel.scope, device.kernel.loc, isBelow(row, index.constant(Block::rows)), [&] {
       Value start = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), movedStart(existingRow(row)));
       Value low = arith::TruncIOp::create(builder, loc, builder.getI32Type(), start);
       Value high = arith::TruncIOp::create(
@@ -151,7 +151,7 @@ private:
       Value factor = arith::DivFOp::create(builder, loc, constant(1), math::SqrtOp::create(builder, loc, variance));
       Value isOwn =
           arith::AndIOp::create(builder, loc, index.equal(warp.rank, index.constant(0)), index.equal(row, number));
-      emitGuarded(device.kernel, isOwn, [&] {
+      emitIf(device.kernel.scope, device.kernel.loc, isOwn, [&] {
         math.store(centre, shared, index.add(row, meansAt));
         math.store(factor, shared, index.add(row, factorsAt));
       });
@@ -259,7 +259,7 @@ private:
     product.forEachElement([&](Value row, Value column, Value element) {
       Value i = index.add(firstRow, row), j = index.add(firstColumn, column);
       Value exists = arith::AndIOp::create(builder, loc, isBelow(i, rowCount), isBelow(j, width));
-      emitGuarded(device.kernel, exists, [&] {
+      emitIf(device.kernel.scope, device.kernel.loc, exists, [&] {
         RegionEmitter emitter(scope, 1, loc);
         device.kernel.finish(emitter, {LaneValue::uniform(i), LaneValue::uniform(j)}, index.add(index.mul(i, width), j),
                              LaneValue::uniform(element, true));

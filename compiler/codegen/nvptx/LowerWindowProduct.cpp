@@ -184,7 +184,7 @@ private:
       Value filter = index.add(firstRow, row), position = index.add(firstColumn, column);
       Value exists = arith::AndIOp::create(builder, loc, isBelow(filter, index.constant(filters)),
                                            isBelow(position, positionCount));
-      emitGuarded(device.kernel, exists, [&] {
+      emitIf(device.kernel.scope, device.kernel.loc, exists, [&] {
         Value line = index.add(index.mul(index.add(index.mul(batch, read.groups), group), filters), filter);
         RegionEmitter emitter(scope, 1, loc);
         device.kernel.finish(emitter, resultPoint(product, batch, group, filter, LaneValue::uniform(position)),

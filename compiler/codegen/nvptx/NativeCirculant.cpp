@@ -60,12 +60,7 @@ public:
     head = index.rem(number, scope.dim(shapeOf(op.getInput())[1], loc));
     if (!kernel)
       return transform();
-    auto form = scf::IfOp::create(builder, loc, isEven(), /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(builder);
-    builder.setInsertionPointToStart(form.thenBlock());
-    transform();
-    builder.setInsertionPointToStart(form.elseBlock());
-    sum();
+    emitIf(scope, loc, isEven(), [&] { transform(); }, [&] { sum(); });
   }
 
 private:
@@ -123,9 +118,8 @@ private:
     }
     memref::StoreOp::create(builder, loc, real, result, at);
     if (!plan.isPerChannel)
-      emitGuarded(lowering, isBelow(index.add(channel, 1), plan.channels), [&] {
-        memref::StoreOp::create(builder, loc, imaginary, result, index.add(at, 1));
-      });
+      emitIf(scope, loc, isBelow(index.add(channel, 1), plan.channels),
+             [&] { memref::StoreOp::create(builder, loc, imaginary, result, index.add(at, 1)); });
   }
 
   /// Frequency k, divided by the period.
@@ -206,7 +200,7 @@ private:
   Value isEven() {
     int64_t kernels = plan.isPerChannel ? plan.transforms.transforms : 1;
     Value limits = native.function.shared(builder, loc, builder.getF32Type(), kernels);
-    emitGuarded(lowering, isBelow(native.function.thread, kernels), [&] {
+    emitIf(scope, loc, isBelow(native.function.thread, kernels), [&] {
       memref::StoreOp::create(builder, loc, mostOf(channelOf(native.function.thread)), limits, native.function.thread);
     });
     native.function.barrier(builder, loc);
@@ -234,7 +228,7 @@ private:
     emitCarryingLoop(
         scope, loc, native.function.thread, elements, plan.transforms.threads(), {}, [&](Value e, ValueRange) {
           Value channel = index.add(firstChannel, index.rem(e, width)), i = index.div(e, width);
-          emitGuarded(lowering, isBelow(channel, plan.channels), [&] {
+          emitIf(scope, loc, isBelow(channel, plan.channels), [&] {
             Value total = loop(plan.given, number(0), [&](Value j, Value carried) -> Value {
               Value distance = index.rem(index.sub(index.add(i, plan.period), j), plan.period);
               Value weight = kernelAt(distance, channel);

@@ -53,8 +53,6 @@ DeviceForm elementForm(const std::string &name, const Dim &count);
 inline constexpr unsigned elementBlockThreads = 256;
 /// Emits body(element) for this thread's element, where there is one.
 void emitElements(DeviceLowering &native, const Dim &count, llvm::function_ref<void(mlir::Value element)> body);
-/// Emits `body` where `condition` (i1) holds.
-void emitGuarded(KernelLowering &lowering, mlir::Value condition, llvm::function_ref<void()> body);
 
 } // namespace tenon
 #endif

@@ -18,14 +18,6 @@ using namespace mlir;
 
 namespace tenon {
 
-void emitGuarded(KernelLowering &lowering, Value condition, function_ref<void()> body) {
-  OpBuilder &builder = lowering.builder;
-  auto guard = scf::IfOp::create(builder, lowering.loc, condition, /*withElseRegion=*/false);
-  OpBuilder::InsertionGuard insertion(builder);
-  builder.setInsertionPointToStart(guard.thenBlock());
-  body();
-}
-
 void emitElements(DeviceLowering &native, const Dim &count, function_ref<void(Value)> body) {
   KernelLowering &lowering = native.kernel;
   KernelScope &scope = lowering.scope;
@@ -34,7 +26,7 @@ void emitElements(DeviceLowering &native, const Dim &count, function_ref<void(Va
   Value element = scope.add(start, native.function.thread, loc);
   Value exists =
       arith::CmpIOp::create(lowering.builder, loc, arith::CmpIPredicate::ult, element, scope.dim(count, loc));
-  emitGuarded(lowering, exists, [&] { body(element); });
+  emitIf(scope, loc, exists, [&] { body(element); });
 }
 
 DeviceForm elementForm(const std::string &name, const Dim &count) {
@@ -116,7 +108,7 @@ private:
       point = outer;
       point.insert(point.begin() + along, LaneValue::uniform(atAlong));
       point.push_back(LaneValue::uniform(atLast));
-      emitGuarded(lowering, exists, [&] { body(index.add(index.mul(last, pitch), line)); });
+      emitIf(scope, loc, exists, [&] { body(index.add(index.mul(last, pitch), line)); });
     }
   }
 

@@ -38,12 +38,12 @@ public:
     int64_t groups = native.function.blockThreads / group.size;
     Value element = scope.add(scope.mul(native.function.block, scope.index(groups, loc), loc), group.number, loc);
     Value exists = compare(arith::CmpIPredicate::ult, element, scope.dim(countOf(result), loc));
-    emitGuarded(lowering, exists, [&] {
+    emitIf(scope, loc, exists, [&] {
       SmallVector<LaneValue> kept = lowering.delinearise(element, result);
       Value total = group.reduce(scope.dim(countOf(reduced), loc), op.getKind(), accumulator,
                                  [&](Value j) { return load(kept, lowering.delinearise(j, reduced)); });
       Value isFirst = compare(arith::CmpIPredicate::eq, group.rank, scope.index(0, loc));
-      emitGuarded(lowering, isFirst, [&] { finish(kept, element, total); });
+      emitIf(scope, loc, isFirst, [&] { finish(kept, element, total); });
     });
   }
 

@@ -69,7 +69,7 @@ public:
   void forRow(Value block, function_ref<void(Value row)> body) {
     Value row = scope.add(scope.mul(block, scope.index(plan.rowsPerBlock(), loc), loc), group.number, loc);
     Value exists = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, row, scope.dim(plan.rows, loc));
-    emitGuarded(lowering, exists, [&] {
+    emitIf(scope, loc, exists, [&] {
       outer = lowering.delinearise(row, ArrayRef<Dim>(plan.shape).drop_back());
       body(row);
     });

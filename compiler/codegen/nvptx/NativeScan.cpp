@@ -36,7 +36,7 @@ public:
     head = plus(times(builder.createOrFold<arith::RemUIOp>(loc, block, perBatch), threads), native.function.thread);
     column = index(0);
     Value exists = compare(head, scope.dim(sizes.heads, loc));
-    emitGuarded(lowering, exists, [&] {
+    emitIf(lowering.scope, lowering.loc, exists, [&] {
       placeTracks();
       auto states = carry(index(0), scope.dim(sizes.steps, loc), 1, initialStates(), [&](Value n, ValueRange old) {
         return takeStep(old, n, [&](Track &track, int64_t row) { return element(track, n, index(row)); });
@@ -101,7 +101,9 @@ private:
     });
   }
 
-  void whereColumn(function_ref<void()> body) { hasColumn ? emitGuarded(lowering, hasColumn, body) : body(); }
+  void whereColumn(function_ref<void()> body) {
+    hasColumn ? emitIf(lowering.scope, lowering.loc, hasColumn, body) : body();
+  }
 
   void storeStates(ArrayRef<Value> states) {
     if (op.getFinal())

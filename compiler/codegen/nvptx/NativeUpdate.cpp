@@ -151,7 +151,7 @@ private:
             sum = math::FmaOp::create(builder, loc, x, y, sum);
           Value total = warp.combine(ReduceKind::Sum, sum);
           Value isOwn = arith::AndIOp::create(builder, loc, isFirst, isBelow(j, count));
-          emitGuarded(lowering, isOwn, [&] { storeScore(total, r, j); });
+          emitIf(scope, loc, isOwn, [&] { storeScore(total, r, j); });
         }
       });
     });
@@ -207,7 +207,7 @@ private:
       return weight;
     });
     Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, warp.rank, index(0));
-    emitGuarded(lowering, isFirst, [&] {
+    emitIf(scope, loc, isFirst, [&] {
       Value to = plus(stateOf(r), index(plan.valueDepth));
       Value dead = number(-std::numeric_limits<float>::infinity());
       store(choose(live, maximum, dead), to);
@@ -245,7 +245,7 @@ private:
           });
       for (auto [r, sum] : llvm::enumerate(sums)) {
         Value row = index(r);
-        emitGuarded(lowering, isBelow(row, rowCount), [&] { store(sum, plus(stateOf(row), d)); });
+        emitIf(scope, loc, isBelow(row, rowCount), [&] { store(sum, plus(stateOf(row), d)); });
       }
     });
   }

@@ -83,13 +83,10 @@ Value ThreadGroup::acrossBlock(ReduceKind kind, Value value) {
   Value warp = scope.index(warpThreads, loc);
   Value lane = arith::RemUIOp::create(builder, loc, function.thread, warp);
   Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, lane, scope.index(0, loc));
-  auto guard = scf::IfOp::create(builder, loc, isFirst, /*withElseRegion=*/false);
-  {
-    OpBuilder::InsertionGuard insertion(builder);
-    builder.setInsertionPointToStart(guard.thenBlock());
+  emitIf(scope, loc, isFirst, [&] {
     memref::StoreOp::create(builder, loc, value, memory,
                             Value(arith::DivUIOp::create(builder, loc, function.thread, warp)));
-  }
+  });
   function.barrier(builder, loc);
   Value total;
   for (unsigned i = 0; i < warps; ++i) {
