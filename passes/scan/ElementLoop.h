@@ -11,8 +11,8 @@
 // Each must be
 //
 //     S' = a S + b         a `tenon.scan` of heads of one element
-//     S' = max(S + a, b)   the largest of b_s + a_{s+1} + … + a_t: pairs, then pairs of pairs, log2(T) maps over all
-//     steps S' = b               a map
+//     S' = max(S + a, b)   the largest of b_s + a_{s+1} + … + a_t: pairs, then pairs of pairs, log2(T) maps of all steps
+//     S' = b               a map
 //
 // with a and b free of S. Or there is one state, and y is read of it through a sum over one of its dims: RWKV's matrix
 // (`SummedScan.cpp`). Limits: two states that need each other (c' = f(h), h' = g(c)) are no such loop.
