@@ -215,12 +215,6 @@ private:
     return tensorOf(type, llvm::map_to_vector<4>(indices, [&](const Dim &index) { return extentOf(index); }));
   }
 
-  Value write(OpBuilder &b, StepTree tree, ArrayRef<Value> tensors, ValueRange inputs,
-              const llvm::StringMap<Value> &symbols) {
-    auto tensorAt = [&](Value tensor) -> Value { return inputs[llvm::find(tensors, tensor) - tensors.begin()]; };
-    return tracer.emit(b, loc, tree, tensorAt, {}, [&](StringRef name) { return symbols.lookup(name); });
-  }
-
   /// [batch, heads, rows, columns] of what a tree gives.
   Value operand(StepTree tree, const Dim &row, const Dim &last) {
     llvm::SetVector<Value> tensors;
@@ -231,7 +225,7 @@ private:
                            llvm::StringMap<Value> symbols;
                            for (auto [index, place] : llvm::zip(indices, places))
                              symbols[*index.asSymbol()] = place;
-                           return write(b, tree, tensors.getArrayRef(), inputs, symbols);
+                           return tracer.emit(b, loc, tree, tensors.getArrayRef(), inputs, symbols);
                          });
   }
 
@@ -255,7 +249,7 @@ private:
       for (StepTree factor : scoreFactors)
         score = arith::MulFOp::create(
             builder, loc, score,
-            write(builder, factor, captures.getArrayRef(), block->getArguments().drop_front(5), symbols));
+            tracer.emit(builder, loc, factor, captures.getArrayRef(), block->getArguments().drop_front(5), symbols));
       YieldOp::create(builder, loc, score);
     }
     Block *block = addRegionBlock(builder, op.getKeep(), Type(), captures.getArrayRef(), loc);

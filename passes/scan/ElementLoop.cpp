@@ -161,12 +161,9 @@ bool ElementLoop::isInstance(StepTree general, StepTree tree, int64_t number, bo
         here[std::string(*index.asSymbol())] = place;
     return initial && isEqual(tracer.substituted(initial, here), tree);
   }
-  auto isAlike = [&](bool isTurned) {
+  auto matches = [&](bool isTurned) {
     std::map<std::string, Dim, std::less<>> here{{std::string(*step.asSymbol()), Dim(number)}};
-    if (general->kind != tree->kind || general->type != tree->type || general->tensor != tree->tensor ||
-        general->constant != tree->constant || general->name != tree->name || general->attributes != tree->attributes ||
-        general->state != tree->state || general->at.size() != tree->at.size() ||
-        general->operands.size() != tree->operands.size())
+    if (!isAlike(general, tree))
       return false;
     for (auto [place, other] : llvm::zip(general->at, tree->at))
       if (!tracer.domain.isEqual(place.substitute(here), other))
@@ -177,11 +174,11 @@ bool ElementLoop::isInstance(StepTree general, StepTree tree, int64_t number, bo
     return true;
   };
   SmallVector<StepTree> known = llvm::map_to_vector(states, [](const ElementState &state) { return state.initial; });
-  if (isAlike(false))
+  if (matches(false))
     return true;
   for (auto [state, initial] : llvm::zip(states, known))
     state.initial = initial;
-  return findsInitial && isCommutative(general) && isAlike(true);
+  return findsInitial && isCommutative(general) && matches(true);
 }
 
 } // namespace tenon

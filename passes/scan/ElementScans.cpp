@@ -195,8 +195,9 @@ private:
                            setIndices(at.drop_front(), symbols);
                            Value isBehind =
                                arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, at[0], constant(b, begin));
-                           return arith::SelectOp::create(b, loc, isBehind, write(b, tree, tensors, inputs, symbols),
-                                                          write(b, other, tensors, inputs, symbols));
+                           return arith::SelectOp::create(
+                               b, loc, isBehind, tracer.emit(b, loc, tree, tensors.getArrayRef(), inputs, symbols),
+                               tracer.emit(b, loc, other, tensors.getArrayRef(), inputs, symbols));
                          });
   }
 
@@ -226,7 +227,8 @@ private:
           Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, at[0], constant(b, 1));
           Value update = arith::SelectOp::create(b, loc, isFirst, zero, less);
           Value behind = element(b, inputs, at, update);
-          return arith::SelectOp::create(b, loc, isFirst, write(b, initial, tensors, inputs, symbols), behind);
+          return arith::SelectOp::create(b, loc, isFirst,
+                                         tracer.emit(b, loc, initial, tensors.getArrayRef(), inputs, symbols), behind);
         });
   }
 
@@ -240,7 +242,7 @@ private:
           llvm::StringMap<Value> symbols;
           setStep(b, update, symbols);
           setIndices(at.drop_front(), symbols);
-          return write(b, tree, tensors, inputs, symbols);
+          return tracer.emit(b, loc, tree, tensors.getArrayRef(), inputs, symbols);
         },
         Value(), tensors);
   }
@@ -254,15 +256,8 @@ private:
                          [&](OpBuilder &b, Location, ValueRange inputs, ValueRange at) {
                            llvm::StringMap<Value> symbols;
                            name(b, at, symbols);
-                           return write(b, tree, tensors, inputs, symbols);
+                           return tracer.emit(b, loc, tree, tensors.getArrayRef(), inputs, symbols);
                          });
-  }
-
-  Value write(OpBuilder &b, StepTree tree, const llvm::SetVector<Value> &tensors, ValueRange inputs,
-              const llvm::StringMap<Value> &symbols) {
-    auto tensorAt = [&](Value tensor) -> Value { return inputs[llvm::find(tensors, tensor) - tensors.begin()]; };
-    auto carried = [](ArrayRef<Value>) -> Value { return {}; };
-    return tracer.emit(b, loc, tree, tensorAt, carried, [&](StringRef name) { return symbols.lookup(name); });
   }
 
   Value constant(OpBuilder &b, int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
@@ -325,7 +320,7 @@ private:
                                      if (dim.asSymbol())
                                        symbols[*dim.asSymbol()] = index;
                                    symbols[*loop.step.asSymbol()] = at[loop.loop.axis];
-                                   return write(b, tree, tensors, inputs, symbols);
+                                   return tracer.emit(b, loc, tree, tensors.getArrayRef(), inputs, symbols);
                                  });
     collected.getResult().replaceAllUsesWith(result);
   }

@@ -126,7 +126,7 @@ private:
         else
           spread(b, groupOf(role, isValue), index, symbols);
       }
-      return write(b, tree, tensors, inputs, symbols, {});
+      return tracer.emit(b, loc, tree, tensors.getArrayRef(), inputs, symbols);
     });
     std::string layout = llvm::join(llvm::map_range(roles, [](char role) { return std::string(1, role); }), " ");
     return {made, layout};
@@ -158,7 +158,7 @@ private:
                  llvm::StringMap<Value> symbols;
                  symbols[*row.asSymbol()] = at[0];
                  symbols[*trees.step.column.asSymbol()] = at[1];
-                 return write(b, tree, tensors, inputs, symbols, {});
+                 return tracer.emit(b, loc, tree, tensors.getArrayRef(), inputs, symbols);
                });
   }
 
@@ -187,12 +187,6 @@ private:
     return MapOp::create(builder, loc, result, inputs, [&](OpBuilder &b, Location, ValueRange tensors, ValueRange at) {
       return body(b, tensors, at);
     });
-  }
-
-  Value write(OpBuilder &b, StepTree tree, const llvm::SetVector<Value> &tensors, ValueRange inputs,
-              const llvm::StringMap<Value> &symbols, function_ref<Value(ArrayRef<Value>)> carried) {
-    auto tensorAt = [&](Value tensor) -> Value { return inputs[llvm::find(tensors, tensor) - tensors.begin()]; };
-    return tracer.emit(b, loc, tree, tensorAt, carried, [&](StringRef name) { return symbols.lookup(name); });
   }
 
   //===--------------------------------------------------------------------------===//
@@ -263,17 +257,18 @@ private:
         if (auto name = index.asSymbol())
           symbols[*name] = at[position];
       symbols[*trees.n.asSymbol()] = at[loop.axis];
-      return write(b, trees.output, tensors, inputs, symbols, [&](ArrayRef<Value> read) -> Value {
-        SmallVector<Value> indices(shape.size() + 1), place;
-        for (auto [k, index] : llvm::zip(trees.readDims, read))
-          indices[k] = index;
-        for (char role : scan.getLayoutOfResult())
-          if (role != ' ')
-            place.push_back(role == 'n'
-                                ? at[loop.axis]
+      return tracer.emit(
+          b, loc, trees.output, tensors.getArrayRef(), inputs, symbols, [&](ArrayRef<Value> read) -> Value {
+            SmallVector<Value> indices(shape.size() + 1), place;
+            for (auto [k, index] : llvm::zip(trees.readDims, read))
+              indices[k] = index;
+            for (char role : scan.getLayoutOfResult())
+              if (role != ' ')
+                place.push_back(
+                    role == 'n' ? at[loop.axis]
                                 : gathered(b, role == 'h' && trees.isStateRead ? rows : groupOf(role, true), indices));
-        return LoadOp::create(b, loc, inputs.back(), place);
-      });
+            return LoadOp::create(b, loc, inputs.back(), place);
+          });
     });
     loop.collect.getResult().replaceAllUsesWith(all);
   }

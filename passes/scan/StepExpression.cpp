@@ -41,15 +41,14 @@ bool dependsOn(StepTree tree, const Dim &symbol) {
   });
 }
 
-/// All but indices and operands.
-static bool isAlike(const StepNode &a, const StepNode &b) {
-  return a.kind == b.kind && a.type == b.type && a.tensor == b.tensor && a.constant == b.constant && a.name == b.name &&
-         a.attributes == b.attributes && a.state == b.state && a.at.size() == b.at.size() &&
-         a.operands.size() == b.operands.size();
+bool isAlike(StepTree a, StepTree b) {
+  return a->kind == b->kind && a->type == b->type && a->tensor == b->tensor && a->constant == b->constant &&
+         a->name == b->name && a->attributes == b->attributes && a->state == b->state && a->at.size() == b->at.size() &&
+         a->operands.size() == b->operands.size();
 }
 
 bool isEqual(StepTree a, StepTree b) {
-  return isAlike(*a, *b) && a->at == b->at && llvm::all_of(llvm::zip(a->operands, b->operands), [](auto pair) {
+  return isAlike(a, b) && a->at == b->at && llvm::all_of(llvm::zip(a->operands, b->operands), [](auto pair) {
            return isEqual(std::get<0>(pair), std::get<1>(pair));
          });
 }
@@ -248,7 +247,7 @@ std::optional<Dim> StepTracer::generalised(const Dim &first, const Dim &second, 
 StepTree StepTracer::generalised(StepTree first, StepTree second, int64_t step, const Dim &n) {
   if (depth == 0)
     size = 0;
-  if (!isAlike(*first, *second))
+  if (!isAlike(first, second))
     return nullptr;
   StepNode node = *first;
   ++depth;
@@ -271,7 +270,7 @@ bool StepTracer::isInstance(StepTree general, StepTree tree, const Dim &n, int64
   if (general->kind == StepNode::Carried && carried(general, tree))
     return true;
   std::map<std::string, Dim, std::less<>> here{{std::string(*n.asSymbol()), Dim(step)}};
-  return isAlike(*general, *tree) &&
+  return isAlike(general, tree) &&
          llvm::all_of(
              llvm::zip(general->at, tree->at),
              [&](auto pair) { return domain.isEqual(std::get<0>(pair).substitute(here), std::get<1>(pair)); }) &&
@@ -359,14 +358,15 @@ StepTree StepTracer::replaced(StepTree tree, function_ref<StepTree(StepTree)> by
   return make(node);
 }
 
-Value StepTracer::emit(OpBuilder &builder, Location loc, StepTree tree, function_ref<Value(Value)> tensors,
-                       function_ref<Value(ArrayRef<Value>)> carried, function_ref<Value(StringRef)> symbols) {
+Value StepTracer::emit(OpBuilder &builder, Location loc, StepTree tree, ArrayRef<Value> tensors, ValueRange inputs,
+                       const llvm::StringMap<Value> &symbols, function_ref<Value(ArrayRef<Value>)> carried) {
+  auto indexOf = [&](StringRef name) { return symbols.lookup(name); };
   auto indices = [&] {
-    return llvm::map_to_vector(tree->at, [&](const Dim &dim) { return emitIndex(builder, loc, dim, domain, symbols); });
+    return llvm::map_to_vector(tree->at, [&](const Dim &dim) { return emitIndex(builder, loc, dim, domain, indexOf); });
   };
   switch (tree->kind) {
   case StepNode::Load:
-    return LoadOp::create(builder, loc, tensors(tree->tensor), indices());
+    return LoadOp::create(builder, loc, inputs[llvm::find(tensors, tree->tensor) - tensors.begin()], indices());
   case StepNode::Carried:
     return carried(indices());
   case StepNode::Constant:
@@ -380,7 +380,7 @@ Value StepTracer::emit(OpBuilder &builder, Location loc, StepTree tree, function
   }
   OperationState state(loc, *tree->name);
   for (StepTree operand : tree->operands)
-    state.addOperands(emit(builder, loc, operand, tensors, carried, symbols));
+    state.addOperands(emit(builder, loc, operand, tensors, inputs, symbols, carried));
   state.addTypes(tree->type);
   state.addAttributes(tree->attributes.getValue());
   return builder.create(state)->getResult(0);

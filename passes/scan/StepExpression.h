@@ -49,6 +49,8 @@ bool hasCarried(StepTree tree);
 bool hasSum(StepTree tree);
 /// Whether an index of the tree depends on `symbol`.
 bool dependsOn(StepTree tree, const Dim &symbol);
+/// All but indices and operands.
+bool isAlike(StepTree a, StepTree b);
 bool isEqual(StepTree a, StepTree b);
 
 class StepTracer {
@@ -94,11 +96,11 @@ public:
   StepTree startingWith(StepTree first, StepTree later, const Dim &n);
   /// The tree with what `by` gives for a node in its place; where it gives null the node stays.
   StepTree replaced(StepTree tree, llvm::function_ref<StepTree(StepTree node)> by);
-  /// Writes the tree into a region; `tensors` and `symbols` say what stands for tensors, carried elements and indices.
-  mlir::Value emit(mlir::OpBuilder &builder, mlir::Location loc, StepTree tree,
-                   llvm::function_ref<mlir::Value(mlir::Value)> tensors,
-                   llvm::function_ref<mlir::Value(llvm::ArrayRef<mlir::Value>)> carried,
-                   llvm::function_ref<mlir::Value(llvm::StringRef)> symbols);
+  /// Writes the tree into a region: its `inputs` stand for `tensors`, `symbols` are its indices by name, and `carried`
+  /// gives carried elements by their indices.
+  mlir::Value emit(mlir::OpBuilder &builder, mlir::Location loc, StepTree tree, llvm::ArrayRef<mlir::Value> tensors,
+                   mlir::ValueRange inputs, const llvm::StringMap<mlir::Value> &symbols,
+                   llvm::function_ref<mlir::Value(llvm::ArrayRef<mlir::Value>)> carried = {});
 
   IndexDomain domain;
 

@@ -120,9 +120,7 @@ private:
           for (auto [index, value] : llvm::zip(indices, at))
             symbols[*index.asSymbol()] = value;
           symbols[*loop.at[*trees.depth].asSymbol()] = at.back();
-          auto tensorAt = [&](Value tensor) -> Value { return inputs[llvm::find(tensors, tensor) - tensors.begin()]; };
-          auto carried = [](ArrayRef<Value>) -> Value { return {}; };
-          return tracer.emit(b, loc, summand, tensorAt, carried, [&](StringRef name) { return symbols.lookup(name); });
+          return tracer.emit(b, loc, summand, tensors.getArrayRef(), inputs, symbols);
         });
     return ReduceOp::create(builder, loc, ReduceKind::Sum, terms, ArrayRef<int64_t>{int64_t(dims.size()) - 1});
   }
