@@ -51,6 +51,9 @@ llvm::Expected<Array> evaluateCirculant(CirculantOp op, Operands operands, const
 llvm::Expected<Array> evaluateWeight(WeightOp op, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateStateGet(StateGetOp op, const Evaluation &evaluation);
 llvm::Expected<Array> evaluateAppend(AppendOp op, Operands operands, const Evaluation &evaluation);
+/// Any of the operations above, a reshape or a weight that is read: its results.
+llvm::Expected<std::vector<Array>> evaluateOperation(mlir::Operation *op, Operands operands,
+                                                     const Evaluation &evaluation);
 /// What the run leaves in the states and kept symbols; `value` gives what a state is set to.
 llvm::Error storeStates(mlir::Block &block, llvm::function_ref<const Array &(mlir::Value)> value,
                         const Evaluation &evaluation);

@@ -220,6 +220,60 @@ static llvm::Error checkBounds(ModuleOp module, const DimValues &dims) {
 }
 
 //===----------------------------------------------------------------------------===//
+// One operation
+//===----------------------------------------------------------------------------===//
+
+static llvm::Expected<Array> evaluateReshape(ReshapeOp op, const Array &input, const Evaluation &evaluation) {
+  llvm::Expected<std::vector<int64_t>> sizes = sizesOf(op.getType(), op, evaluation.dims);
+  if (!sizes)
+    return sizes.takeError();
+  if (countOf(*sizes) != input.count())
+    return errorAt(op, "turns " + toString(input.shape) + " into " + toString(*sizes));
+  Array result = input;
+  result.shape = std::move(*sizes);
+  return result;
+}
+
+static llvm::Expected<Array> evaluateGet(GetOp op, const Evaluation &evaluation) {
+  auto weight = SymbolTable::lookupNearestSymbolFrom<WeightOp>(op, op.getWeightAttr());
+  if (!weight)
+    return errorAt(op, "reads @" + op.getWeight() + ", which no tenon.weight declares");
+  return evaluateWeight(weight, evaluation);
+}
+
+llvm::Expected<std::vector<Array>> evaluateOperation(Operation *op, Operands operands, const Evaluation &evaluation) {
+  if (auto attention = dyn_cast<AttentionOp>(op))
+    return evaluateAttention(attention, operands, evaluation);
+  if (auto scan = dyn_cast<ScanOp>(op))
+    return evaluateScan(scan, operands, evaluation);
+  llvm::Expected<Array> result =
+      llvm::TypeSwitch<Operation *, llvm::Expected<Array>>(op)
+          .Case<MapOp>([&](auto op) { return evaluateMap(op, operands, evaluation); })
+          .Case<ContractOp>([&](auto op) { return evaluateContract(op, operands, evaluation); })
+          .Case<ReduceOp>([&](auto op) { return evaluateReduce(op, operands, evaluation); })
+          .Case<ScatterOp>([&](auto op) { return evaluateScatter(op, operands, evaluation); })
+          .Case<OrderOp>([&](auto op) { return evaluateOrder(op, *operands[0], evaluation); })
+          .Case<SoftmaxOp>([&](auto op) { return evaluateSoftmax(op, operands, evaluation); })
+          .Case<NormOp>([&](auto op) { return evaluateNorm(op, operands, evaluation); })
+          .Case<AttentionUpdateOp>([&](auto op) { return evaluateAttentionUpdate(op, operands, evaluation); })
+          .Case<AttentionMergeOp>([&](auto op) { return evaluateAttentionMerge(op, operands, evaluation); })
+          .Case<AttentionFinishOp>([&](auto op) { return evaluateAttentionFinish(op, operands, evaluation); })
+          .Case<FFTOp>([&](auto op) { return evaluateFFT(op, operands, evaluation); })
+          .Case<ToeplitzOp>([&](auto op) { return evaluateToeplitz(op, operands, evaluation); })
+          .Case<CirculantOp>([&](auto op) { return evaluateCirculant(op, operands, evaluation); })
+          .Case<ReshapeOp>([&](auto op) { return evaluateReshape(op, *operands[0], evaluation); })
+          .Case<GetOp>([&](auto op) { return evaluateGet(op, evaluation); })
+          .Case<StateGetOp>([&](auto op) { return evaluateStateGet(op, evaluation); })
+          .Case<AppendOp>([&](auto op) { return evaluateAppend(op, operands, evaluation); })
+          .Default([&](Operation *op) { return errorAt(op, "the interpreter does not know this operation"); });
+  if (!result)
+    return result.takeError();
+  std::vector<Array> results;
+  results.push_back(std::move(*result));
+  return results;
+}
+
+//===----------------------------------------------------------------------------===//
 // One function or kernel
 //===----------------------------------------------------------------------------===//
 
@@ -282,53 +336,7 @@ private:
   llvm::Expected<std::vector<Array>> compute(Operation &op, Operands operands) {
     if (auto dispatch = dyn_cast<DispatchOp>(op))
       return runKernel(dispatch, operands);
-    if (auto attention = dyn_cast<AttentionOp>(op))
-      return evaluateAttention(attention, operands, evaluation);
-    if (auto scan = dyn_cast<ScanOp>(op))
-      return evaluateScan(scan, operands, evaluation);
-    llvm::Expected<Array> result =
-        llvm::TypeSwitch<Operation *, llvm::Expected<Array>>(&op)
-            .Case<MapOp>([&](auto op) { return evaluateMap(op, operands, evaluation); })
-            .Case<ContractOp>([&](auto op) { return evaluateContract(op, operands, evaluation); })
-            .Case<ReduceOp>([&](auto op) { return evaluateReduce(op, operands, evaluation); })
-            .Case<ScatterOp>([&](auto op) { return evaluateScatter(op, operands, evaluation); })
-            .Case<OrderOp>([&](auto op) { return evaluateOrder(op, *operands[0], evaluation); })
-            .Case<SoftmaxOp>([&](auto op) { return evaluateSoftmax(op, operands, evaluation); })
-            .Case<NormOp>([&](auto op) { return evaluateNorm(op, operands, evaluation); })
-            .Case<AttentionUpdateOp>([&](auto op) { return evaluateAttentionUpdate(op, operands, evaluation); })
-            .Case<AttentionMergeOp>([&](auto op) { return evaluateAttentionMerge(op, operands, evaluation); })
-            .Case<AttentionFinishOp>([&](auto op) { return evaluateAttentionFinish(op, operands, evaluation); })
-            .Case<FFTOp>([&](auto op) { return evaluateFFT(op, operands, evaluation); })
-            .Case<ToeplitzOp>([&](auto op) { return evaluateToeplitz(op, operands, evaluation); })
-            .Case<CirculantOp>([&](auto op) { return evaluateCirculant(op, operands, evaluation); })
-            .Case<ReshapeOp>([&](auto op) { return evaluateReshape(op, *operands[0]); })
-            .Case<GetOp>([&](auto op) { return evaluateGet(op); })
-            .Case<StateGetOp>([&](auto op) { return evaluateStateGet(op, evaluation); })
-            .Case<AppendOp>([&](auto op) { return evaluateAppend(op, operands, evaluation); })
-            .Default([&](Operation *op) { return errorAt(op, "the interpreter does not know this operation"); });
-    if (!result)
-      return result.takeError();
-    std::vector<Array> results;
-    results.push_back(std::move(*result));
-    return results;
-  }
-
-  llvm::Expected<Array> evaluateReshape(ReshapeOp op, const Array &input) {
-    llvm::Expected<std::vector<int64_t>> sizes = sizesOf(op.getType(), op, evaluation.dims);
-    if (!sizes)
-      return sizes.takeError();
-    if (countOf(*sizes) != input.count())
-      return errorAt(op, "turns " + toString(input.shape) + " into " + toString(*sizes));
-    Array result = input;
-    result.shape = std::move(*sizes);
-    return result;
-  }
-
-  llvm::Expected<Array> evaluateGet(GetOp op) {
-    auto weight = SymbolTable::lookupNearestSymbolFrom<WeightOp>(op, op.getWeightAttr());
-    if (!weight)
-      return errorAt(op, "reads @" + op.getWeight() + ", which no tenon.weight declares");
-    return evaluateWeight(weight, evaluation);
+    return evaluateOperation(&op, operands, evaluation);
   }
 
   /// A kernel's symbols are its own: d0, d1, … as the dispatch passes them.

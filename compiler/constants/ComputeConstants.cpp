@@ -1,69 +1,13 @@
 //===- ComputeConstants.cpp - spectra and responses of weights, computed once ----------------===//
 #include "compiler/constants/ComputeConstants.h"
-#include "compiler/factorization/ModelWeights.h"
-#include "interpreter/Evaluation.h"
+#include "compiler/constants/WeightArithmetic.h"
 #include "passes/fft_rpe/KernelRange.h"
 #include "passes/scan/TransitionForm.h"
-#include "mlir/IR/Remarks.h"
-
-#include <unsupported/Eigen/FFT>
 
 using namespace mlir;
 
 namespace tenon {
 namespace {
-
-//===----------------------------------------------------------------------------===//
-// Transforms
-//===----------------------------------------------------------------------------===//
-
-/// What the interpreter does by its definition, in N log N steps.
-class Transform {
-public:
-  Transform(FFTOp op, const Array &input, Array &result)
-      : input(input), result(result), axis(int64_t(op.getAxis())), parts(int64_t(op.getParts())),
-        isInverse(op.getInverse()), length(*op.getLength().getValue().constant()), from(stridesOf(input.shape)),
-        to(stridesOf(result.shape)) {}
-
-  void run() { transformFrom(0, 0, 0); }
-
-private:
-  /// All lines of dimensions `dim` and more, at `read` and `write` of the others.
-  void transformFrom(int64_t dim, int64_t read, int64_t write) {
-    if (dim == int64_t(input.shape.size()))
-      return transformLine(read, write);
-    if (dim == axis || dim == parts)
-      return transformFrom(dim + 1, read, write);
-    for (int64_t at = 0; at < input.shape[dim]; ++at)
-      transformFrom(dim + 1, read + at * from[dim], write + at * to[dim]);
-  }
-
-  void transformLine(int64_t read, int64_t write) {
-    std::vector<std::complex<double>> points(length), frequencies;
-    for (int64_t n = 0; n < std::min(length, input.shape[axis]); ++n) {
-      const double *point = &input.floats[read + n * from[axis]];
-      points[n] = {point[0], input.shape[parts] == 2 ? point[from[parts]] : 0.0};
-    }
-    if (length == 1) // of which Eigen makes no plan
-      frequencies = points;
-    else
-      isInverse ? plan.inv(frequencies, points) : plan.fwd(frequencies, points);
-    for (int64_t k = 0; k < result.shape[axis]; ++k) {
-      double *point = &result.floats[write + k * to[axis]];
-      point[0] = frequencies[k].real();
-      if (result.shape[parts] == 2)
-        point[to[parts]] = frequencies[k].imag();
-    }
-  }
-
-  const Array &input;
-  Array &result;
-  int64_t axis, parts;
-  bool isInverse;
-  int64_t length;
-  std::vector<int64_t> from, to;
-  Eigen::FFT<double> plan;
-};
 
 //===----------------------------------------------------------------------------===//
 // Kernels of circular convolutions
@@ -94,8 +38,7 @@ static bool isInRange(CirculantOp op, const Array &kernel) {
 
 class ConstantComputer {
 public:
-  ConstantComputer(ModuleOp module, WeightStore &store)
-      : module(module), weights(module, store), evaluation{module, store, Arithmetic::Float64, dims} {}
+  ConstantComputer(ModuleOp module, WeightStore &store) : module(module), arithmetic(module, store) {}
 
   llvm::Error run() {
     SmallVector<Operation *> found;
@@ -120,7 +63,7 @@ public:
 private:
   /// A kernel in range need not be there to be looked at when it runs.
   llvm::Expected<bool> dropKernel(CirculantOp op) {
-    llvm::Expected<Array> kernel = evaluate(op.getKernel().getDefiningOp());
+    llvm::Expected<Array> kernel = arithmetic.evaluate(op.getKernel().getDefiningOp());
     if (!kernel)
       return kernel.takeError();
     if (!isInRange(op, *kernel))
@@ -136,77 +79,22 @@ private:
     auto isKnown = [](const Dim &dim) { return dim.isConstant(); };
     bool hasKnownLength = !isa<FFTOp>(op) || cast<FFTOp>(op).getLength().getValue().isConstant();
     return hasKnownLength && llvm::all_of(shapeOf(op->getResult(0)), isKnown) &&
-           llvm::all_of(op->getOperands(), isOfWeights) && nearestWeight(op);
-  }
-
-  static GetOp nearestWeight(Operation *op) {
-    if (auto get = dyn_cast<GetOp>(op))
-      return get;
-    for (Value operand : op->getOperands())
-      if (GetOp get = nearestWeight(operand.getDefiningOp()))
-        return get;
-    return {};
+           llvm::all_of(op->getOperands(), isOfWeights) && WeightArithmetic::nearestWeight(op);
   }
 
   llvm::Error compute(Value value) {
     Operation *op = value.getDefiningOp();
-    llvm::Expected<Array> array = evaluate(op);
+    llvm::Expected<Array> array = arithmetic.evaluate(op);
     if (!array)
       return array.takeError();
-    std::vector<float> elements(array->floats.begin(), array->floats.end());
-    WeightOp weight =
-        weights.add(weights.recipes.lookup(nearestWeight(op)), suffixOf(op), array->shape, std::move(elements));
-    auto options = remark::RemarkOpts::name("constant").category("compute-constants");
-    remark::passed(op->getLoc(), options)
-        << remark::add("{0} of weights alone is a weight: {1}, {2} bytes", isa<FFTOp>(op)  ? "a transform"
-                                                                          : isa<ScanOp>(op) ? "a recurrence"
-                                                                                            : "a kernel",
-                       weight.getSymName(), array->count() * int64_t(sizeof(float)));
-    OpBuilder builder(op);
-    value.replaceAllUsesWith(WeightRecipes::get(builder, op->getLoc(), weight));
-    op->erase();
+    StringRef suffix = isa<FFTOp>(op) ? "spectrum" : isa<ScanOp>(op) ? "responses" : "kernel";
+    StringRef what = isa<FFTOp>(op) ? "a transform" : isa<ScanOp>(op) ? "a recurrence" : "a kernel";
+    arithmetic.replace(value, *array, suffix, what);
     return llvm::Error::success();
   }
 
-  static StringRef suffixOf(Operation *op) {
-    return isa<FFTOp>(op) ? ".spectrum" : isa<ScanOp>(op) ? ".responses" : ".kernel";
-  }
-
-  llvm::Expected<Array> evaluate(Operation *op) {
-    if (auto get = dyn_cast<GetOp>(op))
-      return evaluateWeight(weights.recipes.lookup(get), evaluation);
-    std::vector<Array> inputs;
-    for (Value operand : op->getOperands()) {
-      llvm::Expected<Array> input = evaluate(operand.getDefiningOp());
-      if (!input)
-        return input.takeError();
-      inputs.push_back(std::move(*input));
-    }
-    SmallVector<const Array *> operands = llvm::map_to_vector(inputs, [](const Array &input) { return &input; });
-    if (auto map = dyn_cast<MapOp>(op))
-      return evaluateMap(map, operands, evaluation);
-    if (auto scan = dyn_cast<ScanOp>(op)) {
-      llvm::Expected<std::vector<Array>> results = evaluateScan(scan, operands, evaluation);
-      if (!results)
-        return results.takeError();
-      return std::move(results->front());
-    }
-    llvm::Expected<Array> result = makeResult(op->getResult(0), evaluation);
-    if (!result)
-      return result.takeError();
-    if (auto transform = dyn_cast<FFTOp>(op))
-      Transform(transform, inputs[0], *result).run();
-    else { // a reshape
-      result->floats = std::move(inputs[0].floats);
-      result->integers = std::move(inputs[0].integers);
-    }
-    return result;
-  }
-
   ModuleOp module;
-  ModelWeights weights;
-  DimValues dims;
-  Evaluation evaluation;
+  WeightArithmetic arithmetic;
 };
 
 } // namespace

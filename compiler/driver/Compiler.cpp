@@ -5,6 +5,7 @@
 #include "compiler/codegen/nvptx/LowerKernelsForDevice.h"
 #include "compiler/codegen/nvptx/emulator/EmulatedProgram.h"
 #include "compiler/constants/ComputeConstants.h"
+#include "compiler/constants/FoldConstants.h"
 #include "compiler/driver/Diagnostics.h"
 #include "compiler/driver/ModelImpl.h"
 #include "compiler/explain/Explain.h"
@@ -12,15 +13,15 @@
 #include "compiler/pipeline/Pipeline.h"
 #include "compiler/program/BuildProgram.h"
 #include "compiler/weights/Recipe.h"
+#include "mlir/Bytecode/BytecodeWriter.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "passes/Passes.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ThreadPool.h"
-#include "mlir/Bytecode/BytecodeWriter.h"
-#include "mlir/Parser/Parser.h"
-#include "mlir/Pass/PassManager.h"
-#include "passes/Passes.h"
 #include <chrono>
 
 using namespace mlir;
@@ -139,9 +140,12 @@ llvm::Error Compiler::Impl::runProgramPhases(Model &model, StringRef last) {
     bool isDone = step(phase.name.str(), [&] { return succeeded(passes.run(model.module())); });
     if (!isDone)
       return diagnostics.takeError("the phase '" + phase.name.str() + "' failed");
-    if (phase.name == "simplify")
+    if (phase.name == "simplify") {
       if (llvm::Error error = applyRecipe(model))
         return error;
+      if (llvm::Error error = step("constants", [&] { return foldConstants(model.module(), model.impl->weights); }))
+        return error;
+    }
     if (phase.name == "choose")
       if (llvm::Error error = step("constants", [&] { return computeConstants(model.module(), model.impl->weights); }))
         return error;
