@@ -128,6 +128,7 @@ KernelGrid lowerMap(KernelLowering &lowering, MapOp map) {
     Value start = scope.mul(row, length, loc);
     auto emit = [&](MapOp part, Value first, Value count) {
       emitLaneLoop(scope, loc, count, lanes, [&](RegionEmitter &emitter, const LaneValue &j) {
+        emitter.branchOnChoices();
         SmallVector<LaneValue> point(indices);
         LaneValue at{j.kind, scope.add(first, j.value, loc), j.step, false};
         if (!isScalar)

@@ -308,30 +308,64 @@ LaneValue RegionEmitter::evaluateOp(Operation &op, ArrayRef<LaneValue> operands)
   return computed;
 }
 
-LaneValue RegionEmitter::evaluate(Region &region, ArrayRef<LaneValue> scalars, ArrayRef<TensorReader> tensors) {
+/// A region while it is evaluated.
+struct RegionEmitter::Frame {
+  Frame(Block &block, bool branches) : choices(block, branches) {}
+
+  LaneValue operator[](Value value) const { return values.lookup(value); }
+  SmallVector<LaneValue> operator[](ValueRange range) const {
+    return llvm::map_to_vector(range, [&](Value value) { return values.lookup(value); });
+  }
+
+  RegionChoices choices;
   llvm::DenseMap<Value, LaneValue> values;
   llvm::DenseMap<Value, const TensorReader *> readers;
+};
+
+LaneValue RegionEmitter::evaluate(Region &region, ArrayRef<LaneValue> scalars, ArrayRef<TensorReader> tensors) {
+  Frame frame(region.front(), branches && lanes > 1);
   for (BlockArgument argument : region.getArguments()) {
     if (isa<RankedTensorType>(argument.getType())) {
-      readers[argument] = &tensors.front();
+      frame.readers[argument] = &tensors.front();
       tensors = tensors.drop_front();
     } else {
-      values[argument] = scalars.front();
+      frame.values[argument] = scalars.front();
       scalars = scalars.drop_front();
     }
   }
-  for (Operation &op : region.front().without_terminator()) {
-    if (auto load = dyn_cast<LoadOp>(op)) {
-      auto indices = llvm::map_to_vector(load.getIndices(), [&](Value index) { return values.lookup(index); });
-      values[load] = (*readers.lookup(load.getTensor()))(indices);
-    } else if (auto size = dyn_cast<SizeOp>(op)) {
-      values[size] = LaneValue::uniform(scope.dim(size.getDim().getValue(), loc));
-    } else {
-      auto operands = llvm::map_to_vector(op.getOperands(), [&](Value operand) { return values.lookup(operand); });
-      values[op.getResult(0)] = evaluateOp(op, operands);
-    }
+  evaluateSide({}, frame);
+  return frame[region.front().getTerminator()->getOperand(0)];
+}
+
+void RegionEmitter::evaluateSide(RegionChoices::Side side, Frame &frame) {
+  for (Operation *op : frame.choices.operationsOf(side)) {
+    if (auto load = dyn_cast<LoadOp>(op))
+      frame.values[load] = (*frame.readers.lookup(load.getTensor()))(frame[load.getIndices()]);
+    else if (auto size = dyn_cast<SizeOp>(op))
+      frame.values[size] = LaneValue::uniform(scope.dim(size.getDim().getValue(), loc));
+    else if (auto select = dyn_cast<arith::SelectOp>(op))
+      frame.values[select] = evaluateSelect(select, frame);
+    else
+      frame.values[op->getResult(0)] = evaluateOp(*op, frame[op->getOperands()]);
   }
-  return values.lookup(region.front().getTerminator()->getOperand(0));
+}
+
+LaneValue RegionEmitter::evaluateSelect(arith::SelectOp select, Frame &frame) {
+  LaneValue condition = frame[select.getCondition()];
+  if (condition.kind != LaneValue::Uniform || !frame.choices.areLoadsSaved(select)) {
+    evaluateSide({select, true}, frame);
+    evaluateSide({select, false}, frame);
+    return evaluateOp(*select, frame[select->getOperands()]);
+  }
+  auto choice = scf::IfOp::create(builder, loc, vectorOf(select.getType()), condition.value, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(builder);
+  for (bool isTrue : {true, false}) {
+    builder.setInsertionPointToStart(isTrue ? choice.thenBlock() : choice.elseBlock());
+    evaluateSide({select, isTrue}, frame);
+    Value value = materialise(frame[isTrue ? select.getTrueValue() : select.getFalseValue()]);
+    scf::YieldOp::create(builder, loc, value);
+  }
+  return LaneValue::varying(choice.getResult(0));
 }
 
 } // namespace tenon

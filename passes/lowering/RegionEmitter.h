@@ -30,6 +30,7 @@
 
 #include "dialects/tenon/Tenon.h"
 #include "passes/lowering/KernelFunction.h"
+#include "passes/lowering/RegionChoices.h"
 
 namespace tenon {
 
@@ -90,6 +91,9 @@ public:
   /// Only the first `count` lanes (index) stand for elements that exist: loads and stores leave memory behind the
   /// others alone.
   void limitLanes(mlir::Value count) { activeLanes = count; }
+  /// Where all lanes choose the same side, and a side loads what the other does not need, code branches: for loops that
+  /// memory bounds.
+  void branchOnChoices() { branches = true; }
 
   /// Evaluates the region. `scalars` are its scalar arguments in order, `tensors` what its tensor
   /// arguments hold, in order; the arguments may be interleaved. Gives the yielded value.
@@ -108,6 +112,9 @@ public:
   mlir::Value materialise(const LaneValue &value);
 
 private:
+  struct Frame;
+  void evaluateSide(RegionChoices::Side side, Frame &frame);
+  LaneValue evaluateSelect(mlir::arith::SelectOp select, Frame &frame);
   LaneValue evaluateOp(mlir::Operation &op, llvm::ArrayRef<LaneValue> operands);
   std::optional<LaneValue> evaluateLinear(mlir::Operation &op, llvm::ArrayRef<LaneValue> operands);
   LaneValue addIndices(const LaneValue &a, const LaneValue &b, bool subtract);
@@ -125,6 +132,7 @@ private:
   unsigned lanes;
   mlir::Location loc;
   mlir::Value activeLanes; // null: all
+  bool branches = false;
 };
 
 } // namespace tenon
