@@ -1,7 +1,8 @@
 //===- LowerMap.cpp - element-wise kernels --------------------------------------------===//
 //
 // Rows are the points of all dimensions but the last, along which the lanes run. Costs: one
-// delinearisation (an integer division for each dimension but the outermost) per row.
+// delinearisation (an integer division for each dimension but the outermost) per row. Maps that read along another
+// dimension than they write go by squares (`TurnedMap.h`).
 //
 // A map that asks where the last index stands (a concatenation, a pad, the turned halves of a rotary embedding) is
 // emitted once for each piece of a row in which the answers are the same. There the other side of every choice is
@@ -9,6 +10,7 @@
 //
 #include "mlir/IR/Matchers.h"
 #include "passes/lowering/KernelLowering.h"
+#include "passes/lowering/TurnedMap.h"
 #include "passes/simplify/IndexExpression.h"
 
 using namespace mlir;
@@ -122,6 +124,9 @@ KernelGrid lowerMap(KernelLowering &lowering, MapOp map) {
   SmallVector<std::pair<MapOp, Piece>> parts;
   for (Piece piece : cut.pieces())
     parts.push_back({cut.decided(piece), piece});
+  if (parts.size() < 2)
+    if (std::optional<TurnedMap> turned = TurnedMap::of(lowering, map))
+      return turned->lower();
   lowering.forEachRow(rows, rowsPerTile(shape.back()), [&](Value row) {
     SmallVector<LaneValue> indices = lowering.delinearise(row, outer);
     Value length = scope.dim(shape.back(), loc);
