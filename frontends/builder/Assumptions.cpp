@@ -70,17 +70,18 @@ std::optional<std::pair<std::string, Interval>> Assumptions::solveNonNegative(co
     (isLower ? interval.lo : interval.hi) = limit;
     return std::pair(atom.name, interval);
   }
-  if (atom.kind == Dim::AtomKind::Min && isLower) {
-    // The smallest is so large where each is: numbers are or are not, and one other operand is solved for.
+  if (atom.kind == (isLower ? Dim::AtomKind::Min : Dim::AtomKind::Max)) {
+    // The smallest is so large where each is, the largest so small: numbers are or are not, and one other operand is
+    // solved for.
     std::optional<Dim> open;
     for (const Dim &operand : atom.operands) {
       std::optional<int64_t> number = operand.constant();
-      if (number ? *number < limit : open.has_value())
+      if (number ? (isLower ? *number < limit : *number > limit) : open.has_value())
         return std::nullopt;
       if (!number)
         open = operand;
     }
-    return open ? solveNonNegative(*open - Dim(limit)) : std::nullopt;
+    return open ? solveNonNegative(isLower ? *open - Dim(limit) : Dim(limit) - *open) : std::nullopt;
   }
   std::optional<int64_t> divisor = atom.operands.size() == 2 ? atom.operands[1].constant() : std::nullopt;
   if (atom.kind != Dim::AtomKind::FloorDiv || !divisor || *divisor <= 0)

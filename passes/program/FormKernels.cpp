@@ -174,7 +174,7 @@ public:
     return kernelDim(number);
   }
 
-  /// From now on the product of two known dims is that product: a reshape inside of the kernel says so.
+  /// From now on a product of known dims is that product: a reshape inside of the kernel says so.
   void keepProducts() { keepsProducts = true; }
 
   Type rename(Type type) {
@@ -196,12 +196,20 @@ public:
   ArrayRef<Dim> get() const { return dims; }
 
 private:
+  /// A number of times one or two known dims.
   std::optional<Dim> productOfKnown(const Dim &dim) const {
-    if (keepsProducts)
-      for (size_t i = 0; i < dims.size(); ++i)
-        for (size_t j = i; j < dims.size(); ++j)
-          if (dims[i] * dims[j] == dim)
-            return kernelDim(i) * kernelDim(j);
+    if (!keepsProducts)
+      return std::nullopt;
+    for (size_t i = 0; i < dims.size(); ++i) {
+      std::optional<Dim> rest = dim.exactDiv(dims[i]);
+      if (!rest || *rest == Dim(0))
+        continue;
+      if (rest->isConstant())
+        return kernelDim(i) * *rest;
+      for (size_t j = i; j < dims.size(); ++j)
+        if (std::optional<Dim> factor = rest->exactDiv(dims[j]); factor && factor->isConstant())
+          return kernelDim(i) * kernelDim(j) * *factor;
+    }
     return std::nullopt;
   }
 

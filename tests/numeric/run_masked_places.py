@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """What files do with the places where a mask is true, whose number data decides: NonZero and what follows it leave a
-running sum and a map, right for any number of places. Against NumPy's assignment through a mask.
+running sum and a map, right for any number of places. Against NumPy's assignment through a mask, and loops over what it
+chose.
 
 TENON_BUILD names the build folder.
 """
 
+import itertools
 import pathlib
 import sys
 import tempfile
@@ -36,9 +38,10 @@ class MaskedPlaces(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="tenon-places-")
         self.addCleanup(folder.cleanup)
         file, artifact = pathlib.Path(folder.name) / "model.onnx", pathlib.Path(folder.name) / "model.tenon"
-        constants = {"zero": 0, "zeros": [0], "all": [-1], "last": [2], "one": [1], "unit": 1, "two": [2], "three": [3]}
+        constants = {"zero": 0, "zeros": [0], "all": [-1], "last": [2], "one": [1], "unit": 1, "two": [2], "three": [3],
+                     "last1": [-1], "rows_of_4": [-1, 4], "rows_of_2": [-1, 2]}
         graph = helper.make_graph(
-            [helper.make_node(op, operands.split(), [output], name=output, **attributes)
+            [helper.make_node(op, operands.split(), output.split(), name=output, **attributes)
              for op, operands, output, attributes in nodes], "places",
             [helper.make_tensor_value_info(name, kind, dims) for name, (kind, dims) in inputs.items()],
             [helper.make_tensor_value_info("y", FLOAT, None)],
@@ -115,6 +118,119 @@ class MaskedPlaces(unittest.TestCase):
             x = {"mask": random.random(9) < likely, "x": normal(9, 4), "row": normal(4)}
             want = np.where(x["mask"][:, None], x["row"], x["x"])
             np.testing.assert_array_equal(run(x), want)
+
+    INDICES = [("Split", "places", "first second", {"axis": 1, "num_outputs": 2}),
+               ("Squeeze", "first one", "k", {}), ("Squeeze", "second one", "t", {})]
+
+    def expert(self, kept, chosen, x, w, weight):
+        """What y + (what a mask [K, T] chose: x[t] @ w * weight[t, k]) is."""
+        y = kept.copy()
+        for k, t in np.argwhere(chosen):
+            y[t] += np.maximum(x[t] @ w, 0) * weight[t, k]
+        return y
+
+    def check_experts(self, nodes, likely=(0, 0.5, 1)):
+        run = self.compile(nodes, {"mask": (BOOL, ["K", "T"]), "x": (FLOAT, ["T", 4]), "w": (FLOAT, [4, 6]),
+                                   "weight": (FLOAT, ["T", "K"]), "kept": (FLOAT, ["T", 6])})
+        for (k, t), p in itertools.product(((1, 1), (3, 9)), likely):
+            one = np.arange(k)[:, None] == random.integers(-1, k, t)  # At most one for each t.
+            x = {"mask": one if p == "one" else random.random((k, t)) < p, "x": normal(t, 4), "w": normal(4, 6),
+                 "weight": normal(t, k), "kept": normal(t, 6)}
+            want = self.expert(x["kept"], x["mask"], x["x"], x["w"], x["weight"])
+            np.testing.assert_allclose(run(x), want, rtol=1e-5, atol=1e-5)
+
+    def test_experts_added_at_their_tokens(self):
+        """PyTorch's newer exporter: tuples of indices, a token of several places is added to several times."""
+        self.check_experts([
+            *PLACES, *self.INDICES, ("Unsqueeze", "t last1", "ts", {}), ("GatherND", "x ts", "rows", {}),
+            ("MatMul", "rows w", "product", {}), ("Relu", "product", "live", {}), ("Unsqueeze", "k last1", "ks", {}),
+            ("Concat", "ts ks", "pairs", {"axis": -1}), ("GatherND", "weight pairs", "each", {}),
+            ("Unsqueeze", "each one", "column", {}), ("Mul", "live column", "scaled", {}),
+            ("ScatterND", "kept ts scaled", "y", {"reduction": "add"})])
+
+    def test_experts_put_at_their_tokens(self):
+        """The older exporter: rows gathered along the second dim, weights from a list, and none of two places alike."""
+        self.check_experts([
+            *PLACES, *self.INDICES, ("Unsqueeze", "x zeros", "slab", {}), ("Gather", "slab t", "picked", {"axis": 1}),
+            ("Reshape", "picked rows_of_4", "rows", {}), ("Gemm", "rows w", "product", {}),
+            ("Relu", "product", "live", {}), ("Shape", "weight", "extents", {}),
+            ("Gather", "extents unit", "experts", {}), ("Mul", "t experts", "row", {}), ("Add", "row k", "place", {}),
+            ("Reshape", "weight all", "flat", {}), ("Gather", "flat place", "each", {}), ("Shape", "t", "number", {}),
+            ("Concat", "number one", "shape", {"axis": 0}), ("Reshape", "each shape", "column", {}),
+            ("Mul", "live column", "scaled", {}), ("Sub", "kept kept", "blank", {}), ("Shape", "scaled", "wide", {}),
+            ("Unsqueeze", "t one", "ts", {}), ("Expand", "ts wide", "indices", {}),
+            ("ScatterElements", "blank indices scaled", "added", {"axis": 0}), ("Add", "kept added", "y", {})],
+            likely=("one", 0))
+
+    def test_rows_of_a_mask_computed_and_put_back(self):
+        """y = x; y[mask] = softmax(x[mask]) * s[mask]: a node for each use of the mask."""
+        again = [("NonZero", "mask", "found2", {}), ("Transpose", "found2", "places2", {"perm": [1, 0]})]
+        run = self.compile(
+            [*PLACES, *again, ("GatherND", "x places", "rows", {}), ("Softmax", "rows", "soft", {}),
+             ("GatherND", "s places2", "scales", {}), ("Mul", "soft scales", "scaled", {}),
+             ("Unsqueeze", "mask last", "column", {}), ("Shape", "x", "dims", {}),
+             ("Expand", "column dims", "wide", {}),
+             ("NonZero", "wide", "found3", {}), ("Transpose", "found3", "places3", {"perm": [1, 0]}),
+             ("Shape", "places3", "extent", {}), ("Gather", "extent zeros", "count", {}),
+             ("Reshape", "scaled all", "list", {}), ("Slice", "list zeros count zeros", "chosen", {}),
+             ("ScatterND", "x places3 chosen", "y", {})],
+            {"mask": (BOOL, ["B", "S"]), "x": (FLOAT, ["B", "S", 5]), "s": (FLOAT, ["B", "S", 1])})
+        for likely in (0, 0.5, 1):
+            x = {"mask": random.random((2, 7)) < likely, "x": normal(2, 7, 5), "s": normal(2, 7, 1)}
+            want = x["x"].copy()
+            rows = np.exp(want[x["mask"]])
+            want[x["mask"]] = rows / rows.sum(-1, keepdims=True) * x["s"][x["mask"]]
+            np.testing.assert_allclose(run(x), want, rtol=1e-5, atol=1e-6)
+
+    def test_indices_that_only_places_make_valid(self):
+        """table[number[t]]: where the mask is false the number is no index."""
+        run = self.compile(
+            [*PLACES, ("GatherND", "number places", "picked", {}), ("Gather", "table picked", "rows", {}),
+             ("ScatterND", "x places rows", "y", {})],
+            {"mask": (BOOL, ["T"]), "number": (TensorProto.INT64, ["T"]), "table": (FLOAT, ["N", 3]),
+             "x": (FLOAT, ["T", 3])})
+        x = {"mask": np.array([1, 0, 1, 0], bool), "number": np.array([1, 99, -2, -99]), "table": normal(2, 3),
+             "x": normal(4, 3)}
+        want = x["x"].copy()
+        want[x["mask"]] = x["table"][x["number"][x["mask"]]]
+        np.testing.assert_array_equal(run(x), want)
+        x["number"][0] = 2
+        with self.assertRaisesRegex(Error, "an index in its input is out of range"):
+            run(x)
+
+    def test_parts_whose_sizes_are_data(self):
+        run = self.compile(
+            [("Split", "x sizes", "a b c", {"axis": 0}), ("MatMul", "a w", "p", {}), ("Relu", "b", "q", {}),
+             ("Neg", "c", "r", {}), ("Concat", "p q r", "y", {"axis": 0})],
+            {"x": (FLOAT, ["T", 4]), "sizes": (TensorProto.INT64, [3]), "w": (FLOAT, [4, 4])})
+        for sizes in ([2, 3, 4], [0, 9, 0], [9, 0, 0], [0, 0, 9]):
+            x = {"x": normal(9, 4), "sizes": np.array(sizes), "w": normal(4, 4)}
+            a, b, c = np.split(x["x"], np.cumsum(sizes)[:2])
+            want = np.concatenate([a @ x["w"], np.maximum(b, 0), -c])
+            np.testing.assert_allclose(run(x), want, rtol=1e-5, atol=1e-5)
+        for sizes in ([2, 3, 3], [2, 3, 5]):
+            with self.assertRaisesRegex(Error, "an index in its input is out of range"):
+                run({**x, "sizes": np.array(sizes)})
+
+    def test_what_mixes_places_is_refused(self):
+        """All of these give y [T, 2] or a number, with rows [count, 2] read at the places."""
+        inputs = {"mask": (BOOL, ["T"]), "x": (FLOAT, ["T", 2]), "w": (FLOAT, ["T", 2])}
+        rows = [*PLACES, ("GatherND", "x places", "rows", {})]
+        put, turned = [("ScatterND", "x places z", "y", {})], ("Transpose", "rows", "turned", {"perm": [1, 0]})
+        for nodes in ([("ReduceSum", "rows zeros", "y", {"keepdims": 0})],
+                      [("Softmax", "rows", "z", {"axis": 0}), *put],
+                      [("CumSum", "rows zero", "z", {}), *put], [("Add", "rows w", "z", {}), *put],
+                      [turned, ("Reshape", "turned rows_of_2", "z", {}), *put],
+                      [("Concat", "rows w", "y", {"axis": 0})], [("Gather", "rows zeros", "y", {})],
+                      [turned, ("MatMul", "turned rows", "y", {})],
+                      [("Cast", "rows", "y", {"to": FLOAT})]):
+            with self.assertRaisesRegex(AssertionError, "known from the shapes of .*count of node 'found'"):
+                self.compile([*rows, *nodes], inputs)
+        parts = {"x": (FLOAT, ["T", 2]), "sizes": (TensorProto.INT64, [2])}
+        for order in ("b a", "a a", "a b"):
+            joined = ("Concat", order, "y", {"axis": int(order == "a b")})
+            with self.assertRaisesRegex(AssertionError, "known from the shapes of the inputs, .*size of part"):
+                self.compile([("Split", "x sizes", "a b", {}), joined], parts)
 
     def test_other_operators_are_refused(self):
         inputs = {"mask": (BOOL, ["S"]), "x": (FLOAT, ["S"])}

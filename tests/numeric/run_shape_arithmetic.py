@@ -132,6 +132,23 @@ class ShapeArithmetic(unittest.TestCase):
             x = np.arange(3, 3 + size, dtype=np.float32)
             np.testing.assert_array_equal(run(x), x + x[:1])
 
+    def test_the_end_of_a_table_for_the_longest(self):
+        """table[max(1 - S, 0):, max(8 - S, 0):] of [1, 8], as MPT cuts the slopes of its heads: a row of S, not S at
+        most 1."""
+        table = np.arange(8, dtype=np.float32)[None] ** 2
+        run = self.compile(
+            [("Shape", "x", "s", {}), ("Sub", "one s", "a", {}), ("Max", "a zero", "row", {}),
+             ("Sub", "eight s", "b", {}), ("Max", "b zero", "column", {}), ("Slice", "table row end zero", "some", {}),
+             ("Slice", "some column end one", "last", {}), ("Unsqueeze", "x one", "xs", {}),
+             ("Add", "xs last", "y", {})],
+            [integers(name, value) for name, value in (("one", 1), ("zero", 0), ("eight", 8), ("end", 2**63 - 1))]
+            + [helper.make_tensor("table", TensorProto.FLOAT, [1, 8], table.ravel())], TensorProto.FLOAT)
+        for size in (1, 5, 8, 9):
+            x = np.arange(3, 3 + size, dtype=np.float32)
+            np.testing.assert_array_equal(run(x), x[:, None] + table[:, -size:])
+        with self.assertRaisesRegex(Error, "wanted S in 1..[0-9]*, found 0"):
+            run(np.zeros(0, np.float32))
+
     def test_positions_of_ones(self):
         """NonZero of a mask that is true throughout, as exporters write an index over all rows."""
         run = self.compile(

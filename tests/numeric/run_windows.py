@@ -39,17 +39,18 @@ def convolution(x, w, bias, strides, dilations, pads, groups):
 
 class Case:
     def __init__(self, extents, channels, filters, kernel, strides=None, dilations=None, pads=None, groups=1,
-                 batches=(1, 3), dynamic=False, relu=False):
+                 batches=(1, 3), dynamic=0, relu=False):
         rank = len(kernel)
         self.sizes = [extents] if isinstance(extents[0], int) else list(extents)
         self.channels, self.filters, self.kernel, self.groups = channels, filters, kernel, groups
         self.strides, self.dilations = strides or [1] * rank, dilations or [1] * rank
         self.pads = pads or [0] * 2 * rank
-        self.batches, self.dynamic, self.relu = batches, dynamic, relu
+        self.batches, self.relu = batches, relu
+        self.dynamic = dynamic  # How many extents, from the first, the model leaves open.
 
     def model(self, weights, bias):
         rank = len(self.kernel)
-        extents = [f"e{d}" for d in range(rank)] if self.dynamic else list(self.sizes[0])
+        extents = [f"e{d}" if d < self.dynamic else size for d, size in enumerate(self.sizes[0])]
         batch = "batch" if len(self.batches) > 1 else self.batches[0]
         x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, self.channels, *extents])
         y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, self.filters, *[None] * rank])
@@ -86,8 +87,8 @@ CASES = {
     "short_rows_many_filters": Case((14, 14), 5, 200, (3, 3), pads=[1, 1, 1, 1]),
     "few_positions_many_filters": Case((7, 7), 5, 130, (3, 3), pads=[1, 1, 1, 1], relu=True),
     "rows_of_filters_4_kb_apart": Case((3, 80), 512, 3, (1, 2)),
-    "any_size": Case([(7, 9), (20, 33), (3, 3)], 6, 10, (3, 3), pads=[1, 1, 1, 1], dynamic=True),
-    "any_length": Case([(5,), (64,), (129,), (1200,)], 6, 10, (5,), strides=[2], pads=[2, 2], dynamic=True),
+    "any_size": Case([(7, 9), (20, 33), (3, 3)], 6, 10, (3, 3), pads=[1, 1, 1, 1], dynamic=2),
+    "any_length": Case([(5,), (64,), (129,), (1200,)], 6, 10, (5,), strides=[2], pads=[2, 2], dynamic=1),
     "depthwise": Case((15, 21), 6, 6, (7, 7), pads=[3, 3, 3, 3], groups=6, relu=True),
     "depthwise_alone": Case((56, 56), 3, 3, (7, 7), pads=[3, 3, 3, 3], groups=3, batches=(1,)),
     "depthwise_half_vector": Case((17, 24), 3, 3, (3, 3), pads=[1, 1, 1, 1], groups=3, relu=True),
@@ -97,7 +98,10 @@ CASES = {
     "depthwise_dilated": Case((22, 31), 5, 5, (3, 3), strides=[1, 2], dilations=[3, 2], pads=[3, 2, 3, 2], groups=5),
     "depthwise_one_dim": Case((70,), 9, 9, (4,), pads=[3, 0], groups=9),
     "depthwise_any_size": Case([(7, 9), (20, 33), (3, 3), (40, 70)], 4, 4, (3, 3), pads=[1, 1, 1, 1], groups=4,
-                               dynamic=True),
+                               dynamic=2),
+    "depthwise_any_height": Case([(7, 8), (20, 8), (3, 8), (41, 8)], 4, 4, (3, 3), strides=[2, 2], pads=[1, 1, 1, 1],
+                                 groups=4, dynamic=1, relu=True),
+    "panels_any_height": Case([(7, 8), (20, 8), (41, 8)], 6, 32, (3, 3), strides=[2, 2], pads=[1, 1, 1, 1], dynamic=1),
     "two_filters_a_channel": Case((15, 21), 6, 12, (3, 3), pads=[1, 1, 1, 1], groups=6),
     "patches": Case((32, 24), 3, 20, (8, 8), strides=[8, 8]),
     "pointwise": Case((9, 11), 12, 21, (1, 1)),
@@ -111,8 +115,8 @@ CASES = {
     "panels_of_wide_rows": Case((5, 700), 2, 16, (3, 3), pads=[1, 1, 1, 1]),
     "panels_of_large_scratch": Case((20, 20), 300, 16, (3, 3), pads=[1, 1, 1, 1], batches=(2,)),
     "panels_any_size": Case([(7, 9), (20, 33), (3, 3), (40, 150)], 6, 32, (3, 3), strides=[1, 2], pads=[1, 1, 1, 1],
-                            dynamic=True, relu=True),
-    "panels_any_length": Case([(5,), (64,), (129,), (1200,)], 6, 32, (5,), strides=[2], pads=[2, 2], dynamic=True),
+                            dynamic=2, relu=True),
+    "panels_any_length": Case([(5,), (64,), (129,), (1200,)], 6, 32, (5,), strides=[2], pads=[2, 2], dynamic=1),
     "patches_in_panels": Case((32, 24), 3, 32, (8, 8), strides=[8, 8]),
     "windows_within": Case((13, 19), 5, 31, (3, 2), dilations=[2, 1], strides=[2, 3]),
 }

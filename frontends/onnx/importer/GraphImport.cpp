@@ -1,5 +1,6 @@
 //===- GraphImport.cpp - a model's nodes, one after another -------------------------===//
 #include "frontends/onnx/importer/GraphImport.h"
+#include "frontends/onnx/importer/EachPlace.h"
 #include "frontends/onnx/importer/MaskedPlaces.h"
 #include "frontends/onnx/importer/StorageTypes.h"
 
@@ -20,6 +21,13 @@ GraphImport::GraphImport(const onnx_reader::Model &model, GraphBuilder &graph)
 ImportedValue *GraphImport::lookup(StringRef name) {
   auto it = scope->values.find(name);
   return it == scope->values.end() ? nullptr : &it->second;
+}
+
+const MaskedPlaces *GraphImport::findPlaces(llvm::function_ref<bool(const MaskedPlaces &)> areSame) const {
+  for (const auto &entry : scope->values)
+    if (const MaskedPlaces *places = entry.second.places.get(); places && places->flags && areSame(*places))
+      return places;
+  return nullptr;
 }
 
 const onnx_reader::Attribute *GraphImport::resolve(const onnx_reader::Attribute *attribute) {
@@ -324,7 +332,10 @@ LogicalResult GraphImport::importNode(const onnx_reader::Node &node) {
       define(node.outputs[0], {type, {}, std::move(sizes), nullptr});
       return failure(graph.hasFailed());
     }
-  if (graph.hasFailed() || failed(op->import(context)))
+  if (graph.hasFailed())
+    return failure();
+  std::optional<LogicalResult> done = importForEachPlace(context, *op);
+  if (failed(done ? *done : op->import(context)))
     return failure();
   return context.checkAllRead();
 }

@@ -24,6 +24,8 @@ public:
 
   /// The value of a name in the current scope, null if there is none.
   ImportedValue *lookup(llvm::StringRef name);
+  /// Any value of the current scope given at places that `areSame`, or null.
+  const MaskedPlaces *findPlaces(llvm::function_ref<bool(const MaskedPlaces &)> areSame) const;
   void define(llvm::StringRef name, ImportedValue value) { scope->values[name] = std::move(value); }
   /// The attribute, looked up among the function's where it is a reference.
   const onnx_reader::Attribute *resolve(const onnx_reader::Attribute *attribute);

@@ -131,8 +131,12 @@ LogicalResult onnx_importer::importScatterND(NodeContext &n) {
   if (auto done = scatterMasked(n))
     return *done;
   std::optional<ReduceKind> kind;
+  if (!reductionKind(n, kind))
+    return failure();
+  if (auto done = scatterEachMasked(n, kind, /*areTuples=*/true))
+    return *done;
   Value data = n.tensor(0), indices = n.tensor(1), updates = n.tensor(2);
-  if (!data || !indices || !updates || !reductionKind(n, kind))
+  if (!data || !indices || !updates)
     return failure();
   Shape from = shapeOf(data), picks = shapeOf(indices);
   int64_t tuple = picks.empty() || !picks.back().isConstant() ? -1 : *picks.back().constant();
@@ -148,8 +152,13 @@ LogicalResult onnx_importer::importScatterND(NodeContext &n) {
 LogicalResult onnx_importer::importScatterElements(NodeContext &n) {
   std::optional<ReduceKind> kind;
   int64_t along = n.integer("axis", 0);
+  if (!reductionKind(n, kind))
+    return failure();
+  if (along == 0)
+    if (auto done = scatterEachMasked(n, kind, /*areTuples=*/false))
+      return *done;
   Value data = n.tensor(0), indices = n.tensor(1), updates = n.tensor(2);
-  if (!data || !indices || !updates || !reductionKind(n, kind))
+  if (!data || !indices || !updates)
     return failure();
   Shape from = shapeOf(data), shape = shapeOf(indices);
   std::optional<int64_t> axis = n.graph.axis(along, from.size());

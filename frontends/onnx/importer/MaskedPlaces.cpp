@@ -1,6 +1,5 @@
 //===- MaskedPlaces.cpp - the places where a mask is true, as data decides ----------===//
 #include "frontends/onnx/importer/MaskedPlaces.h"
-#include "frontends/onnx/importer/Reduction.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -8,42 +7,190 @@ using namespace tenon::onnx_importer;
 
 using Form = MaskedPlaces::Form;
 
+Shape MaskedPlaces::given() const { return Shape(ArrayRef<Dim>(shapeOf(values)).slice(at, masked().size())); }
+
+Shape MaskedPlaces::rest() const {
+  return Shape(ArrayRef<Dim>(shapeOf(values)).drop_front(form == Form::Slices ? 1 : at + masked().size()));
+}
+
 Shape MaskedPlaces::shape() const {
-  if (form == Form::Slices) {
-    Shape all = shapeOf(slices);
-    all[0] = count;
-    return all;
-  }
-  Dim rank(int64_t(shapeOf(flags).size()));
-  return form == Form::Indices ? Shape{rank, count} : Shape{count, rank};
+  if (form == Form::List)
+    return {count * countOf(rest())};
+  Shape shape(ArrayRef<Dim>(shapeOf(values)).take_front(at));
+  shape.push_back(count);
+  llvm::append_range(shape, rest());
+  return shape;
+}
+
+ImportedValue onnx_importer::valueOf(ElementType type, MaskedPlaces places) {
+  ImportedValue value{type, {}, std::nullopt, nullptr};
+  value.places = std::make_shared<const MaskedPlaces>(std::move(places));
+  return value;
 }
 
 static LogicalResult define(NodeContext &n, ElementType type, MaskedPlaces places) {
-  ImportedValue value{type, {}, std::nullopt, nullptr};
-  value.places = std::make_shared<const MaskedPlaces>(std::move(places));
-  return n.results(ArrayRef(value));
+  return n.results(ArrayRef(valueOf(type, std::move(places))));
 }
+
+MaskedPlaces onnx_importer::coordinatesOf(NodeContext &n, const MaskedPlaces &places, ArrayRef<int64_t> coordinates,
+                                          int64_t along) {
+  Shape masked = places.masked(), shape(masked.size(), Dim(1));
+  for (int64_t d : coordinates)
+    shape[d] = masked[d];
+  int64_t at = along == 0;
+  if (along >= 0)
+    shape.insert(along == 0 ? shape.begin() : shape.end(), Dim(int64_t(coordinates.size())));
+  Value values = n.graph.map(n.graph.i64(), shape, {}, [&](ScalarBuilder &s, ValueRange, ValueRange index) {
+    Value place = index[at + coordinates[0]];
+    for (auto [k, d] : llvm::enumerate(coordinates.drop_front()))
+      place = s.select(s.compare(Comparison::Equal, along == 0 ? index.front() : index.back(), s.index(k + 1)),
+                       index[at + d], place);
+    return s.cast(place, n.graph.i64());
+  });
+  return {Form::AtPlaces, places.count, values, places.flags, at, SmallVector<int64_t>(coordinates), along};
+}
+
+namespace {
+/// What each element of a tensor is, if it only repeats or moves those of another: that tensor, and for each of its
+/// dims the index of which dim, none where it is 0.
+struct Source {
+  Value tensor;
+  SmallVector<std::optional<int64_t>> from;
+  bool operator==(const Source &other) const { return tensor == other.tensor && from == other.from; }
+};
+} // namespace
+
+/// What the elements of a map are, if it only loads those of one of its operands.
+static std::optional<Source> sourceOf(MapOp map, const Source &result) {
+  auto load = map.getBody().front().getTerminator()->getOperand(0).getDefiningOp<LoadOp>();
+  if (!load)
+    return std::nullopt;
+  Source source{map.getInputs()[cast<BlockArgument>(load.getTensor()).getArgNumber()], {}};
+  for (Value index : load.getIndices()) {
+    auto *found = llvm::find(map.getIndices(), index);
+    if (found == map.getIndices().end() && !matchPattern(index, m_Zero()))
+      return std::nullopt;
+    source.from.push_back(found == map.getIndices().end() ? std::nullopt
+                                                          : result.from[found - map.getIndices().begin()]);
+  }
+  return source;
+}
+
+/// The same of a reshape that only makes or drops dims of size 1.
+static std::optional<Source> sourceOf(ReshapeOp reshape, const Source &result) {
+  Shape to = shapeOf(reshape.getResult()), others;
+  SmallVector<std::optional<int64_t>> kept;
+  for (auto [d, dim] : llvm::enumerate(to))
+    if (dim != Dim(1)) {
+      others.push_back(dim);
+      kept.push_back(result.from[d]);
+    }
+  Source source{reshape.getOperand(), {}};
+  size_t next = 0;
+  for (const Dim &dim : shapeOf(source.tensor)) {
+    bool isOne = dim == Dim(1);
+    if (!isOne && (next == others.size() || others[next] != dim))
+      return std::nullopt;
+    source.from.push_back(isOne ? std::nullopt : kept[next++]);
+  }
+  return next == others.size() ? std::optional(source) : std::nullopt;
+}
+
+static Source sourceOf(Value tensor) {
+  Source source{tensor, {}};
+  for (auto [d, dim] : llvm::enumerate(shapeOf(tensor)))
+    source.from.push_back(dim == Dim(1) ? std::nullopt : std::optional<int64_t>(d));
+  std::optional<Source> next = source;
+  while (next) {
+    source = *next;
+    next.reset();
+    if (auto map = source.tensor.getDefiningOp<MapOp>())
+      next = sourceOf(map, source);
+    else if (auto reshape = source.tensor.getDefiningOp<ReshapeOp>())
+      next = sourceOf(reshape, source);
+  }
+  return source;
+}
+
+bool onnx_importer::areSameElements(Value a, Value b) { return shapeOf(a) == shapeOf(b) && sourceOf(a) == sourceOf(b); }
 
 LogicalResult onnx_importer::defineMaskedPlaces(NodeContext &n, Value x) {
   Value flags = n.graph.elementwise(
       n.graph.i1(), x, [](ScalarBuilder &s, ArrayRef<Value> v) { return s.cast(v[0], s.builder.getI1Type()); });
   if (!flags)
     return failure();
-  return define(n, ElementType::Int64, {Form::Indices, n.graph.sizeOfData("count of " + n.node.describe()), flags, {}});
+  // What one mask chose is computed with together, though a file has a node for each use.
+  const MaskedPlaces *same =
+      n.samePlaces([&](const MaskedPlaces &known) { return areSameElements(known.flags, flags); });
+  MaskedPlaces places{Form::AtPlaces, {}, {}, same ? same->flags : flags};
+  places.count = same ? same->count : n.graph.sizeOfData("count of " + n.node.describe());
+  SmallVector<int64_t> all = llvm::to_vector(llvm::seq<int64_t>(0, shapeOf(flags).size()));
+  return define(n, ElementType::Int64, coordinatesOf(n, places, all, /*along=*/0));
 }
 
-std::optional<LogicalResult> onnx_importer::transposeMasked(NodeContext &n) {
-  const MaskedPlaces *places = n.places(0);
-  if (!places || places->form == Form::Slices)
+//===----------------------------------------------------------------------------===//
+// Parts
+//===----------------------------------------------------------------------===//
+
+/// Inside a map: the numbers of a list added up, from the first to before `end`.
+static Value sumBefore(ScalarBuilder &s, Value list, int64_t end) {
+  Value sum = s.index(0);
+  for (int64_t k = 0; k < end; ++k)
+    sum = s.add(sum, s.cast(s.load(list, s.index(k)), s.builder.getIndexType()));
+  return sum;
+}
+
+LogicalResult onnx_importer::defineParts(NodeContext &n, Value x, int64_t axis) {
+  Value sizes = n.tensor(1);
+  if (!sizes)
+    return failure();
+  int64_t parts = n.node.outputs.size();
+  if (shapeOf(sizes) != Shape{Dim(parts)})
+    return n.error() << "wants as many sizes as outputs, found " << toString(shapeOf(sizes)) << " and " << parts;
+  Dim rows = shapeOf(x)[axis];
+  SmallVector<ImportedValue> results;
+  for (int64_t part = 0; part < parts; ++part) {
+    Value flags = n.graph.map(n.graph.i1(), rows, sizes, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+      return s.bitAnd(s.compare(Comparison::GreaterEqual, at[0], sumBefore(s, t[0], part)),
+                      s.compare(Comparison::Less, at[0], sumBefore(s, t[0], part + 1)));
+    });
+    Dim count = n.graph.sizeOfData("size of part " + std::to_string(part) + " of " + n.node.describe());
+    MaskedPlaces places{Form::AtPlaces, count, x, flags, axis};
+    places.sizes = sizes;
+    places.part = part;
+    results.push_back(valueOf(n.type(0), std::move(places)));
+  }
+  return n.results(results);
+}
+
+std::optional<LogicalResult> onnx_importer::joinParts(NodeContext &n) {
+  const MaskedPlaces first = *n.places(0);
+  int64_t axis = n.integer("axis", 0), rank = first.shape().size();
+  if (!first.sizes || shapeOf(first.sizes) != Shape{Dim(int64_t(n.count()))} || (axis + rank) % rank != first.at)
     return std::nullopt;
-  auto permutation = n.integers("perm");
-  std::optional<SmallVector<int64_t>> axes = permutation ? n.graph.axes(*permutation, 2) : std::nullopt;
-  if (permutation && (!axes || axes->size() != 2))
-    return n.graph.hasFailed() ? failure() : LogicalResult(n.error() << "wants a permutation of two axes");
-  MaskedPlaces turned = *places;
-  if (!axes || axes->front() != 0)
-    turned.form = places->form == Form::Indices ? Form::Tuples : Form::Indices;
-  return define(n, ElementType::Int64, turned);
+  SmallVector<Value> inputs{first.sizes};
+  Shape shape = shapeOf(first.values);
+  shape[first.at] = first.masked()[0];
+  for (unsigned i = 0; i < n.count(); ++i) {
+    const MaskedPlaces *own = n.places(i);
+    if (!own || own->form != Form::AtPlaces || own->sizes != first.sizes || own->part != i || own->at != first.at)
+      return std::nullopt;
+    inputs.push_back(n.graph.broadcastTo(own->values, shape));
+  }
+  if (n.graph.hasFailed())
+    return failure();
+  return n.result(
+      n.graph.map(elementOf(first.values), shape, inputs, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+        // Sizes that are not those of the parts of all rows must fail: no row is at -1.
+        Value row = at[first.at], total = sumBefore(s, t[0], n.count());
+        SmallVector<Value> source(at);
+        source[first.at] = s.select(s.compare(Comparison::Equal, total, s.size(shape[first.at])), row, s.index(-1));
+        Value element = s.load(t.back(), source);
+        for (int64_t part = int64_t(n.count()) - 1; part-- > 0;)
+          element = s.select(s.compare(Comparison::Less, row, sumBefore(s, t[0], part + 1)), s.load(t[part + 1], at),
+                             element);
+        return element;
+      }));
 }
 
 /// The first `count` along the first dim, where data decides the count.
@@ -57,10 +204,12 @@ std::optional<LogicalResult> onnx_importer::sliceMasked(NodeContext &n) {
   };
   if (!ends->elements[0].asSymbol() || !isConstantly(1, 0) || !isConstantly(3, 0) || !isConstantly(4, 1))
     return std::nullopt;
+  if (const MaskedPlaces *list = n.places(0); list && list->form == Form::List) // All of them.
+    return n.results(ArrayRef(n.value(0)));
   Value x = n.tensor(0);
   if (!x)
     return failure();
-  return define(n, n.type(0), {Form::Slices, ends->elements[0], {}, x});
+  return define(n, n.type(0), {Form::Slices, ends->elements[0], x, {}});
 }
 
 /// One for each place: the first dim of the result is their number, or another that data decides, which then must be
@@ -96,7 +245,9 @@ std::optional<LogicalResult> onnx_importer::expandMasked(NodeContext &n) {
     return failure();
   if (!count)
     count = n.graph.sizeOfData("length of " + n.node.describe());
-  return define(n, n.type(0), {Form::Slices, *count, {}, n.graph.broadcastTo(x, *broadcast), isOne});
+  MaskedPlaces slices{Form::Slices, *count, n.graph.broadcastTo(x, *broadcast), {}};
+  slices.isOne = isOne;
+  return define(n, n.type(0), std::move(slices));
 }
 
 /// Slices as the list of their elements.
@@ -105,82 +256,6 @@ std::optional<LogicalResult> onnx_importer::reshapeMasked(NodeContext &n) {
   std::optional<Sizes> target = slices ? n.sizes(1) : std::nullopt;
   if (!target || slices->form != Form::Slices || slices->isOne || target->elements != ArrayRef<Dim>(Dim(-1)))
     return std::nullopt;
-  Dim each = countOf(ArrayRef<Dim>(shapeOf(slices->slices)).drop_front());
-  Value flat = n.graph.reshape(slices->slices, countOf(shapeOf(slices->slices)));
-  return define(n, n.type(0), {Form::Slices, slices->count * each, {}, flat});
-}
-
-/// Whether the elements do not depend on the index along a dim, as in what is broadcast along it.
-static bool ignoresIndex(Value tensor, int64_t d, unsigned depth = 0) {
-  auto map = tensor.getDefiningOp<MapOp>();
-  if (!map || depth == 32)
-    return false;
-  Value index = map.getIndices()[d];
-  for (Operation *user : index.getUsers()) {
-    auto load = dyn_cast<LoadOp>(user);
-    if (!load || llvm::is_contained(load->getOperands().take_front(1), index))
-      return false;
-    Value from = map.getInputs()[cast<BlockArgument>(load.getTensor()).getArgNumber()];
-    for (auto [k, at] : llvm::enumerate(load.getIndices()))
-      if (at == index && !ignoresIndex(from, k, depth + 1))
-        return false;
-  }
-  return true;
-}
-
-/// Without the dims at the end along which a mask is the same. The first is kept.
-static Value leadingFlags(NodeContext &n, Value flags) {
-  size_t rank = shapeOf(flags).size();
-  while (rank > 1 && ignoresIndex(flags, rank - 1))
-    flags = n.graph.map(n.graph.i1(), ArrayRef<Dim>(shapeOf(flags)).take_front(--rank), flags,
-                        [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-                          SmallVector<Value> source(at);
-                          source.push_back(s.index(0));
-                          return s.load(t[0], source);
-                        });
-  return flags;
-}
-
-std::optional<LogicalResult> onnx_importer::scatterMasked(NodeContext &n) {
-  const MaskedPlaces *places = n.places(1), *updates = n.places(2);
-  if (!places || !updates || places->form != Form::Tuples || updates->form != Form::Slices ||
-      n.text("reduction", "none") != "none")
-    return std::nullopt;
-  Value x = n.tensor(0), slices = updates->slices;
-  if (!x)
-    return failure();
-  Shape shape = shapeOf(x), masked = shapeOf(places->flags), rest = shapeOf(slices);
-  size_t rank = masked.size();
-  if (rank > shape.size() || rest.size() != 1 + shape.size() - rank || elementOf(slices) != elementOf(x))
-    return n.error() << "wants a mask of " << toString(shape) << " and a slice for each place, found "
-                     << toString(masked) << " and " << toString(places->shape());
-  for (size_t d = 0; d < shape.size(); ++d)
-    if (!n.graph.wantEqual(d < rank ? masked[d] : rest[1 + d - rank], shape[d], "a mask and what it is for"))
-      return failure();
-  // Along dims at the end where the mask is the same, places follow each other: only the others are counted.
-  Value flags = leadingFlags(n, places->flags);
-  Shape counted = shapeOf(flags);
-  size_t lead = counted.size();
-  Dim each = countOf(ArrayRef<Dim>(masked).drop_front(lead));
-  Value ones = n.graph.reshape(n.graph.cast(flags, n.graph.i64(), Sign::Unsigned), countOf(counted));
-  if (!ones)
-    return failure();
-  Value before = n.graph.reshape(running(n, ReduceKind::Sum, ones, 0, /*exclusive=*/true, /*reverse=*/false), counted);
-  bool isOne = updates->isOne;
-  return n.result(n.graph.map(elementOf(x), shape, {x, flags, before, slices},
-                              [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-                                Value isPlace = s.load(t[1], at.take_front(lead)), number = s.index(0);
-                                if (!isOne) {
-                                  number = s.cast(s.load(t[2], at.take_front(lead)), s.builder.getIndexType());
-                                  number = s.mul(number, s.size(each));
-                                  Value within = s.index(0);
-                                  for (size_t d = lead; d < rank; ++d)
-                                    within = s.add(s.mul(within, s.size(masked[d])), at[d]);
-                                  number = s.select(isPlace, s.add(number, within), s.index(0));
-                                }
-                                SmallVector<Value> source{number};
-                                llvm::append_range(source, at.drop_front(rank));
-                                return s.select(isPlace, s.load(t[3], source), s.load(t[0], at));
-                              }),
-                  n.type(0));
+  Value flat = n.graph.reshape(slices->values, countOf(shapeOf(slices->values)));
+  return define(n, n.type(0), {Form::Slices, slices->count * countOf(slices->rest()), flat, {}});
 }

@@ -13,6 +13,19 @@
 // `x[mask] = features` of PyTorch's newer exporter expands the features to `[ReduceSum(mask), ...]` instead: as many as
 // they are, if the file means anything.
 //
+// A mixture of experts that loops over the tokens of each computes with what there is at the places:
+//
+//     expert, token = NonZero(chosen)                [count] each, of a mask [experts, tokens]
+//     y[token] += f(x[token]) * weights[token, expert]
+//
+// Each of these is remembered as a tensor with the dims of the mask in place of the count, or 1 along those it does not
+// depend on: `x[token]` is x, `[1, tokens, width]`. What operators compute for each place apart (EachPlace.h) they
+// compute at all elements of the mask; the mask is asked where the result is put. So `f` costs what it costs for all
+// tokens, whatever the mask.
+//
+// The parts of a Split by numbers that are data, tokens sorted by expert, are given in the same way, at places that are
+// a range. A Concat of all parts picks each row from what was computed with its own.
+//
 // Rule. The number is a symbol that sizes may hold (GraphBuilder::sizeOfData). Places, and what there is one of for
 // each place, are remembered in place of tensors; the operators below take them. ONNX gives a meaning where there are
 // as many slices as places: fewer are an error when the program runs, more are left out. Every other operator reports
@@ -27,28 +40,57 @@ namespace tenon::onnx_importer {
 
 struct MaskedPlaces {
   enum class Form {
-    Indices, ///< [rank, count], as NonZero gives them.
-    Tuples,  ///< [count, rank].
-    Slices   ///< [count, ...], what there is for each place.
+    AtPlaces, ///< [..., count, ...], given at all elements of a mask.
+    List,     ///< [count * rest], the same with the elements of `[count, ...]` in a row.
+    Slices    ///< [count, ...], in the order of the places.
   };
   Form form;
   Dim count;
-  mlir::Value flags;  ///< Of places: the mask, booleans.
-  mlir::Value slices; ///< Of slices: at least as many, of which the first count.
+  /// Slices: at least as many, of which the first count. Else with dims of the mask, or 1, in place of the count.
+  mlir::Value values;
+  mlir::Value flags; ///< The mask, booleans; null for slices.
+  int64_t at = 0;    ///< The dim of `shape()` that is the count.
+  /// If not empty, `values` are these of the place's indices: one index each along the dim `along` of `shape()`, or all
+  /// elements the same one where `along` is -1.
+  llvm::SmallVector<int64_t> coordinates;
+  int64_t along = -1;
   bool isOne = false; ///< Of slices: there is one, [1, ...], the same for each place.
+  mlir::Value sizes;  ///< Of a part of what Split gave: the list of sizes; else null.
+  int64_t part = -1;
 
   Shape shape() const;
+  /// The dims of the mask.
+  Shape masked() const { return shapeOf(flags); }
+  /// Those of `values` that stand in place of the count.
+  Shape given() const;
+  /// The dims behind the count.
+  Shape rest() const;
 };
 
 /// NonZero of an operand: the indices of its places.
 mlir::LogicalResult defineMaskedPlaces(NodeContext &n, mlir::Value x);
-/// Transpose, Slice, Expand, Reshape and ScatterND, where places or their number are among the operands; none where
-/// they are not.
-std::optional<mlir::LogicalResult> transposeMasked(NodeContext &n);
+/// These of the indices of places, as `[count, coordinates]`, with the dims swapped where `along` is 0, or `[count]`
+/// where it is -1.
+MaskedPlaces coordinatesOf(NodeContext &n, const MaskedPlaces &places, llvm::ArrayRef<int64_t> coordinates,
+                           int64_t along);
+ImportedValue valueOf(ElementType type, MaskedPlaces places);
+/// Whether two tensors repeat or move the elements of a third in the same way, as far as maps and reshapes show it.
+bool areSameElements(mlir::Value a, mlir::Value b);
+
+/// Split into parts whose sizes are data: each is given at the places between where it begins and ends.
+mlir::LogicalResult defineParts(NodeContext &n, mlir::Value x, int64_t axis);
+/// Concat of all parts in their order, which have been computed with; none for other operands.
+std::optional<mlir::LogicalResult> joinParts(NodeContext &n);
+
+/// Slice, Expand, Reshape and ScatterND, where slices, places or their number are among the operands; none where they
+/// are not.
 std::optional<mlir::LogicalResult> sliceMasked(NodeContext &n);
 std::optional<mlir::LogicalResult> expandMasked(NodeContext &n);
 std::optional<mlir::LogicalResult> reshapeMasked(NodeContext &n);
 std::optional<mlir::LogicalResult> scatterMasked(NodeContext &n);
+/// ScatterND (index tuples) and ScatterElements along the first dim, of indices and updates given at the places of one
+/// mask; none for others, or where indices are not those of the places.
+std::optional<mlir::LogicalResult> scatterEachMasked(NodeContext &n, std::optional<ReduceKind> kind, bool areTuples);
 
 } // namespace tenon::onnx_importer
 #endif

@@ -7,8 +7,6 @@ using namespace tenon;
 using namespace tenon::onnx_importer;
 
 LogicalResult onnx_importer::importTranspose(NodeContext &n) {
-  if (auto done = transposeMasked(n))
-    return *done;
   Value x = n.tensor(0);
   auto permutation = n.integers("perm");
   if (!x)
@@ -157,7 +155,7 @@ LogicalResult onnx_importer::importSplit(NodeContext &n) {
   if (!axis)
     return failure();
   if (n.isComputed(1))
-    return computedSplit(n, x, *axis);
+    return n.declared() ? computedSplit(n, x, *axis) : defineParts(n, x, *axis);
   Dim dim = shapeOf(x)[*axis];
   std::optional<SmallVector<Dim>> sizes = partSizes(n, dim, parts);
   if (!sizes)

@@ -10,12 +10,19 @@ using namespace tenon::onnx_importer;
 // Operands
 //===----------------------------------------------------------------------------===//
 
+ImportedValue *NodeContext::known(unsigned i) {
+  auto it = replaced.find(i);
+  if (it != replaced.end())
+    return &it->second;
+  return has(i) ? import.lookup(node.inputs[i]) : nullptr;
+}
+
 ImportedValue *NodeContext::operand(unsigned i) {
   if (!has(i)) {
     error() << "wants an input " << i << ", found " << count() << (count() == 1 ? " input" : " inputs");
     return nullptr;
   }
-  ImportedValue *value = import.lookup(node.inputs[i]);
+  ImportedValue *value = known(i);
   if (!value)
     error() << "input " << i << " is " << quote(node.inputs[i]) << ", which has no value here";
   return value;
@@ -51,7 +58,7 @@ Shape NodeContext::shape(unsigned i) {
 }
 
 std::optional<Sizes> NodeContext::sizes(unsigned i) {
-  ImportedValue *value = has(i) ? import.lookup(node.inputs[i]) : nullptr;
+  ImportedValue *value = known(i);
   if (!value)
     return std::nullopt;
   if (value->sizes)
@@ -88,12 +95,16 @@ std::optional<SmallVector<std::optional<Dim>>> NodeContext::eachSize(unsigned i)
 }
 
 const MaskedPlaces *NodeContext::places(unsigned i) {
-  ImportedValue *value = has(i) ? import.lookup(node.inputs[i]) : nullptr;
+  ImportedValue *value = known(i);
   return value ? value->places.get() : nullptr;
 }
 
+const MaskedPlaces *NodeContext::samePlaces(llvm::function_ref<bool(const MaskedPlaces &)> areSame) {
+  return import.findPlaces(areSame);
+}
+
 const onnx_reader::Tensor *NodeContext::constant(unsigned i) {
-  ImportedValue *value = has(i) ? import.lookup(node.inputs[i]) : nullptr;
+  ImportedValue *value = known(i);
   return value ? value->constant.get() : nullptr;
 }
 
@@ -234,6 +245,10 @@ LogicalResult NodeContext::results(ArrayRef<ImportedValue> values) {
   for (auto [i, value] : llvm::enumerate(values))
     define(i, value);
   return failure(graph.hasFailed());
+}
+
+const ImportedValue *NodeContext::given(unsigned i) {
+  return i < node.outputs.size() && !node.outputs[i].empty() ? import.lookup(node.outputs[i]) : nullptr;
 }
 
 ImportedValue NodeContext::value(unsigned i) {

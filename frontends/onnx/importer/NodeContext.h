@@ -56,6 +56,10 @@ public:
   bool isComputed(unsigned i) { return has(i) && !sizes(i); }
   /// The operand, if it has as many elements as data decides; else null.
   const MaskedPlaces *places(unsigned i);
+  /// What another node gave at places that are the same, or null.
+  const MaskedPlaces *samePlaces(llvm::function_ref<bool(const MaskedPlaces &)> areSame);
+  /// Takes another value for an operand.
+  void replace(unsigned i, ImportedValue value) { replaced[i] = std::move(value); }
   /// What the file says of the dims of an output, if it says all.
   std::optional<Shape> declared(unsigned output = 0);
   /// The same, needed because operand `i` is computed; else an error.
@@ -94,6 +98,8 @@ public:
   mlir::LogicalResult results(mlir::ValueRange values, llvm::ArrayRef<ElementType> types);
   mlir::LogicalResult result(std::shared_ptr<const onnx_reader::Tensor> constant);
   mlir::LogicalResult results(llvm::ArrayRef<ImportedValue> values);
+  /// What the node gave so far as its output `i`; null if it gave none or has none.
+  const ImportedValue *given(unsigned i);
 
   //===--------------------------------------------------------------------------===//
   // Graphs within the node
@@ -110,6 +116,8 @@ public:
 
 private:
   ImportedValue *operand(unsigned i);
+  /// The same without an error: null if it is missing.
+  ImportedValue *known(unsigned i);
   /// What operand `i` is that sizes were wanted from.
   std::string describeData(unsigned i);
   template <typename T> const T *typed(llvm::StringRef name, llvm::StringRef wanted);
@@ -117,6 +125,7 @@ private:
 
   GraphImport &import;
   llvm::SmallVector<llvm::StringRef> read; ///< Attributes asked for.
+  std::map<unsigned, ImportedValue> replaced;
 };
 
 using Importer = mlir::LogicalResult (*)(NodeContext &);

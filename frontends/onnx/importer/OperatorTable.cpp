@@ -258,6 +258,10 @@ to the largest length, `Reshape` or `Expand` to an input's values), `tenon compi
 
 * `NonZero` that only chooses places of a `ScatterND`, as PyTorch writes `masked_scatter` and `x[mask] = features`, and
   vision-language models put images among tokens: the number of places never becomes a dim;
+* what is read at such places, computed with for each apart (element-wise operators, products with matrices, norms) and
+  put back by `ScatterND` or `ScatterElements` at their indices: `y[mask] = f(x[mask])`, `y[token] += f(x[token])`, a
+  mixture of experts that loops over the tokens of each. `Split` into parts whose sizes are data, computed with and
+  joined by `Concat` in their order, is another. It is computed at all elements of the mask: each expert for each token;
 * what the file says of the result's dims (`value_info`), if these are numbers or names of the inputs' dims. A run in
   which the data has another number of elements ends with an error that names the node;
 * else nothing: it says which operand is data. Give such a number as a constant when exporting (`torch.onnx.export`
@@ -268,8 +272,8 @@ to the largest length, `Reshape` or `Expand` to an input's values), `tenon compi
   model.graph.value_info.append(info)
   ```
 
-A mixture of experts that sorts its tokens by expert, or loops over the tokens of each, has such sizes throughout:
-export it with every expert computed for every token (in transformers `experts_implementation="batched_mm"`).
+A mixture of experts reads the weights of the chosen experts alone where these are gathered for each token (in
+transformers `experts_implementation="batched_mm"`): quicker for few tokens than a loop over all experts.
 
 `If` on data computes both branches and selects, so both give the same dims. `Loop` and `Scan` are unrolled: up to 256
 iterations, a number that the file shows.

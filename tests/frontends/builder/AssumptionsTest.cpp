@@ -75,6 +75,14 @@ TEST(Assumptions, AtLeast) {
   EXPECT_EQ(assumptions.restrict("S", {0, 100}), (Interval{1, 100}));
 }
 
+TEST(Assumptions, TheLargestIsAtMostWhatEachIs) {
+  Assumptions assumptions;
+  EXPECT_TRUE(assumptions.bound(Dim(1), Dim(1) - Dim::max(Dim(0), Dim(1) - s)));
+  EXPECT_EQ(assumptions.restrict("S", {0, 100}), (Interval{1, 100}));
+  EXPECT_FALSE(assumptions.bound(Dim::max(Dim(3), s), Dim(2)));
+  EXPECT_FALSE(assumptions.bound(Dim::max(s, p), Dim(2)));
+}
+
 TEST(Assumptions, WhatIsGivenIsNarrowedUntilNothingIsLeft) {
   Assumptions assumptions({{"S", {1, 8}}});
   EXPECT_EQ(assumptions.restrict("S", {0, 100}), (Interval{1, 8}));
