@@ -32,6 +32,7 @@ static void addSimplify(OpPassManager &passes) {
   addFolding(passes);
   passes.addPass(createFoldScatters());            // before loops: steps that write their results are their parts
   passes.addPass(createRaiseScan());               // while each step of a loop still stands by itself
+  passes.addPass(createRaiseChunkedScan());        // before operands become one with their padding
   addComposition(passes);
 }
 

@@ -43,6 +43,40 @@ def RaiseScan : Pass<"tenon-raise-scan", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def RaiseChunkedScan : Pass<"tenon-raise-chunked-scan", "::mlir::ModuleOp"> {
+  let summary = "A recurrence that was written in chunks, as one";
+  let description = [{
+    Mamba-2 in plain PyTorch: what steps of one chunk do to each other, what a chunk leaves behind, what chunks leave to those
+    behind them, and what their steps make of it (`passes/scan/ChunkedScan.h`):
+    ```mlir
+    %g = tenon.contract "b c l h n, b c s h n -> b c l s h" %C, %B
+    %m = tenon.map … = %g[…] * exp(s <= l ? %segment[…] : -inf)
+    %d = tenon.contract "b c l s h, b c s h p -> b c l h p" %m, %X                   // within a chunk
+    %s = tenon.contract "b c l h n, b c l h p -> b c h p n" %Bdecayed, %X            // what it leaves behind
+    %n = tenon.contract "b z c h, b z h p n -> b c h p n" %chunkdecays, %padded      // and what it finds
+    %o = tenon.contract "b c l h n, b c h p n -> b c l h p" %C, %found
+    %y = tenon.map … = %d[…] + %o[…] * exp(%cumulated[…])
+    ```
+    becomes, of `%B` as `[b, chunks * steps, h, n]` and so on,
+    ```mlir
+    %r = tenon.scan %C', %B', %X' decay (exp %A) layout ["b n h d", "b n h d", "b n h d", "b n h", "b n h d"]
+    %y = tenon.reshape %r
+    ```
+
+    Found by meaning: y, traced down to tensors that several operations read, is one tree of sums and products over the indices of y,
+    and this tree must be the recurrence's. Masks may be comparisons of indices or matrices of bits, sums contractions or reductions, dims
+    in any order. Exact in real arithmetic; factors are multiplied where their logarithms were added, so nothing that was masked
+    is computed, and a chunk has no more to do with rounding.
+
+    A state given to the first chunk is the operand `from`; the last one, where the model gives it out, is computed as before. It must
+    not fire where a mask leaves out other steps than those behind, where one of the four parts reads other keys, values or
+    decays than the rest, and for a single chunk.
+
+    Before maps are composed, while operands stand by themselves.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 def FoldScanMoves : Pass<"tenon-fold-scan-moves", "::mlir::ModuleOp"> {
   let summary = "A recurrence reads its operands where they were before being moved";
   let description = [{

@@ -116,10 +116,30 @@ StepTree StepTracer::elementOfMap(MapOp map, ArrayRef<Dim> at, const Stops &stop
   return scalar(map.getYielded(), region);
 }
 
+/// `a >= b ? t : f` where t - f is a - b is the greater of t and f: an index that stays in a tensor. `a < b ? t : f` is
+/// f where t is not less than f, and f at b - 1: the only index of a dim of 1.
+void StepTracer::readClamp(Value index, Region &region) {
+  auto select = index.getDefiningOp<arith::SelectOp>();
+  auto compare = select ? select.getCondition().getDefiningOp<arith::CmpIOp>() : arith::CmpIOp();
+  if (!compare || !index.getType().isIndex())
+    return;
+  auto read = [&](Value value) { return readIndex(value, region.known, domain); };
+  Dim over = read(compare.getLhs()) - read(compare.getRhs());
+  Dim first = read(select.getTrueValue()), second = read(select.getFalseValue());
+  using P = arith::CmpIPredicate;
+  P predicate = compare.getPredicate();
+  bool isAbove = predicate == P::sge || predicate == P::sgt, isBelow = predicate == P::sle || predicate == P::slt;
+  if ((isAbove || isBelow) && domain.isEqual(first - second, over))
+    region.known[index] = isAbove ? Dim::max(first, second) : Dim::min(first, second);
+  else if (predicate == P::slt && domain.isEqual(first - over - Dim(1), second) && domain.isLessEqual(second, first))
+    region.known[index] = second;
+}
+
 StepTree StepTracer::scalar(Value value, Region &region) {
   if (auto it = region.done.find(value); it != region.done.end())
     return it->second;
   auto known = [&](Value index) -> std::optional<Dim> {
+    readClamp(index, region);
     Dim dim = domain.simplify(readIndex(index, region.known, domain));
     return domain.hasOpaque(dim) ? std::nullopt : std::optional(dim);
   };

@@ -109,6 +109,7 @@ private:
   StepTree make(StepNode node);
   StepTree elementOfMap(MapOp map, llvm::ArrayRef<Dim> at, const Stops &stops);
   StepTree scalar(mlir::Value value, Region &region);
+  void readClamp(mlir::Value index, Region &region);
   Dim summedSymbol(const Dim &extent);
   std::optional<Dim> generalised(const Dim &first, const Dim &second, int64_t step, const Dim &n);
 
