@@ -103,9 +103,7 @@ private:
           llvm::StringMap<Value> symbols;
           for (auto [symbol, place] : llvm::zip(at, places))
             symbols[*symbol.asSymbol()] = place;
-          auto tensorAt = [&](Value tensor) -> Value { return inputs[llvm::find(tensors, tensor) - tensors.begin()]; };
-          auto carried = [](ArrayRef<Value>) -> Value { return {}; };
-          return tracer.emit(b, loc, tree, tensorAt, carried, [&](StringRef name) { return symbols.lookup(name); });
+          return tracer.emit(b, loc, tree, tensors.getArrayRef(), inputs, symbols);
         });
   }
 
