@@ -174,7 +174,7 @@ public:
     return kernelDim(number);
   }
 
-  /// From now on the product of two known dims is that product: a reshape inside of the kernel says so.
+  /// From now on a product of known dims and a number is that product: a reshape inside of the kernel says so.
   void keepProducts() { keepsProducts = true; }
 
   Type rename(Type type) {
@@ -196,12 +196,19 @@ public:
   ArrayRef<Dim> get() const { return dims; }
 
 private:
+  std::optional<Dim> factorOf(const Dim &dim) const {
+    auto it = llvm::find(dims, dim);
+    return it == dims.end() ? productOfKnown(dim) : kernelDim(it - dims.begin());
+  }
+
   std::optional<Dim> productOfKnown(const Dim &dim) const {
-    if (keepsProducts)
-      for (size_t i = 0; i < dims.size(); ++i)
-        for (size_t j = i; j < dims.size(); ++j)
-          if (dims[i] * dims[j] == dim)
-            return kernelDim(i) * kernelDim(j);
+    for (size_t i = 0; keepsProducts && i < dims.size(); ++i) {
+      std::optional<Dim> rest = dim.exactDiv(dims[i]);
+      if (rest && !rest->isConstant())
+        rest = factorOf(*rest);
+      if (rest)
+        return kernelDim(i) * *rest;
+    }
     return std::nullopt;
   }
 
