@@ -68,15 +68,16 @@ public:
     sums = scope.function.scratch(builder, loc, f32, sumsAt);
     turned = scope.function.scratch(builder, loc, f32, add(sumsAt, index(4 * sumsFloats())));
     int64_t groups = llvm::divideCeil(panels, groupPanels);
-    RowSplit split = RowSplit::create(builder, loc, index(panels), groupPanels);
     forEachTile(chunks() * Dim(groups), [&](Value number) {
       Value inChunk = remainder(number, index(groups));
       enterChunk(divide(number, index(groups)));
       Value isNew = builder.createOrFold<arith::OrIOp>(loc, isEqual(inChunk, index(0)),
                                                        isEqual(tileNumber, scope.function.firstTile()));
       emitIf(scope, loc, isNew, [&] { copyRows(); });
-      firstPanel = split.firstRowOf(builder, loc, inChunk);
-      panelCount = panels % groups == 0 ? index(panels / groups) : split.heightOf(builder, loc, inChunk);
+      // Larger groups among smaller ones: halves of a chunk are equal work.
+      firstPanel = divide(mul(inChunk, index(panels)), index(groups));
+      Value end = divide(mul(add(inChunk, index(1)), index(panels)), index(groups));
+      panelCount = panels % groups == 0 ? index(panels / groups) : sub(end, firstPanel);
       forEachSlab([&](Value number, Value begin, Value count) { multiplySlab(number, begin, count); });
     });
     KernelGrid all = grid(chunks() * Dim(groups), scratchFloats() + Dim(sumsFloats() + turnedFloats()));
