@@ -60,11 +60,12 @@ def PlaceChannelsLast : Pass<"tenon-place-channels-last", "::mlir::ModuleOp"> {
     ```
     A chain are all tensors whose element of a channel is made from the same channel of another: activations, residuals, padding,
     pooling, one filter a channel (`"g k, b g m k -> b g m"` becomes `"g k, b g m k -> b m g"`). Its channels move as one. The
-    cost of either order is the number of elements of maps whose lanes would read across it, at the chain's ends; an end that is no map
-    reads a copy that is turned back. Decided by that count alone, so a chain that ends where it began, filter by filter, stays.
+    cost of either order is the number of elements of maps whose lanes would read across it, at the chain's ends; a reshape
+    and the caller read a copy that is turned back. Decided by that count alone, so a chain that ends where it began, filter by filter, stays.
 
     Does not fire on tensors that neither a convolution nor pooling nor maps alone read (attention has dims of heads), nor where a grouped
-    convolution reads one, nor a dense one of so few filters that they make no panels: those want rows of one channel.
+    convolution reads one, nor a dense one of so few filters that they make no panels: those want rows of one channel; nor where a product, a
+    norm, attention or a recurrence reads planes, which have forms of their own for them.
     Before FlattenContractions and MoveRows, which see what order is read; FormKernels finds convolutions in either order.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];

@@ -217,8 +217,9 @@ private:
     if (isa<ReduceOp>(user) && isPooling(cast<ReduceOp>(user)))
       return;
     auto map = dyn_cast<MapOp>(user);
+    // Products, norms, attention and recurrences that read planes have forms of their own for them.
     if (!map)
-      return add(0, sizeOf(tensor));
+      return add(0, isa<func::ReturnOp, ReshapeOp>(user) ? sizeOf(tensor) : std::numeric_limits<double>::infinity());
     if (chain.contains(map.getResult()))
       return;
     if (const WindowReader *reader = readerOf(map); reader && reader->kind != WindowReader::Pointwise)

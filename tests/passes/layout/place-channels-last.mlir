@@ -194,3 +194,27 @@ func.func @heads(%x: tensor<2x9x6xf32>, %z: tensor<2x9x16xf32>) -> tensor<2x16x9
   %y = tenon.softmax %a over 2 : tensor<2x16x9xf32>
   return %y : tensor<2x16x9xf32>
 }
+
+// A product reads planes of the convolution's operand: it has a form for them.
+// CHECK-LABEL: func.func @product_of_planes
+// CHECK: tenon.map {{.*}} -> tensor<2x16x9xf32>
+// CHECK: tenon.contract "b k m, k n -> b m n"
+func.func @product_of_planes(%x: tensor<2x9x6xf32>) -> (tensor<2x7x16xf32>, tensor<2x9x6xf32>) {
+  %w = tenon.get @pointwise : tensor<6x16xf32>
+  %m = tenon.contract "b m k, k n -> b m n" %x, %w : (tensor<2x9x6xf32>, tensor<6x16xf32>) -> tensor<2x9x16xf32>
+  %a = tenon.map %r = %m at %b, %c, %p : (tensor<2x9x16xf32>) -> tensor<2x16x9xf32> {
+    %0 = tenon.load %r[%b, %p, %c] : tensor<2x9x16xf32>
+    tenon.yield %0 : f32
+  }
+  %v = tenon.map %q = %a at %b, %p, %c, %t : (tensor<2x16x9xf32>) -> tensor<2x7x16x3xf32> {
+    %0 = arith.addi %p, %t : index
+    %1 = tenon.load %q[%b, %c, %0] : tensor<2x16x9xf32>
+    tenon.yield %1 : f32
+  }
+  %f = tenon.reshape %v : tensor<2x7x16x3xf32> -> tensor<2x7x48xf32>
+  %k = tenon.get @taps : tensor<48x16xf32>
+  %y = tenon.contract "b m k, k n -> b m n" %f, %k : (tensor<2x7x48xf32>, tensor<48x16xf32>) -> tensor<2x7x16xf32>
+  %l = tenon.get @back : tensor<16x6xf32>
+  %z = tenon.contract "b k m, k n -> b m n" %a, %l : (tensor<2x16x9xf32>, tensor<16x6xf32>) -> tensor<2x9x6xf32>
+  return %y, %z : tensor<2x7x16xf32>, tensor<2x9x6xf32>
+}
