@@ -1,8 +1,8 @@
 //===- PlaceChannelsLast.cpp - which activations of a convolutional network lie pixel by pixel --===//
 //
-// Decides for whole chains at once: activations that are read where they are written (residuals, activations, padding, pooling,
-// one filter a channel) have one order. What an order costs is counted in elements that a kernel would read or write across their
-// order; a chain whose channels stand last for less is rewritten, by exchanging indices alone.
+// Decides for whole chains at once: activations that are read where they are written (residuals, activations, padding,
+// pooling, one filter a channel) have one order. What an order costs is counted in elements that a kernel would read or
+// write across their order; a chain whose channels stand last for less is rewritten, by exchanging indices alone.
 //
 #include "dialects/tenon/ContractSpec.h"
 #include "mlir/IR/Remarks.h"
@@ -76,16 +76,13 @@ bool hasRowsOfProduct(MapOp map) {
   });
 }
 
-bool isWholePlane(ReduceOp reduce) {
-  return reduce.getOver().size() + 2 == shapeOf(reduce.getInput()).size();
-}
+bool isWholePlane(ReduceOp reduce) { return reduce.getOver().size() + 2 == shapeOf(reduce.getInput()).size(); }
 
 /// A reduction over the last dims of planes: pooling.
 bool isPooling(ReduceOp reduce) {
   size_t rank = shapeOf(reduce.getInput()).size(), first = rank - reduce.getOver().size();
-  return first >= 2 && llvm::all_of(llvm::enumerate(reduce.getOver()), [&](auto over) {
-    return over.value() == int64_t(first + over.index());
-  });
+  return first >= 2 && llvm::all_of(llvm::enumerate(reduce.getOver()),
+                                    [&](auto over) { return over.value() == int64_t(first + over.index()); });
 }
 
 /// The planes that one filter a channel gives, one plane or several; null where there are none of their own.
@@ -95,7 +92,8 @@ Value planesOf(ContractOp depthwise) {
   if (!reshape)
     return shapeOf(sums).size() == 3 ? sums : Value();
   Shape sumsShape = shapeOf(sums), shape = shapeOf(reshape.getResult());
-  bool keepsPlanes = sumsShape.size() == 3 && shape.size() > 2 && sumsShape[0] == shape[0] && sumsShape[channel] == shape[channel];
+  bool keepsPlanes =
+      sumsShape.size() == 3 && shape.size() > 2 && sumsShape[0] == shape[0] && sumsShape[channel] == shape[channel];
   return keepsPlanes ? reshape.getResult() : Value();
 }
 
@@ -247,7 +245,8 @@ private:
   static Value innermost(MapOp map) { return lastOf(map.getIndices(), shapeOf(map.getResult())); }
   static Value fastest(LoadOp load) { return lastOf(load.getIndices(), shapeOf(load.getTensor())); }
 
-  /// The elements of a map read across their order, where its lanes are along `lanes` and its operand's neighbours along `along`.
+  /// The elements of a map read across their order, where its lanes are along `lanes` and its operand's neighbours
+  /// along `along`.
   static double costOfLoad(MapOp map, LoadOp load, Value lanes, Value along, double size) {
     bool isUsed = lanes && llvm::any_of(load.getIndices(), [&](Value index) { return dependsOnIndex(index, lanes); });
     return isUsed && !(along && dependsOnIndex(along, lanes)) ? size : 0;
@@ -354,7 +353,8 @@ private:
   ArrayRef<Value> tensors;
 };
 
-/// What stands in the order it is read in, as rows of a product do, is read under the map's own dims, but for those of one element.
+/// What stands in the order it is read in, as rows of a product do, is read under the map's own dims, but for those of
+/// one element.
 void readInPlace(MapOp map) {
   Shape shape = shapeOf(map.getResult());
   IndexDomain domain = domainOf(map);
@@ -380,8 +380,8 @@ void readInPlace(MapOp map) {
       });
       return domain.isEqual(linearise(at, shapeOf(input)), to);
     };
-    if (argument.use_empty() || shapeOf(input) == shape || shapeOf(input) == dims || countOf(shapeOf(input)) != countOf(shape) ||
-        !llvm::all_of(argument.getUsers(), isInPlace))
+    if (argument.use_empty() || shapeOf(input) == shape || shapeOf(input) == dims ||
+        countOf(shapeOf(input)) != countOf(shape) || !llvm::all_of(argument.getUsers(), isInPlace))
       continue;
     OpBuilder builder(map);
     Value planes = reshapeTo(builder, map.getLoc(), input, dims);

@@ -1,15 +1,15 @@
 //===- LowerDepthwiseChannels.cpp - one filter a channel, lanes along channels -----------===//
 //
-// A tile of the kernel is a chunk of positions of sixteen channels. Its pixels are copied into scratch, zeros around them,
-// [row][column][channel]: from x with channels last as they are, from planes turned in squares of lanes. A tap of a position is then
-// a vector, and no lane is spent on a position that does not exist, however short rows are:
+// A tile of the kernel is a chunk of positions of sixteen channels. Its pixels are copied into scratch, zeros around
+// them, [row][column][channel]: from x with channels last as they are, from planes turned in squares of lanes. A tap of
+// a position is then a vector, and no lane is spent on a position that does not exist, however short rows are:
 //
 //     for each block of neighbouring positions of a row    their sums in registers
 //       for each tap row that x has                         a loop
 //         for each tap of it                                one vector of weights, a multiply-add for each position
 //
-// A result with channels last is finished position by position, planes are turned once more. Filters are [tap][channel], or are
-// brought into that order once a tile.
+// A result with channels last is finished position by position, planes are turned once more. Filters are
+// [tap][channel], or are brought into that order once a tile.
 //
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -36,7 +36,8 @@ public:
 
   KernelGrid lower() {
     int64_t blocks = llvm::divideCeil(read.groups, channelBlock);
-    Dim across = columns.positions.ceilDiv(Dim(chunk.columns)), chunks = rows.positions.ceilDiv(Dim(chunk.rows)) * across;
+    Dim across = columns.positions.ceilDiv(Dim(chunk.columns)),
+        chunks = rows.positions.ceilDiv(Dim(chunk.rows)) * across;
     takeScratch();
     emitLoop(scope, loc, scope.function.firstTile(), scope.function.lastTile(), [&](Value number) {
       Value outer = divide(number, index(blocks)), inBatch = remainder(outer, dim(chunks));
@@ -53,7 +54,8 @@ public:
       if (!product.isRows)
         finishPlanes();
     });
-    return {read.shape[0] * Dim(blocks) * chunks, Dim(4 * (pixelFloats() + weightFloats() + sumsFloats() + turnedFloats()))};
+    return {read.shape[0] * Dim(blocks) * chunks,
+            Dim(4 * (pixelFloats() + weightFloats() + sumsFloats() + turnedFloats()))};
   }
 
 private:
@@ -81,9 +83,7 @@ private:
   /// Whole blocks read behind the chunk's last position.
   int64_t pixelColumns() const { return extentOf(columns, llvm::alignTo(chunk.columns, blockColumns)); }
   /// Squares of the last row end behind it.
-  int64_t pixelFloats() const {
-    return (extentOf(rows, chunk.rows) * pixelColumns() + channelBlock) * channelBlock;
-  }
+  int64_t pixelFloats() const { return (extentOf(rows, chunk.rows) * pixelColumns() + channelBlock) * channelBlock; }
   int64_t weightFloats() const { return rows.taps * columns.taps * channelBlock; }
   /// A block, or all positions, blocks and squares of the last of which end behind it.
   int64_t sumsFloats() const {
@@ -147,8 +147,9 @@ private:
   }
 
   void clearRow(Value to) {
-    emitLoop(scope, loc, index(0), extentOf(columns, columnCount),
-             [&](Value column) { clearVectors(channelBlock / lanes, pixels, add(to, mul(column, index(channelBlock)))); });
+    emitLoop(scope, loc, index(0), extentOf(columns, columnCount), [&](Value column) {
+      clearVectors(channelBlock / lanes, pixels, add(to, mul(column, index(channelBlock))));
+    });
   }
 
   Value width() { return isFlat() ? elementsOfPlane() : dim(read.shape.back()); }

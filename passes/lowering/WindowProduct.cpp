@@ -30,7 +30,8 @@ class WindowMatcher {
 public:
   /// x has a dim for its batch, or is the only one.
   WindowMatcher(MapOp map, bool hasBatch, bool channelsLast)
-      : map(map), hasBatch(hasBatch), channelsLast(channelsLast), domain(IndexDomain(boundsOf(map->getParentOfType<ModuleOp>()))) {
+      : map(map), hasBatch(hasBatch), channelsLast(channelsLast),
+        domain(IndexDomain(boundsOf(map->getParentOfType<ModuleOp>()))) {
     for (auto [index, extent] : llvm::zip(map.getIndices(), shapeOf(map.getResult())))
       symbols.push_back(known[index] = domain.addIndex(extent));
   }
