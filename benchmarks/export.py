@@ -27,8 +27,9 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
-    BertConfig, BertModel, GPT2Config, GPT2Model, LlamaConfig, LlamaModel, SwinConfig, SwinForImageClassification,
-    T5Config, T5EncoderModel, ViTConfig, ViTForImageClassification, WhisperConfig, WhisperModel,
+    BertConfig, BertModel, ConvNextConfig, ConvNextForImageClassification, GPT2Config, GPT2Model, LlamaConfig, LlamaModel,
+    MobileNetV2Config, MobileNetV2ForImageClassification, ResNetConfig, ResNetForImageClassification, SwinConfig,
+    SwinForImageClassification, T5Config, T5EncoderModel, ViTConfig, ViTForImageClassification, WhisperConfig, WhisperModel,
 )
 
 OPSET = 18
@@ -300,6 +301,12 @@ def random_model(name):
         return Hidden(T5EncoderModel(T5Config(**sizes, **BIASED)))
     if name == "swin-t":
         return Classifier(randomise(SwinForImageClassification(SwinConfig(num_labels=1000, **BIASED)), SEED))
+    if name == "resnet-50":
+        return Classifier(randomise(ResNetForImageClassification(ResNetConfig(num_labels=1000)), SEED))
+    if name == "mobilenet-v2":
+        return Classifier(randomise(MobileNetV2ForImageClassification(MobileNetV2Config(num_labels=1000)), SEED))
+    if name == "convnext-t":
+        return Classifier(randomise(ConvNextForImageClassification(ConvNextConfig(num_labels=1000)), SEED))
     if name == "llama-2048x8":
         sizes = {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 8, "num_attention_heads": 32,
                  "num_key_value_heads": 8, "vocab_size": 8192}
@@ -326,6 +333,9 @@ MODELS = {
     "gpt2": {"1x512": token_inputs(1, 512, 50257, 3)},
     "t5-small": {"1x512": token_inputs(1, 512, 32128, 4)},
     "swin-t": {"1x224": image_inputs(1, 224, 5)},
+    "resnet-50": {"1x224": image_inputs(1, 224, 10)},
+    "mobilenet-v2": {"1x224": image_inputs(1, 224, 11)},
+    "convnext-t": {"1x224": image_inputs(1, 224, 12)},
     "llama-2048x8": {"1x512": token_inputs(1, 512, 8192, 6)},
     "whisper-tiny": {"1x3000": speech_inputs(1, 3000, 7)},
 }

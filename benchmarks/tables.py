@@ -28,7 +28,8 @@ SECTION = re.compile(r"(<!-- table (\S+) ([^>]*?) -->\n).*?(<!-- end of table --
 
 MODELS = {
     "minilm": "MiniLM", "bert-base": "BERT-base", "vit-b16": "ViT-B/16", "gpt2": "GPT-2",
-    "t5-small": "T5-small encoder", "swin-t": "Swin-T", "whisper-tiny": "Whisper-tiny encoder",
+    "t5-small": "T5-small encoder", "swin-t": "Swin-T", "resnet-50": "ResNet-50",
+    "mobilenet-v2": "MobileNet-V2", "convnext-t": "ConvNeXt-T", "whisper-tiny": "Whisper-tiny encoder",
     "llama-2048x8": "Llama stack, 2048 wide, 8 layers",
 }
 

@@ -72,7 +72,7 @@ GPU_SELECTION = {
     "numeric/run_scans.py": ("ScanTest.test_delta_rule",),
     "numeric/run_positions.py": ("PositionsTest.test_both",),
     "numeric/run_windows.py": ("WindowTest.test_three_by_three", "WindowTest.test_groups", "WindowTest.test_one_dim_strided",
-                               "WindowTest.test_depthwise_strided"),
+                               "WindowTest.test_depthwise_strided", "ChainTest.test_inside_one"),
     "models/run_models.py": ("Sentence.test_2x16",),
 }
 GPU_WHOLE = {script: None for script in GPU_SELECTION} | FAMILY

@@ -67,6 +67,7 @@ static void addChoose(OpPassManager &passes) {
 }
 
 static void addLayout(OpPassManager &passes) {
+  passes.addPass(createPlaceChannelsLast());       // while convolutions still are products of windows
   passes.addPass(createFoldWeightMoves());
   passes.addPass(createFlattenContractions());
   passes.addPass(createMoveRows());

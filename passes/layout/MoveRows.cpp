@@ -7,7 +7,7 @@
 //     move(x) W = x W, moved        so rows moved behind a product are rows moved before it
 //
 // A product whose rows are windows of x (a convolution) is turned: filters times windows, which reads x itself
-// (WindowProduct.h) and gives each filter's positions side by side.
+// (WindowProduct.h) and gives each filter's positions side by side, if that is how they are read.
 //
 #include "passes/Passes.h"
 #include "passes/layout/MatrixProduct.h"
@@ -78,26 +78,6 @@ bool isReadOnlyThrough(Value from, Operation *reader) {
 // Products of windows
 //===----------------------------------------------------------------------------===//
 
-/// The map whose elements are a product's rows under other dims, if nobody else reads it.
-MapOp mapOfRows(ContractOp product) {
-  Value rows = product.getLhs();
-  while (auto reshape = rows.hasOneUse() ? rows.getDefiningOp<ReshapeOp>() : ReshapeOp())
-    rows = reshape.getInput();
-  return rows.hasOneUse() ? rows.getDefiningOp<MapOp>() : MapOp();
-}
-
-/// The windows of one batch after another that are a product's rows.
-std::optional<WindowRead> windowsOf(ContractOp product) {
-  MapOp map = mapOfRows(product);
-  if (!map || !elementOf(product.getResult()).isF32())
-    return std::nullopt;
-  Shape rows = shapeOf(product.getLhs());
-  auto read = WindowRead::match(map, *rows.back().constant());
-  if (!read || read->groups != 1 || rows.front() != read->shape.front() * read->positions())
-    return std::nullopt;
-  return read;
-}
-
 /// A batch of one is no dim of the product: maps behind it have none either, once SinkReshapes dropped it.
 Value withoutUnitBatch(ContractOp op) {
   std::optional<WindowProduct> windows = WindowProduct::match(op);
@@ -136,6 +116,9 @@ Value turnedProduct(OpBuilder &builder, ContractOp product, const WindowRead &re
       product.getAccumulateAttr());
   return withoutUnitBatch(turned);
 }
+
+/// Filters in panels give the rows themselves.
+bool isBestAsRows(ContractOp product) { return mayStandInPanels(*shapeOf(product.getResult()).back().constant()); }
 
 /// A product of windows that overlap, for readers that want its rows.
 void turn(ContractOp product, const WindowRead &read, WeightRecipes &recipes) {
@@ -186,7 +169,7 @@ public:
         return true;
       }
       if (auto product = dyn_cast_or_null<ContractOp>(source); isRowProduct(product))
-        if (std::optional<WindowRead> read = windowsOf(product); read && readsFilterByFilter(*traced, *read)) {
+        if (std::optional<WindowRead> read = windowsOfRows(product); read && readsFilterByFilter(*traced, *read)) {
           OpBuilder builder(map);
           Value turned = turnedProduct(builder, product, *read, recipes);
           replaceInput(load, reshapeTo(builder, product.getLoc(), turned, shapeOf(map.getResult())));
@@ -378,9 +361,10 @@ struct MoveRows : impl::MoveRowsBase<MoveRows> {
     for (ContractOp product : others)
       withoutUnitBatch(product);
     for (ContractOp product : products)
-      if (std::optional<WindowRead> read = windowsOf(product); read && read->overlaps)
-        turn(product, *read, recipes);
-      else
+      if (std::optional<WindowRead> read = windowsOfRows(product); read && read->overlaps) {
+        if (!isBestAsRows(product))
+          turn(product, *read, recipes);
+      } else
         readRowsBehind(product);
   }
 };

@@ -2,6 +2,7 @@
 #include "passes/Passes.h"
 #include "passes/layout/MatrixProduct.h"
 #include "passes/layout/WeightRecipes.h"
+#include "passes/lowering/WindowProduct.h"
 
 using namespace mlir;
 
@@ -20,6 +21,12 @@ Value rounded(OpBuilder &builder, Location loc, Value tensor, Type element) {
                        });
 }
 
+/// A convolution, which reads windows from a tensor of its own in f32.
+bool readsOverlappingWindows(ContractOp op) {
+  std::optional<WindowRead> read = windowsOfRows(op);
+  return read && read->overlaps;
+}
+
 struct NarrowProducts : impl::NarrowProductsBase<NarrowProducts> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
@@ -33,7 +40,7 @@ struct NarrowProducts : impl::NarrowProductsBase<NarrowProducts> {
     WeightRecipes recipes(module);
     module.walk([&](ContractOp op) {
       auto get = op.getRhs().getDefiningOp<GetOp>();
-      if (get && !op.getPanels() && elementOf(get.getResult()).isF32() && isMatrixProduct(op))
+      if (get && !op.getPanels() && !readsOverlappingWindows(op) && elementOf(get.getResult()).isF32() && isMatrixProduct(op))
         narrow(op, get, recipes);
     });
   }

@@ -30,8 +30,7 @@ void packFilters(ContractOp op, WeightRecipes &recipes, int64_t width) {
   auto get = windows ? windows->filters().getDefiningOp<GetOp>() : GetOp();
   if (!get || windows->isPacked || windows->kind != WindowProduct::Dense || isBestAlongPositions(*windows))
     return;
-  int64_t filters = windows->filterCount();
-  if (8 * int64_t(llvm::alignTo(filters, width)) > 9 * filters)
+  if (!mayStandInPanels(windows->filterCount(), width))
     return;
   OpBuilder builder(op);
   Value rows = windows->windows();
@@ -44,6 +43,24 @@ void packFilters(ContractOp op, WeightRecipes &recipes, int64_t width) {
     get.erase();
 }
 
+/// One filter a channel, lanes along channels: taps first. Rows of less than half a vector want that in planes, too.
+void turnDepthwiseFilters(ContractOp op, WeightRecipes &recipes) {
+  constexpr int64_t shortRow = 8, vector = 16;
+  std::optional<WindowProduct> windows = WindowProduct::match(op);
+  auto get = windows ? windows->filters().getDefiningOp<GetOp>() : GetOp();
+  if (!get || windows->kind != WindowProduct::Depthwise || windows->tapsFirst)
+    return;
+  bool isShort = windows->read.axes.back().positions.constant().value_or(vector) <= shortRow;
+  if (!windows->isAlongChannels() && !(isShort && windows->read.groups >= vector))
+    return;
+  OpBuilder builder(op);
+  WeightOp weight = recipes.transpose(recipes.lookup(get), {1, 0});
+  op.getLhsMutable().assign(WeightRecipes::get(builder, get.getLoc(), weight).getResult());
+  op.setSpec(("k g" + op.getSpec().drop_front(3)).str());
+  if (get->use_empty())
+    get.erase();
+}
+
 struct PackWeights : impl::PackWeightsBase<PackWeights> {
   using PackWeightsBase::PackWeightsBase;
 
@@ -51,6 +68,7 @@ struct PackWeights : impl::PackWeightsBase<PackWeights> {
     WeightRecipes recipes(getOperation());
     getOperation().walk([&](ContractOp op) {
       packFilters(op, recipes, width);
+      turnDepthwiseFilters(op, recipes);
       auto get = op.getRhs().getDefiningOp<GetOp>();
       if (!get || op.getPanels() || !isMatrixProduct(op) || !elementOf(op.getResult()).isF32())
         return;

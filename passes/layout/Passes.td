@@ -42,6 +42,35 @@ def FlattenContractions : Pass<"tenon-flatten-contractions", "::mlir::ModuleOp">
   }];
 }
 
+def PlaceChannelsLast : Pass<"tenon-place-channels-last", "::mlir::ModuleOp"> {
+  let summary = "Activations between convolutions lie pixel by pixel where that turns fewer elements";
+  let description = [{
+    A convolution gives rows of filters, `[position, filter]`; a pointwise one reads rows of channels. ONNX wants `[b, c, y, x]` between
+    them:
+    ```mlir
+    %m = tenon.contract "b m k, k n -> b m n" %rows, %w : … -> tensor<1x3136x64xf32>
+    %a = tenon.map %p = %m at %b, %c, %y, %x : … -> tensor<1x64x56x56xf32> { max(load %p[%b, %y * 56 + %x, %c], 0) }
+    %v = tenon.map %q = %a at %b, %g, %y, %x, %c, %i, %j : … -> tensor<1x1x56x56x64x3x3xf32> { load %q[%b, %c, %y + %i - 1, %x + %j - 1], or 0 }
+    ```
+    becomes
+    ```mlir
+    %r = tenon.reshape %m : tensor<1x3136x64xf32> -> tensor<1x56x56x64xf32>
+    %a = tenon.map %p = %r at %b, %y, %x, %c : … -> tensor<1x56x56x64xf32> { max(load %p[%b, %y, %x, %c], 0) }
+    %v = tenon.map %q = %a at %b, %g, %y, %x, %c, %i, %j : … -> tensor<1x1x56x56x64x3x3xf32> { load %q[%b, %y + %i - 1, %x + %j - 1, %c], or 0 }
+    ```
+    A chain are all tensors whose element of a channel is made from the same channel of another: activations, residuals, padding,
+    pooling, one filter a channel (`"g k, b g m k -> b g m"` becomes `"g k, b g m k -> b m g"`). Its channels move as one. The
+    cost of either order is the number of elements of maps whose lanes would read across it, at the chain's ends; a reshape
+    and the caller read a copy that is turned back. Decided by that count alone, so a chain that ends where it began, filter by filter, stays.
+
+    Does not fire on tensors that neither a convolution nor pooling nor maps alone read (attention has dims of heads), nor where a grouped
+    convolution reads one, nor a dense one of so few filters that they make no panels: those want rows of one channel; nor where a product, a
+    norm, attention or a recurrence reads planes, which have forms of their own for them.
+    Before FlattenContractions and MoveRows, which see what order is read; FormKernels finds convolutions in either order.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def MoveRows : Pass<"tenon-move-rows", "::mlir::ModuleOp"> {
   let summary = "Rows are moved where a product with a weight reads them";
   let description = [{
@@ -148,6 +177,8 @@ def PackWeights : Pass<"tenon-pack-weights", "::mlir::ModuleOp"> {
     Filters times windows (`lowering/WindowProduct.h`) become windows times panels of filters, where no more than an eighth of the
     columns is padding: lanes along filters are always full, lanes along the positions of short rows are not. Windows of one element
     stay where they have fewer than 128 channels and their positions fill vectors: there turning the sums would cost more.
+    One filter a channel is turned to `[tap, channel]`, which asks for lanes along channels, where those stand last, or rows have
+    at most eight positions.
     ```mlir
     %y = tenon.contract "n k, b m k -> b n m" %filters, %windows
     %y = tenon.contract "b m k, k n -> b n m" %windows, %filters.panels panels 16

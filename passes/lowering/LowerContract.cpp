@@ -313,8 +313,9 @@ struct PlainLowering {
 
 KernelGrid lowerContract(KernelLowering &lowering, ContractOp contract) {
   if (std::optional<WindowProduct> windows = WindowProduct::match(contract))
-    return windows->kind == WindowProduct::Depthwise ? lowerDepthwise(lowering, *windows)
-                                                     : lowerWindowProduct(lowering, *windows);
+    return windows->kind != WindowProduct::Depthwise ? lowerWindowProduct(lowering, *windows)
+           : windows->isAlongChannels()              ? lowerDepthwiseChannels(lowering, *windows)
+                                                     : lowerDepthwise(lowering, *windows);
   if (contract.getPanels())
     return PanelLowering(lowering, contract).lower();
   bool isLast = lowering.returned() == contract.getResult();

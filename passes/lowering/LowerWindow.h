@@ -3,6 +3,7 @@
 // | lowering              | reads                                       | lanes along | for                                  |
 // |-----------------------|---------------------------------------------|-------------|--------------------------------------|
 // | LowerDepthwise.cpp    | rows of one channel in scratch              | positions   | one filter a channel                 |
+// | LowerDepthwiseChannels.cpp | pixels of sixteen channels in scratch  | channels    | the same, channels last or rows short |
 // | LowerWindowPanels.cpp | rows of all channels in scratch, tap by tap | filters     | filters in panels                    |
 // | LowerWindowRows.cpp   | the same                                    | positions   | others, rows long enough             |
 // | LowerWindow.cpp       | windows packed into panels                  | positions   | the rest: short rows, any filters    |
@@ -61,12 +62,15 @@ protected:
 
   /// The first element of a channel of this tile's batch and group.
   mlir::Value planeOf(mlir::Value channel);
+  mlir::Value elementsOfPlane();
   /// x has row `row`, which may be negative.
   mlir::Value isRow(mlir::Value row);
   /// Elements first, first + stride, … of row `row` of a plane, the reader's stride: vectors for `count` of them, zeros beyond x.
   /// Where both are constants and vectors few there is no loop, and masks are constants.
   void copyRow(StridedReader &reader, mlir::Value plane, mlir::Value row, mlir::Value first, mlir::Value count,
                mlir::Value to, mlir::Value toOffset);
+  /// `count` finished sums of position `position`, of filters or channels from `first` on, where channels are last.
+  void finishPixel(mlir::Value position, mlir::Value first, mlir::Value count, mlir::Value sums, mlir::Value sumsOffset);
   /// `count` finished sums of filter `channel` of the group, from position `position` on.
   void finishRun(mlir::Value channel, mlir::Value position, mlir::Value count, mlir::Value sums,
                  mlir::Value sumsOffset);
@@ -74,16 +78,16 @@ protected:
   TileRows resultFrom(mlir::Value row, mlir::Value position);
 
 private:
-  mlir::Value elementsOfPlane();
   /// Of x; all of a plane where it has one extent.
   mlir::Value rowLength();
   /// Asks for the lines of a vector of elements from `at` on, some planes ahead.
   void fetchAhead(StridedReader &reader, mlir::Value at);
   void copyVectors(StridedReader &reader, mlir::Value from, int64_t first, int64_t count, mlir::Value to,
                    mlir::Value toOffset);
-  void clearVectors(int64_t count, mlir::Value to, mlir::Value toOffset);
 
 protected:
+  void clearVectors(int64_t count, mlir::Value to, mlir::Value toOffset);
+
   KernelLowering &lowering;
   WindowProduct product;
   const WindowRead &read = product.read;
@@ -129,16 +133,19 @@ struct RowsChunk {
 
 /// x as a chunk of the result's positions reads it: element (channel, tap) of the window at row r and column c of the chunk is at
 ///
-///     table[channel, tap] + start() + (r * row stride) * pitch + c * column stride     of `elements`
+///     table[channel, tap] + start() + (r * row stride) * pitch + c * column stride * pixel     of `elements`
 ///
-/// Where every window lies within x and planes do not meet in a set of the first-level cache, that is x itself. Else it is scratch
-/// with the chunk's rows of all channels, zeros around them.
+/// Where every window lies within x and what a tile reads at once does not meet in a set of the first-level cache, that is x itself.
+/// Else it is scratch with the chunk's rows of all channels, zeros around them. A pixel is one element, or with channels last all
+/// channels of a column.
 class WindowSource : protected WindowEmitter {
 protected:
   WindowSource(KernelLowering &lowering, const WindowProduct &product, RowsChunk chunk)
       : WindowEmitter(lowering, product), chunk(chunk) {}
 
   static bool mayStay(const WindowRead &read);
+  /// Elements from one column to the next.
+  static int64_t pixelOf(const WindowRead &read);
   /// Floats of scratch for a chunk, but for the table.
   static int64_t floatsOf(const WindowRead &read, RowsChunk chunk);
 
@@ -159,7 +166,7 @@ protected:
   mlir::Value positionOf(mlir::Value row, mlir::Value column);
 
   RowsChunk chunk;
-  int64_t depth = product.depth();
+  int64_t depth = product.depth(), pixel = pixelOf(read);
   mlir::Value elements, table; // memref<?xf32>, memref<?xi64>
   // Of the chunk being emitted.
   mlir::Value firstRow, firstColumn, rowCount, columnCount;
@@ -169,12 +176,18 @@ private:
   template <typename Count> static Count extentOf(const WindowRead::Axis &axis, Count positions) {
     return (positions - Count(1)) * Count(axis.stride) + Count((axis.taps - 1) * axis.dilation + 1);
   }
+  /// The same of a number that is a value.
+  mlir::Value scratchExtent(const WindowRead::Axis &axis, mlir::Value positions) {
+    return add(mul(sub(positions, index(1)), index(axis.stride)), index((axis.taps - 1) * axis.dilation + 1));
+  }
   int64_t scratchRows() const { return extentOf(rows, chunk.rows); }
   Dim pitch() const;
   Dim channelFloats() const;
   Dim elementFloats() const;
   void fillTable();
   void copyPlane(mlir::Value channel);
+  void copyPixels();
+  void copyPixel(mlir::Value row, mlir::Value column, mlir::Value to);
   bool stays = mayStay(read);
   StridedReader neighbours{scope, loc, lowering.memoryOf(read.source), 1, lanes};
 };
@@ -188,6 +201,8 @@ std::optional<RowsChunk> chooseRowsChunk(const WindowProduct &product, int64_t f
 KernelGrid lowerWindowRows(KernelLowering &lowering, const WindowProduct &product, RowsChunk chunk);
 /// One filter a channel: sums of shifted rows.
 KernelGrid lowerDepthwise(KernelLowering &lowering, const WindowProduct &product);
+/// The same with lanes along channels: x or the result has channels last, or rows are short.
+KernelGrid lowerDepthwiseChannels(KernelLowering &lowering, const WindowProduct &product);
 
 } // namespace tenon
 #endif

@@ -12,7 +12,8 @@
 //         sums += x * filters                meanwhile fetch the panels to come
 //   turn the sums, [position][filter], in squares of lanes, and finish them filter by filter
 //
-// What it costs are four shuffles, two loads and two stores for each vector of the result, beside its k multiply-adds.
+// What it costs are four shuffles, two loads and two stores for each vector of the result, beside its k multiply-adds. A result
+// with channels last is what the sums are: nothing is turned. x with channels last is read in the same way, pixels apart.
 //
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -67,15 +68,16 @@ public:
     sums = scope.function.scratch(builder, loc, f32, sumsAt);
     turned = scope.function.scratch(builder, loc, f32, add(sumsAt, index(4 * sumsFloats())));
     int64_t groups = llvm::divideCeil(panels, groupPanels);
-    RowSplit split = RowSplit::create(builder, loc, index(panels), groupPanels);
     forEachTile(chunks() * Dim(groups), [&](Value number) {
       Value inChunk = remainder(number, index(groups));
       enterChunk(divide(number, index(groups)));
       Value isNew = builder.createOrFold<arith::OrIOp>(loc, isEqual(inChunk, index(0)),
                                                        isEqual(tileNumber, scope.function.firstTile()));
       emitIf(scope, loc, isNew, [&] { copyRows(); });
-      firstPanel = split.firstRowOf(builder, loc, inChunk);
-      panelCount = panels % groups == 0 ? index(panels / groups) : split.heightOf(builder, loc, inChunk);
+      // Larger groups among smaller ones: halves of a chunk are equal work.
+      firstPanel = divide(mul(inChunk, index(panels)), index(groups));
+      Value end = divide(mul(add(inChunk, index(1)), index(panels)), index(groups));
+      panelCount = panels % groups == 0 ? index(panels / groups) : sub(end, firstPanel);
       forEachSlab([&](Value number, Value begin, Value count) { multiplySlab(number, begin, count); });
     });
     KernelGrid all = grid(chunks() * Dim(groups), scratchFloats() + Dim(sumsFloats() + turnedFloats()));
@@ -98,7 +100,7 @@ private:
   }
 
   TileFunction::Strides strides() const {
-    TileFunction::Strides strides{/*aRow=*/columns.stride, /*bK=*/panelWidth, /*cRow=*/sumsPitch, /*aK=*/0};
+    TileFunction::Strides strides{/*aRow=*/columns.stride * pixel, /*bK=*/panelWidth, /*cRow=*/sumsPitch, /*aK=*/0};
     strides.hasRowTable = true;
     return strides;
   }
@@ -145,7 +147,7 @@ private:
     emitLoop(scope, loc, index(0), rowCount, [&](Value row) {
       emitLoop(scope, loc, index(0), ofRow.count, [&](Value part) {
         Value column = ofRow.firstRowOf(builder, loc, part);
-        x.aOffset = add(start(), add(mul(row, rowDistance()), mul(column, index(columns.stride))));
+        x.aOffset = add(start(), add(mul(row, rowDistance()), mul(column, index(columns.stride * pixel))));
         x.cOffset = mul(add(mul(row, columnCount), column), index(sumsPitch));
         x.height = ofRow.heightOf(builder, loc, part);
         fetchShare(x, add(mul(row, ofRow.count), part), tiles, next);
@@ -184,9 +186,9 @@ private:
   //===--------------------------------------------------------------------===//
 
   /// Rows of sums that are finished together, while the first-level cache has them: vectors of positions are to be whole.
-  int64_t rowsAtOnce() const { return isOneRun() ? llvm::divideCeil(enoughToFinish, chunk.columns) : 1; }
+  int64_t rowsAtOnce() const { return isOneRun() && !product.isRows ? llvm::divideCeil(enoughToFinish, chunk.columns) : 1; }
   int64_t turnedPitch() const { return llvm::alignTo(rowsAtOnce() * chunk.columns, panelWidth) + panelWidth; }
-  int64_t turnedFloats() const { return panelWidth * turnedPitch(); }
+  int64_t turnedFloats() const { return product.isRows ? 0 : panelWidth * turnedPitch(); }
 
   /// The chunk's rows follow each other in the result.
   bool isOneRun() const {
@@ -197,8 +199,19 @@ private:
   /// Rows `first` to `last` of the chunk.
   void finishRows(Value first, Value last) {
     Value count = mul(add(sub(last, first), index(1)), columnCount);
+    if (product.isRows)
+      return finishPixels(mul(first, columnCount), count, positionOf(first, index(0)));
     emitLoop(scope, loc, index(0), panelCount, [&](Value panel) {
       finishRun(panel, mul(first, columnCount), count, positionOf(first, index(0)));
+    });
+  }
+
+  /// `count` positions as they are, `position` the first of them in the result.
+  void finishPixels(Value from, Value count, Value position) {
+    Value first = mul(firstPanel, index(panelWidth)), width = mul(panelCount, index(panelWidth));
+    Value filterCount = filters % panelWidth == 0 ? width : scope.minimum(width, sub(index(filters), first), loc);
+    emitLoop(scope, loc, index(0), count, [&](Value i) {
+      finishPixel(add(position, i), first, filterCount, sums, mul(add(from, i), index(sumsPitch)));
     });
   }
 

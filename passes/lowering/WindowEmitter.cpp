@@ -203,6 +203,21 @@ void WindowEmitter::finishRun(Value channel, Value position, Value count, Value 
   });
 }
 
+void WindowEmitter::finishPixel(Value position, Value first, Value count, Value sums, Value sumsOffset) {
+  bool isDepthwise = product.kind == WindowProduct::Depthwise;
+  int64_t all = isDepthwise ? read.groups : filters;
+  Value row = add(mul(batch, dim(read.positions())), position);
+  Value start = add(mul(row, index(all)), first);
+  lowering.forEachElement(count, [&](RegionEmitter &emitter, const LaneValue &j) {
+    SmallVector<LaneValue> at;
+    if (isDepthwise && product.hasBatch)
+      at.push_back(LaneValue::uniform(batch));
+    at.push_back(LaneValue::uniform(isDepthwise ? position : row));
+    at.push_back({j.kind, add(first, j.value), j.step, false});
+    lowering.finish(emitter, at, add(start, j.value), emitter.loadConsecutive(sums, add(sumsOffset, j.value)));
+  });
+}
+
 //===----------------------------------------------------------------------------===//
 // Filters as rows of a product
 //===----------------------------------------------------------------------------===//

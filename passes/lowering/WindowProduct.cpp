@@ -29,8 +29,9 @@ LoadOp loadOf(MapOp map, Value &condition) {
 class WindowMatcher {
 public:
   /// x has a dim for its batch, or is the only one.
-  WindowMatcher(MapOp map, bool hasBatch)
-      : map(map), hasBatch(hasBatch), domain(IndexDomain(boundsOf(map->getParentOfType<ModuleOp>()))) {
+  WindowMatcher(MapOp map, bool hasBatch, bool channelsLast)
+      : map(map), hasBatch(hasBatch), channelsLast(channelsLast),
+        domain(IndexDomain(boundsOf(map->getParentOfType<ModuleOp>()))) {
     for (auto [index, extent] : llvm::zip(map.getIndices(), shapeOf(map.getResult())))
       symbols.push_back(known[index] = domain.addIndex(extent));
   }
@@ -46,12 +47,17 @@ public:
       from.insert(from.begin(), Dim(1));
       indices.push_back(Dim(0));
     }
-    result.shape = from;
     size_t rank = from.size() - 2;
     if (from.size() < 3 || rank > 2)
       return std::nullopt;
     for (Value index : load.getIndices())
       indices.push_back(read(index));
+    if (channelsLast) {
+      std::rotate(from.begin() + 1, from.end() - 1, from.end());
+      std::rotate(indices.begin() + 1, indices.end() - 1, indices.end());
+    }
+    result.shape = from;
+    result.channelsLast = channelsLast;
     for (size_t axis = 0; axis < rank; ++axis)
       if (!readAxis(indices[2 + axis]))
         return std::nullopt;
@@ -216,7 +222,7 @@ private:
   }
 
   MapOp map;
-  bool hasBatch;
+  bool hasBatch, channelsLast;
   IndexDomain domain;
   KnownIndices known;
   SmallVector<Dim, 6> symbols, indices;
@@ -234,36 +240,86 @@ Dim WindowRead::positions() const {
   return count;
 }
 
-std::optional<WindowRead> WindowRead::match(MapOp map, int64_t depth) {
-  if (std::optional<WindowRead> read = WindowMatcher(map, /*hasBatch=*/true).match(depth))
-    return read;
-  return WindowMatcher(map, /*hasBatch=*/false).match(depth);
+bool WindowRead::isPointwise() const {
+  return llvm::all_of(axes, [](const Axis &axis) { return axis.taps == 1; });
+}
+
+std::optional<WindowRead> WindowRead::match(MapOp map, int64_t depth, std::optional<Dim> groups) {
+  for (bool channelsLast : {false, true})
+    for (bool hasBatch : {true, false})
+      if (std::optional<WindowRead> read = WindowMatcher(map, hasBatch, channelsLast).match(depth))
+        if (!groups || Dim(read->groups) == *groups)
+          return read;
+  return std::nullopt;
+}
+
+MapOp mapOfRows(ContractOp product) {
+  Value rows = product.getLhs();
+  while (auto reshape = rows.hasOneUse() ? rows.getDefiningOp<ReshapeOp>() : ReshapeOp())
+    rows = reshape.getInput();
+  return rows.hasOneUse() ? rows.getDefiningOp<MapOp>() : MapOp();
+}
+
+std::optional<WindowRead> windowsOfRows(ContractOp product) {
+  MapOp map = mapOfRows(product);
+  if (!map || !elementOf(product.getResult()).isF32())
+    return std::nullopt;
+  Shape rows = shapeOf(product.getLhs());
+  std::optional<int64_t> depth = rows.back().constant();
+  auto read = depth ? WindowRead::match(map, *depth, Dim(1)) : std::nullopt;
+  if (!read || rows.front() != read->shape.front() * read->positions())
+    return std::nullopt;
+  return read;
 }
 
 int64_t WindowProduct::filterCount() const {
-  return kind == Depthwise ? 1 : *shapeOf(ContractOp(op).getResult()).end()[-2].constant();
+  Shape result = shapeOf(ContractOp(op).getResult());
+  return kind == Depthwise ? 1 : *(isRows ? result.back() : result.end()[-2]).constant();
 }
 
-static std::optional<WindowProduct::Kind> kindOf(StringRef spec) {
-  return llvm::StringSwitch<std::optional<WindowProduct::Kind>>(spec)
-      .Cases({"n k, b m k -> b n m", "n k, m k -> n m"}, WindowProduct::Dense)
-      .Cases({"b m k, k n -> b n m", "m k, k n -> n m"}, WindowProduct::Dense)
-      .Cases({"g n k, b g m k -> b g n m", "g n k, g m k -> g n m"}, WindowProduct::Grouped)
-      .Cases({"g k, b g m k -> b g m", "g k, g m k -> g m"}, WindowProduct::Depthwise)
+namespace {
+
+/// What a specification says of a convolution.
+struct WindowSpec {
+  WindowProduct::Kind kind;
+  bool hasBatch, isPacked = false, isRows = false, tapsFirst = false;
+};
+
+std::optional<WindowSpec> specOf(StringRef text) {
+  using P = WindowProduct;
+  return llvm::StringSwitch<std::optional<WindowSpec>>(text)
+      .Case("n k, b m k -> b n m", WindowSpec{P::Dense, true})
+      .Case("n k, m k -> n m", WindowSpec{P::Dense, false})
+      .Case("b m k, k n -> b n m", WindowSpec{P::Dense, true, /*isPacked=*/true})
+      .Case("m k, k n -> n m", WindowSpec{P::Dense, false, /*isPacked=*/true})
+      .Case("m k, k n -> m n", WindowSpec{P::Dense, false, /*isPacked=*/true, /*isRows=*/true})
+      .Case("g n k, b g m k -> b g n m", WindowSpec{P::Grouped, true})
+      .Case("g n k, g m k -> g n m", WindowSpec{P::Grouped, false})
+      .Case("g k, b g m k -> b g m", WindowSpec{P::Depthwise, true})
+      .Case("g k, g m k -> g m", WindowSpec{P::Depthwise, false})
+      .Case("k g, b g m k -> b g m", WindowSpec{P::Depthwise, true, false, false, /*tapsFirst=*/true})
+      .Case("k g, g m k -> g m", WindowSpec{P::Depthwise, false, false, false, /*tapsFirst=*/true})
+      .Case("g k, b g m k -> b m g", WindowSpec{P::Depthwise, true, false, /*isRows=*/true})
+      .Case("g k, g m k -> m g", WindowSpec{P::Depthwise, false, false, /*isRows=*/true})
+      .Case("k g, b g m k -> b m g", WindowSpec{P::Depthwise, true, false, /*isRows=*/true, /*tapsFirst=*/true})
+      .Case("k g, g m k -> m g", WindowSpec{P::Depthwise, false, false, /*isRows=*/true, /*tapsFirst=*/true})
       .Default(std::nullopt);
 }
 
+} // namespace
+
 std::optional<WindowProduct> WindowProduct::match(ContractOp op) {
-  std::optional<Kind> kind = kindOf(op.getSpec());
-  bool isPacked = op.getSpec().ends_with("k n -> b n m") || op.getSpec().ends_with("k n -> n m");
-  if (bool(op.getPanels()) != isPacked || !kind || !elementOf(op.getResult()).isF32() ||
+  std::optional<WindowSpec> spec = specOf(op.getSpec());
+  if (!spec || bool(op.getPanels()) != spec->isPacked || !elementOf(op.getResult()).isF32() ||
       !elementOf(op.getLhs()).isF32() || !elementOf(op.getRhs()).isF32() || !op.getAccumulateType().isF32())
     return std::nullopt;
   WindowProduct product;
   product.op = op;
-  product.kind = *kind;
-  product.hasBatch = op.getSpec().contains('b');
-  product.isPacked = isPacked;
+  product.kind = spec->kind;
+  product.hasBatch = spec->hasBatch;
+  product.isPacked = spec->isPacked;
+  product.isRows = spec->isRows;
+  product.tapsFirst = spec->tapsFirst;
   product.reshape = product.windows().getDefiningOp<ReshapeOp>();
   Value windowed = product.reshape ? product.reshape.getInput() : product.windows();
   product.map = windowed.getDefiningOp<MapOp>();
@@ -271,13 +327,20 @@ std::optional<WindowProduct> WindowProduct::match(ContractOp op) {
     return std::nullopt;
   Shape filters = shapeOf(product.filters()), windows = shapeOf(product.windows());
   std::optional<int64_t> depth = windows.back().constant();
-  auto read = depth ? WindowRead::match(product.map, *depth) : std::nullopt;
+  Dim groups = product.kind == Dense ? Dim(1) : windows[windows.size() - 3];
+  auto read = depth ? WindowRead::match(product.map, *depth, groups) : std::nullopt;
   if (!read || !llvm::all_of(filters, [](const Dim &dim) { return dim.isConstant(); }))
     return std::nullopt;
-  if (!product.hasBatch && read->shape.front() != Dim(1))
+  bool isDenseRows = product.kind == Dense && product.isRows;
+  // Pixels that lie apart are gathered as rows.
+  bool isConvolution = read->overlaps || (read->channelsLast && !read->isPointwise());
+  if (isDenseRows ? !isConvolution || windows.front() != read->shape.front() * read->positions()
+                  : !product.hasBatch && read->shape.front() != Dim(1))
     return std::nullopt;
-  if (Dim(read->groups) != (*kind == Dense ? Dim(1) : windows[windows.size() - 3]) ||
-      (*kind == Depthwise && read->channels != 1))
+  if (product.kind == Depthwise && read->channels != 1)
+    return std::nullopt;
+  // Lanes along positions read planes.
+  if (read->channelsLast && !product.isPacked && product.kind != Depthwise)
     return std::nullopt;
   product.read = *read;
   return product;

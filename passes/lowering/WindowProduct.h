@@ -7,7 +7,9 @@
 //     contract "n k, b m k -> b n m"                 in groups "g n k, b g m k -> b g n m",
 //                                                    one filter a channel "g k, b g m k -> b g m"
 //
-// Filters that PackWeights put into panels stand on the right: "b m k, k n -> b n m" panels 16.
+// Filters that PackWeights put into panels stand on the right: "b m k, k n -> b n m" panels 16. x may have its channels
+// last, and so may the result: "m k, k n -> m n" panels 16 of overlapping windows, m of all batches, and "g k, b g m k -> b m g".
+// Of one filter a channel, taps first ("k g, …") means lanes along channels.
 //
 // The map has K elements for each position, most of them several times in x. A lowering that sees the structure
 // reads x itself.
@@ -19,6 +21,11 @@
 
 namespace tenon {
 
+/// Filters make whole panels but for an eighth at most.
+inline bool mayStandInPanels(int64_t filters, int64_t width = 16) {
+  return 8 * ((filters + width - 1) / width * width) <= 9 * filters;
+}
+
 /// What a map reads that reads windows of one or two extents.
 struct WindowRead {
   struct Axis {
@@ -28,7 +35,8 @@ struct WindowRead {
     Dim before;                  ///< Zeros before x.
   };
   mlir::Value source;            ///< [batch, groups · channels, extents…], of a batch of one also without it
-  Shape shape;                   ///< With it.
+  Shape shape;                   ///< With it, in that order.
+  bool channelsLast = false;     ///< The source is [batch, extents…, groups · channels] instead.
   int64_t groups = 1, channels = 1;
   llvm::SmallVector<Axis, 2> axes;
 
@@ -36,11 +44,18 @@ struct WindowRead {
   Dim positions() const;
   /// Some element of x stands in several windows, or none does.
   bool overlaps = false;
+  /// Of one element each.
+  bool isPointwise() const;
 
   /// Null for any map that does not read [batch, groups, positions…, channels, taps…] that way, unit dims left out,
-  /// where the last dims are `depth` elements.
-  static std::optional<WindowRead> match(MapOp map, int64_t depth);
+  /// where the last dims are `depth` elements. Of as many groups, if that is given.
+  static std::optional<WindowRead> match(MapOp map, int64_t depth, std::optional<Dim> groups = std::nullopt);
 };
+
+/// The map whose elements are the rows of a product "m k, k n -> m n" under other dims, if nobody else reads it.
+MapOp mapOfRows(ContractOp product);
+/// The windows of one batch after another that are those rows; of filters that are not in panels yet.
+std::optional<WindowRead> windowsOfRows(ContractOp product);
 
 /// A contraction of filters and windows.
 struct WindowProduct {
@@ -51,9 +66,13 @@ struct WindowProduct {
   enum Kind { Dense, Grouped, Depthwise } kind = Dense;
   bool hasBatch = true; ///< Else the word b is left out, for a batch of one.
   bool isPacked = false; ///< Filters are in panels.
+  bool isRows = false;   ///< The result has channels last.
+  bool tapsFirst = false; ///< Depthwise filters [tap][channel].
 
   mlir::Value filters() const { return isPacked ? ContractOp(op).getRhs() : ContractOp(op).getLhs(); }
   mlir::Value windows() const { return isPacked ? ContractOp(op).getLhs() : ContractOp(op).getRhs(); }
+  /// Of one filter a channel.
+  bool isAlongChannels() const { return isRows || tapsFirst || read.channelsLast; }
   /// Of a group, and the elements of one.
   int64_t filterCount() const;
   int64_t depth() const { return *shapeOf(windows()).back().constant(); }

@@ -12,9 +12,9 @@ static constexpr int64_t lineFloats = 16;
 bool WindowSource::mayStay(const WindowRead &read) {
   Shape source = read.shape;
   Dim plane = countOf(ArrayRef<Dim>(source).drop_front(2));
-  // A multiple of 512 bytes apart planes meet in few sets of the first-level cache.
+  // A multiple of 512 bytes apart planes, or the pixels of a row, meet in few sets of the first-level cache.
   constexpr int64_t fewSets = 128;
-  std::optional<int64_t> floats = plane.constant();
+  std::optional<int64_t> floats = read.channelsLast ? source[1].constant() : plane.constant();
   bool isFlat = read.axes.size() == 1;
   if (!floats || *floats % fewSets == 0)
     return false;
@@ -25,19 +25,30 @@ bool WindowSource::mayStay(const WindowRead &read) {
          (isFlat || isInside(read.axes.front(), source[2]));
 }
 
+int64_t WindowSource::pixelOf(const WindowRead &read) {
+  if (!read.channelsLast)
+    return 1;
+  // An odd number of lines: neighbouring pixels meet in no set.
+  int64_t lines = llvm::divideCeil(read.channels, lineFloats);
+  return mayStay(read) ? read.channels : (lines + 1 - lines % 2) * lineFloats;
+}
+
 int64_t WindowSource::floatsOf(const WindowRead &read, RowsChunk chunk) {
   WindowRead::Axis rows = read.axes.size() == 1 ? WindowRead::Axis() : read.axes.front();
-  return mayStay(read) ? 0 : read.channels * extentOf(rows, chunk.rows) * extentOf(read.axes.back(), chunk.columns);
+  int64_t channels = read.channelsLast ? pixelOf(read) : read.channels;
+  return mayStay(read) ? 0 : channels * extentOf(rows, chunk.rows) * extentOf(read.axes.back(), chunk.columns);
 }
 
 Dim WindowSource::pitch() const {
   Shape source = read.shape;
   if (stays)
-    return isFlat() ? countOf(ArrayRef<Dim>(source).drop_front(2)) : source.back();
-  return extentOf(columns, Dim::min(columns.positions, Dim(chunk.columns)));
+    return (isFlat() ? countOf(ArrayRef<Dim>(source).drop_front(2)) : source.back()) * Dim(pixel);
+  return extentOf(columns, Dim::min(columns.positions, Dim(chunk.columns))) * Dim(pixel);
 }
 
 Dim WindowSource::channelFloats() const {
+  if (read.channelsLast)
+    return Dim(1);
   return stays ? countOf(ArrayRef<Dim>(read.shape).drop_front(2)) : Dim(scratchRows()) * pitch();
 }
 
@@ -45,7 +56,8 @@ Dim WindowSource::channelFloats() const {
 Dim WindowSource::elementFloats() const {
   if (stays)
     return Dim(0);
-  return (Dim(read.channels) * channelFloats() + Dim(2 * lineFloats)).ceilDiv(Dim(lineFloats)) * Dim(lineFloats);
+  Dim floats = read.channelsLast ? Dim(scratchRows()) * pitch() : Dim(read.channels) * channelFloats();
+  return (floats + Dim(2 * lineFloats)).ceilDiv(Dim(lineFloats)) * Dim(lineFloats);
 }
 
 Dim WindowSource::scratchFloats() const { return elementFloats() + Dim(llvm::alignTo(2 * depth, lineFloats)); }
@@ -62,7 +74,7 @@ void WindowSource::fillTable() {
     emitLoop(scope, loc, index(0), index(rows.taps), [&](Value down) {
       emitLoop(scope, loc, index(0), index(columns.taps), [&](Value right) {
         Value at = add(mul(channel, dim(channelFloats())), mul(mul(down, index(rows.dilation)), dim(pitch())));
-        at = add(at, mul(right, index(columns.dilation)));
+        at = add(at, mul(right, index(columns.dilation * pixel)));
         Value entry = add(mul(add(mul(channel, index(rows.taps)), down), index(columns.taps)), right);
         Value word = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), at);
         memref::StoreOp::create(builder, loc, word, table, entry);
@@ -82,7 +94,9 @@ void WindowSource::enterChunk(Value number) {
 Value WindowSource::start() {
   if (!stays)
     return index(0);
-  Value inPlane = add(mul(firstRow, rowDistance()), mul(firstColumn, index(columns.stride)));
+  Value inPlane = add(mul(firstRow, rowDistance()), mul(firstColumn, index(columns.stride * pixel)));
+  if (read.channelsLast)
+    return add(mul(mul(batch, elementsOfPlane()), index(pixel)), inPlane);
   return add(planeOf(index(0)), inPlane);
 }
 
@@ -95,19 +109,44 @@ Value WindowSource::positionOf(Value row, Value column) {
 //===----------------------------------------------------------------------------===//
 
 void WindowSource::copyRows() {
-  if (!stays)
+  if (!stays && read.channelsLast)
+    copyPixels();
+  else if (!stays)
     emitLoop(scope, loc, index(0), index(read.channels), [&](Value channel) { copyPlane(channel); });
 }
 
 /// In the order they stand in: the vectors of a row end in the next one.
 void WindowSource::copyPlane(Value channel) {
   Value plane = planeOf(channel), first = sub(mul(firstColumn, index(columns.stride)), dim(columns.before));
-  Value count = add(mul(sub(rowCount, index(1)), index(rows.stride)), index((rows.taps - 1) * rows.dilation + 1));
-  emitLoop(scope, loc, index(0), count, [&](Value e) {
+  emitLoop(scope, loc, index(0), scratchExtent(rows, rowCount), [&](Value e) {
     Value row = sub(add(mul(firstRow, index(rows.stride)), e), dim(rows.before));
     Value to = add(mul(channel, dim(channelFloats())), mul(e, dim(pitch())));
     copyRow(neighbours, plane, row, first, dim(pitch()), elements, to);
   });
+}
+
+void WindowSource::copyPixels() {
+  Value down = scratchExtent(rows, rowCount), across = scratchExtent(columns, columnCount);
+  emitLoop(scope, loc, index(0), down, [&](Value e) {
+    Value row = sub(add(mul(firstRow, index(rows.stride)), e), dim(rows.before));
+    emitLoop(scope, loc, index(0), across, [&](Value c) {
+      Value column = sub(add(mul(firstColumn, index(columns.stride)), c), dim(columns.before));
+      copyPixel(row, column, add(mul(e, dim(pitch())), mul(c, index(pixel))));
+    });
+  });
+}
+
+void WindowSource::copyPixel(Value row, Value column, Value to) {
+  Value width = isFlat() ? elementsOfPlane() : dim(read.shape.back());
+  Value isColumn = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult, column, width);
+  Value number = add(mul(batch, elementsOfPlane()), add(mul(row, width), column));
+  emitIf(
+      scope, loc, builder.createOrFold<arith::AndIOp>(loc, isRow(row), isColumn),
+      [&] {
+        tenon::copyRow(builder, loc, lanes, neighbours.memory, mul(number, index(read.channels)), index(read.channels),
+                       elements, to);
+      },
+      [&] { clearVectors(llvm::divideCeil(read.channels, int64_t(lanes)), elements, to); });
 }
 
 } // namespace tenon

@@ -174,7 +174,7 @@ public:
     return kernelDim(number);
   }
 
-  /// From now on a product of known dims is that product: a reshape inside of the kernel says so.
+  /// From now on a product of known dims and a number is that product: a reshape inside of the kernel says so.
   void keepProducts() { keepsProducts = true; }
 
   Type rename(Type type) {
@@ -196,19 +196,18 @@ public:
   ArrayRef<Dim> get() const { return dims; }
 
 private:
-  /// A number of times one or two known dims.
+  std::optional<Dim> factorOf(const Dim &dim) const {
+    auto it = llvm::find(dims, dim);
+    return it == dims.end() ? productOfKnown(dim) : kernelDim(it - dims.begin());
+  }
+
   std::optional<Dim> productOfKnown(const Dim &dim) const {
-    if (!keepsProducts)
-      return std::nullopt;
-    for (size_t i = 0; i < dims.size(); ++i) {
+    for (size_t i = 0; keepsProducts && i < dims.size(); ++i) {
       std::optional<Dim> rest = dim.exactDiv(dims[i]);
-      if (!rest || *rest == Dim(0))
-        continue;
-      if (rest->isConstant())
+      if (rest && !rest->isConstant())
+        rest = factorOf(*rest);
+      if (rest && *rest != Dim(0))
         return kernelDim(i) * *rest;
-      for (size_t j = i; j < dims.size(); ++j)
-        if (std::optional<Dim> factor = rest->exactDiv(dims[j]); factor && factor->isConstant())
-          return kernelDim(i) * kernelDim(j) * *factor;
     }
     return std::nullopt;
   }

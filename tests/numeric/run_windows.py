@@ -96,6 +96,9 @@ CASES = {
     "depthwise_strided": Case((22, 31), 5, 5, (3, 3), strides=[2, 2], pads=[1, 1, 1, 1], groups=5),
     "depthwise_stride_three": Case((22, 31), 5, 5, (5, 4), strides=[3, 3], pads=[0, 2, 1, 1], groups=5),
     "depthwise_dilated": Case((22, 31), 5, 5, (3, 3), strides=[1, 2], dilations=[3, 2], pads=[3, 2, 3, 2], groups=5),
+    "depthwise_short_rows": Case((7, 7), 40, 40, (7, 7), pads=[3, 3, 3, 3], groups=40, relu=True),
+    "depthwise_short_rows_strided": Case((11, 13), 19, 19, (3, 5), strides=[2, 2], pads=[0, 2, 1, 1], groups=19),
+    "depthwise_short_rows_dilated": Case((22, 6), 16, 16, (3, 3), dilations=[3, 2], pads=[3, 2, 3, 2], groups=16),
     "depthwise_one_dim": Case((70,), 9, 9, (4,), pads=[3, 0], groups=9),
     "depthwise_any_size": Case([(7, 9), (20, 33), (3, 3), (40, 70)], 4, 4, (3, 3), pads=[1, 1, 1, 1], groups=4,
                                dynamic=2),
@@ -147,45 +150,112 @@ class WindowTest(unittest.TestCase):
                 self.assertEqual(found[1].tobytes(), found[2].tobytes(), f"{name} {level}: threads change the result")
 
 
+def pooling(x, taps, stride, pad):
+    """Maxima; beyond x there is nothing."""
+    padded = np.pad(x, [(0, 0), (0, 0), (pad, pad), (pad, pad)], constant_values=-np.inf)
+    extents = [(e - taps) // stride + 1 for e in padded.shape[2:]]
+    shifted = [padded[:, :, i:i + (extents[0] - 1) * stride + 1:stride, j:j + (extents[1] - 1) * stride + 1:stride]
+               for i, j in itertools.product(range(taps), repeat=2)]
+    return np.maximum.reduce(shifted)
+
+
+class Conv:
+    """A convolution, padded by half its window unless it says otherwise, and a ReLU behind it."""
+
+    def __init__(self, channels, filters, taps, groups=1, stride=1, dilation=1, pad=None):
+        self.shape, self.groups, self.stride, self.dilation = (filters, channels // groups, *taps), groups, stride, dilation
+        self.pads = [pad if pad is not None else (t - 1) * dilation // 2 for t in taps] * 2
+
+    def nodes(self, rng, number, name, result):
+        self.weights = rng.standard_normal(self.shape).astype(np.float32)
+        self.bias = rng.standard_normal(self.shape[0]).astype(np.float32)
+        rank = len(self.shape) - 2
+        convolution = helper.make_node("Conv", [name, f"w{number}", f"b{number}"], [f"c{number}"], pads=self.pads, group=self.groups,
+                                       strides=[self.stride] * rank, dilations=[self.dilation] * rank)
+        return ([convolution, helper.make_node("Relu", [f"c{number}"], [result])],
+                [numpy_helper.from_array(self.weights, f"w{number}"), numpy_helper.from_array(self.bias, f"b{number}")])
+
+    def compute(self, x, before):
+        rank = len(self.shape) - 2
+        y = convolution(x, self.weights.astype(x.dtype), self.bias.astype(x.dtype), [self.stride] * rank, [self.dilation] * rank,
+                        self.pads, self.groups)
+        return np.maximum(y, 0)
+
+
+class Pool:
+    def nodes(self, rng, number, name, result):
+        return [helper.make_node("MaxPool", [name], [result], kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)], []
+
+    def compute(self, x, before):
+        return pooling(x, 3, 2, 1)
+
+
+class Add:
+    """The result of the layer `back` before."""
+
+    def __init__(self, back):
+        self.back = back
+
+    def nodes(self, rng, number, name, result):
+        return [helper.make_node("Add", [name, f"r{number - 1 - self.back}"], [result])], []
+
+    def compute(self, x, before):
+        return x + before[-1 - self.back]
+
+
+# Convolutions that read each other's results, whose channels stand last where that turns fewer elements.
+CHAINS = {
+    "planes_at_the_end": ((9, 14), [Conv(8, 32, (3, 3)), Conv(32, 48, (1, 1)), Conv(48, 48, (3, 3), 48), Conv(48, 5, (3, 3))]),
+    "residual": ((23, 17), [Conv(3, 32, (7, 7), stride=2), Pool(), Conv(32, 16, (1, 1)), Conv(16, 16, (3, 3)), Conv(16, 32, (1, 1)), Add(3),
+                            Conv(32, 48, (3, 3), stride=2), Conv(48, 32, (1, 1))]),
+    "inverted": ((15, 13), [Conv(3, 24, (3, 3), stride=2), Conv(24, 100, (1, 1)), Conv(100, 100, (3, 3), 100), Conv(100, 24, (1, 1)), Add(3),
+                            Conv(24, 72, (1, 1)), Conv(72, 72, (5, 5), 72, stride=2), Conv(72, 32, (1, 1))]),
+    "dilated": ((19, 11), [Conv(4, 32, (1, 1)), Conv(32, 40, (3, 3), dilation=2), Conv(40, 40, (3, 3), 40, dilation=3), Conv(40, 20, (1, 1))]),
+    "patches": ((16, 12), [Conv(4, 48, (1, 1)), Conv(48, 63, (2, 2), stride=2, pad=0), Conv(63, 63, (7, 7), 63), Conv(63, 32, (1, 1))]),
+    "inside": ((12, 13), [Conv(4, 40, (1, 1)), Conv(40, 31, (3, 3), pad=0), Conv(31, 31, (3, 3), 31, pad=0), Conv(31, 16, (1, 1))]),
+    "in_groups": ((9, 14), [Conv(8, 32, (1, 1)), Conv(32, 32, (3, 3), 4), Conv(32, 16, (1, 1))]),
+    "wide": ((5, 70), [Conv(4, 32, (1, 1)), Conv(32, 32, (3, 3), 32), Conv(32, 32, (3, 3)), Conv(32, 16, (1, 1))]),
+    "slabs": ((6, 7), [Conv(4, 130, (1, 1)), Conv(130, 48, (3, 3)), Conv(48, 16, (1, 1))]),
+    "one_dim": ((77,), [Conv(6, 48, (3,)), Conv(48, 48, (3,), stride=2), Conv(48, 48, (13,), 48), Conv(48, 32, (1,))]),
+}
+
+
 class ChainTest(unittest.TestCase):
-    """Convolutions that read each other's results through activations: dense, pointwise, depthwise, dense."""
-
-    LAYERS = [(8, 32, (3, 3), 1), (32, 48, (1, 1), 1), (48, 48, (3, 3), 48), (48, 5, (3, 3), 1)]  # channels, filters, taps, groups
-
-    def check(self, batch):
+    def check(self, name, batch):
+        extents, layers = CHAINS[name]
         rng = np.random.default_rng(7)
-        nodes, weights, layers, name = [], [], [], "x"
-        for number, (channels, filters, taps, groups) in enumerate(self.LAYERS):
-            w = rng.standard_normal((filters, channels // groups, *taps)).astype(np.float32)
-            bias = rng.standard_normal(filters).astype(np.float32)
-            pads = [t // 2 for t in taps] * 2
-            layers.append((w, bias, [1, 1], [1, 1], pads, groups))
-            weights += [numpy_helper.from_array(w, f"w{number}"), numpy_helper.from_array(bias, f"b{number}")]
-            nodes += [helper.make_node("Conv", [name, f"w{number}", f"b{number}"], [f"c{number}"], pads=pads, group=groups),
-                      helper.make_node("Relu", [f"c{number}"], [f"r{number}"])]
-            name = f"r{number}"
+        nodes, weights, tensor = [], [], "x"
+        for number, layer in enumerate(layers):
+            added, of = layer.nodes(rng, number, tensor, f"r{number}")
+            nodes += added
+            weights += of
+            tensor = f"r{number}"
+        x = rng.standard_normal((batch or 3, layers[0].shape[1], *extents)).astype(np.float32)
         graph = helper.make_graph(
-            nodes, "chain", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch or "batch", 8, 9, 14])],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch or "batch", 5, 9, 14])], weights)
+            nodes, "chain", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch or "batch", *x.shape[1:]])],
+            [helper.make_tensor_value_info(tensor, TensorProto.FLOAT, [None] * x.ndim)], weights)
         folder = pathlib.Path(tempfile.mkdtemp(prefix="tenon-windows-"))
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         model = folder / "model.onnx"
         onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), model)
         artifact = compile_for(levels(), model, folder / "model.tenon")
-        x = rng.standard_normal((batch or 3, 8, 9, 14)).astype(np.float32)
-        plain, wanted = x, x.astype(np.float64)
-        for w, bias, *arguments in layers:
-            plain = np.maximum(convolution(plain, w, bias, *arguments), 0)
-            wanted = np.maximum(convolution(wanted, w.astype(np.float64), bias.astype(np.float64), *arguments), 0)
+
+        def computed(values):
+            results = []
+            for layer in layers:
+                results.append(layer.compute(results[-1] if results else values, results))
+            return results[-1]
+
+        plain, wanted = computed(x), computed(x.astype(np.float64))
         for level in levels():
-            compare(outputs(artifact, {"x": x}, 2, level, [model])[name], wanted, plain, f"chain, batch {batch} {level}")
+            found = [outputs(artifact, {"x": x}, threads, level, [model])[tensor] for threads in (1, 2)]
+            compare(found[1], wanted, plain, f"{name}, batch {batch} {level}")
+            self.assertEqual(found[0].tobytes(), found[1].tobytes(), f"{name} {level}: threads change the result")
 
-    def test_one(self):
-        self.check(1)
 
-    def test_any_batch(self):
-        self.check(None)
-
+for _name in CHAINS:
+    for _batch in (1, None):
+        setattr(ChainTest, f"test_{_name}_{'one' if _batch else 'any_batch'}", lambda self, n=_name, b=_batch: self.check(n, b))
 
 for _name, _case in CASES.items():
     setattr(WindowTest, f"test_{_name}", lambda self, n=_name, c=_case: self.check(n, c))

@@ -38,17 +38,19 @@ public:
 
   int64_t taps() const { return rows.taps * columns.taps; }
   Dim groups() const { return Dim(read.groups); }
-  Dim batches() const { return product.hasBatch ? source.front() : Dim(1); }
 
   /// Channel `channel` of a group at position (`row`, `column`) of the result and tap (`p`, `q`); 0 beyond x. x has
   /// elements.
   Value element(Value batch, Value group, Value channel, Value row, Value column, Value p, Value q) {
-    Value plane = index.add(index.mul(batch, dim(source[1])), index.add(index.mul(group, read.channels), channel));
+    Value inPixel = index.add(index.mul(group, read.channels), channel);
     auto [y, isRow] = placeOf(rows, row, p, read.axes.size() == 2 ? source[2] : Dim(1));
     auto [x, isColumn] = placeOf(columns, column, q, source.back());
     Value height = read.axes.size() == 2 ? dim(source[2]) : index.constant(1);
-    Value line = index.mul(index.add(index.mul(plane, height), y), dim(source.back()));
-    Value loaded = memref::LoadOp::create(builder, loc, device.kernel.memoryOf(read.source), index.add(line, x));
+    Value plane = read.channelsLast ? batch : index.add(index.mul(batch, dim(source[1])), inPixel);
+    Value at = index.add(index.mul(index.add(index.mul(plane, height), y), dim(source.back())), x);
+    if (read.channelsLast)
+      at = index.add(index.mul(at, dim(source[1])), inPixel);
+    Value loaded = memref::LoadOp::create(builder, loc, device.kernel.memoryOf(read.source), at);
     Value zero = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0));
     return arith::SelectOp::create(builder, loc, arith::AndIOp::create(builder, loc, isRow, isColumn), loaded, zero);
   }
@@ -104,8 +106,9 @@ public:
       : WindowReader(device, product), inner(builder, loc, WordKind::F32, shared, device.function.thread) {}
 
   static Dim tiles(WindowProduct product) {
-    return countOf(ArrayRef<Dim>(shapeOf(product.op.getResult())).drop_back(2)) * rowBlocks(product) *
-           columnBlocks(product);
+    Dim products = product.isRows ? product.read.shape.front()
+                                  : countOf(ArrayRef<Dim>(shapeOf(product.op.getResult())).drop_back(2));
+    return products * rowBlocks(product) * columnBlocks(product);
   }
 
   void emit() {
@@ -185,8 +188,13 @@ private:
       Value exists = arith::AndIOp::create(builder, loc, isBelow(filter, index.constant(filters)),
                                            isBelow(position, positionCount));
       emitIf(device.kernel.scope, device.kernel.loc, exists, [&] {
-        Value line = index.add(index.mul(index.add(index.mul(batch, read.groups), group), filters), filter);
         RegionEmitter emitter(scope, 1, loc);
+        if (product.isRows) {
+          Value row = index.add(index.mul(batch, positionCount), position);
+          return device.kernel.finish(emitter, {LaneValue::uniform(row), LaneValue::uniform(filter)},
+                                      index.add(index.mul(row, filters), filter), LaneValue::uniform(sum, true));
+        }
+        Value line = index.add(index.mul(index.add(index.mul(batch, read.groups), group), filters), filter);
         device.kernel.finish(emitter, resultPoint(product, batch, group, filter, LaneValue::uniform(position)),
                              index.add(index.mul(line, positionCount), position), LaneValue::uniform(sum, true));
       });
@@ -212,24 +220,33 @@ public:
   void emit(const Dim &count) {
     emitElements(device, count, [&](Value number) {
       Value positions = dim(read.positions()), width = dim(columns.positions);
-      Value position = index.rem(number, positions), plane = index.div(number, positions);
-      Value group = index.rem(plane, read.groups), batch = index.div(plane, read.groups);
+      Value ofPlane = index.div(number, positions), groups = index.constant(read.groups);
+      Value position = index.rem(number, positions), group = index.rem(ofPlane, read.groups);
+      Value batch = index.div(ofPlane, read.groups);
+      if (product.isRows) {
+        group = index.rem(number, groups);
+        position = index.rem(index.div(number, groups), positions);
+      }
       Value row = index.div(position, width), column = index.rem(position, width), channel = index.constant(0);
       Value zero = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0));
       Value filters = device.kernel.memoryOf(product.filters());
       Value sum =
           emitLoopNest(scope, loc, {countIfAny(rows.taps), index.constant(columns.taps)}, zero,
                        [&](ArrayRef<Value> tap, Value carried) -> Value {
-                         Value at =
-                             index.add(index.mul(group, taps()), index.add(index.mul(tap[0], columns.taps), tap[1]));
+                         Value inFilter = index.add(index.mul(tap[0], columns.taps), tap[1]);
+                         Value at = product.tapsFirst ? index.add(index.mul(inFilter, groups), group)
+                                                      : index.add(index.mul(group, taps()), inFilter);
                          Value weight = memref::LoadOp::create(builder, loc, filters, at);
                          Value x = element(batch, group, channel, row, column, tap[0], tap[1]);
-                         Value product = arith::MulFOp::create(builder, loc, weight, x, arith::FastMathFlags::contract);
-                         return arith::AddFOp::create(builder, loc, carried, product, arith::FastMathFlags::contract);
+                         auto contract = arith::FastMathFlags::contract;
+                         Value term = arith::MulFOp::create(builder, loc, weight, x, contract);
+                         return arith::AddFOp::create(builder, loc, carried, term, contract);
                        });
       RegionEmitter emitter(scope, 1, loc);
-      device.kernel.finish(emitter, resultPoint(product, batch, group, Value(), LaneValue::uniform(position)), number,
-                           LaneValue::uniform(sum, true));
+      SmallVector<LaneValue> at = resultPoint(product, batch, group, Value(), LaneValue::uniform(position));
+      if (product.isRows)
+        std::swap(at.end()[-1], at.end()[-2]);
+      device.kernel.finish(emitter, at, number, LaneValue::uniform(sum, true));
     });
   }
 };

@@ -97,3 +97,29 @@ func.func @windows(%x: tensor<?x3x5xf32, #tenon.dims<[B, 3, 5]>>) -> tensor<?x4x
   }
   return %y : tensor<?x4x5xf32, #tenon.dims<[B, 4, 5]>>
 }
+
+// Of sixteen filters, which make panels, readers that want rows get the product as it is.
+tenon.weight @sixteen : tensor<9x16xf32> = #tenon.random<2, 0.1>
+// CHECK-LABEL: func.func @rows_of_windows
+// CHECK: tenon.contract "m k, k n -> m n" %{{.*}}, %{{.*}} : ({{.*}}[5 * B, 9]>>, tensor<9x16xf32>) -> {{.*}}[5 * B, 16]>>
+func.func @rows_of_windows(%x: tensor<?x3x5xf32, #tenon.dims<[B, 3, 5]>>) -> tensor<?x16xf32, #tenon.dims<[B * 5, 16]>> {
+  %w = tenon.get @sixteen : tensor<9x16xf32>
+  %c = tenon.map %a = %x at %i, %p, %k, %t : (tensor<?x3x5xf32, #tenon.dims<[B, 3, 5]>>) -> tensor<?x5x3x3xf32, #tenon.dims<[B, 5, 3, 3]>> {
+    %zero = arith.constant 0.0 : f32
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c5 = arith.constant 5 : index
+    %0 = arith.addi %p, %t : index
+    %1 = arith.subi %0, %c1 : index
+    %2 = arith.cmpi sge, %1, %c0 : index
+    %3 = arith.cmpi slt, %1, %c5 : index
+    %4 = arith.andi %2, %3 : i1
+    %5 = arith.select %4, %1, %c0 : index
+    %6 = tenon.load %a[%i, %k, %5] : tensor<?x3x5xf32, #tenon.dims<[B, 3, 5]>>
+    %7 = arith.select %4, %6, %zero : f32
+    tenon.yield %7 : f32
+  }
+  %f = tenon.reshape %c : tensor<?x5x3x3xf32, #tenon.dims<[B, 5, 3, 3]>> -> tensor<?x9xf32, #tenon.dims<[B * 5, 9]>>
+  %y = tenon.contract "m k, k n -> m n" %f, %w : (tensor<?x9xf32, #tenon.dims<[B * 5, 9]>>, tensor<9x16xf32>) -> tensor<?x16xf32, #tenon.dims<[B * 5, 16]>>
+  return %y : tensor<?x16xf32, #tenon.dims<[B * 5, 16]>>
+}

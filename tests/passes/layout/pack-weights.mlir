@@ -101,3 +101,34 @@ func.func @pointwise(%x: tensor<2x9x16xf32>) -> tensor<2x32x16xf32> {
   %y = tenon.contract "n k, b m k -> b n m" %w, %c : (tensor<32x9xf32>, tensor<2x16x9xf32>) -> tensor<2x32x16xf32>
   return %y : tensor<2x32x16xf32>
 }
+
+// One filter a channel over short rows: taps first, for lanes along channels.
+tenon.weight @each : tensor<16x3xf32> = #tenon.random<1, 0.1>
+// CHECK: tenon.weight @[[TAPS:.*]] : tensor<3x16xf32> = #tenon.recipe<transpose [@each]
+// CHECK-LABEL: func.func @short_rows
+// CHECK: %[[W:.*]] = tenon.get @[[TAPS]]
+// CHECK: tenon.contract "k g, b g m k -> b g m" %[[W]], %{{.*}} : (tensor<3x16xf32>, tensor<2x16x5x3xf32>) -> tensor<2x16x5xf32>
+func.func @short_rows(%x: tensor<2x16x7xf32>) -> tensor<2x16x5xf32> {
+  %w = tenon.get @each : tensor<16x3xf32>
+  %c = tenon.map %a = %x at %i, %g, %p, %t : (tensor<2x16x7xf32>) -> tensor<2x16x5x3xf32> {
+    %0 = arith.addi %p, %t : index
+    %1 = tenon.load %a[%i, %g, %0] : tensor<2x16x7xf32>
+    tenon.yield %1 : f32
+  }
+  %y = tenon.contract "g k, b g m k -> b g m" %w, %c : (tensor<16x3xf32>, tensor<2x16x5x3xf32>) -> tensor<2x16x5xf32>
+  return %y : tensor<2x16x5xf32>
+}
+
+// Longer rows fill lanes along positions.
+// CHECK-LABEL: func.func @long_rows
+// CHECK: tenon.contract "g k, b g m k -> b g m"
+func.func @long_rows(%x: tensor<2x16x20xf32>) -> tensor<2x16x18xf32> {
+  %w = tenon.get @each : tensor<16x3xf32>
+  %c = tenon.map %a = %x at %i, %g, %p, %t : (tensor<2x16x20xf32>) -> tensor<2x16x18x3xf32> {
+    %0 = arith.addi %p, %t : index
+    %1 = tenon.load %a[%i, %g, %0] : tensor<2x16x20xf32>
+    tenon.yield %1 : f32
+  }
+  %y = tenon.contract "g k, b g m k -> b g m" %w, %c : (tensor<16x3xf32>, tensor<2x16x18x3xf32>) -> tensor<2x16x18xf32>
+  return %y : tensor<2x16x18xf32>
+}

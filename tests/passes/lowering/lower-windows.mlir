@@ -123,4 +123,41 @@ tenon.kernel @patches(%x: tensor<1x4x14x50xf32>, %w: tensor<2x16x16xf32>) -> ten
   %s = tenon.contract "m k, k n -> n m" %r, %w panels 16 : (tensor<175x16xf32>, tensor<2x16x16xf32>) -> tensor<32x175xf32>
   tenon.return %s : tensor<32x175xf32>
 }
+// Pixels of 16 channels inside x are read where they are, and rows of filters finished as they stand: nothing is turned.
+// CHECK-LABEL: func.func @pixels
+// CHECK-NOT: vector.shuffle
+// CHECK: call @tile_13_a16_b16_c32_k0_rowtable(
+// CHECK: return
+tenon.kernel @pixels(%x: tensor<1x9x50x16xf32>, %w: tensor<2x144x16xf32>) -> tensor<336x32xf32> {
+  %v = tenon.map %a = %x at %i, %j, %c, %p, %q : (tensor<1x9x50x16xf32>) -> tensor<7x48x16x3x3xf32> {
+    %zero = arith.constant 0 : index
+    %y = arith.addi %i, %p : index
+    %z = arith.addi %j, %q : index
+    %u = tenon.load %a[%zero, %y, %z, %c] : tensor<1x9x50x16xf32>
+    tenon.yield %u : f32
+  }
+  %r = tenon.reshape %v : tensor<7x48x16x3x3xf32> -> tensor<336x144xf32>
+  %s = tenon.contract "m k, k n -> m n" %r, %w panels 16 : (tensor<336x144xf32>, tensor<2x144x16xf32>) -> tensor<336x32xf32>
+  tenon.return %s : tensor<336x32xf32>
+}
+
+// One filter a channel, lanes along channels: two blocks of 16, seven positions in registers for each tap row.
+// CHECK-LABEL: func.func @channels
+// CHECK-SAME: tenon.tiles = #tenon.dim<2>
+// CHECK-NOT: vector.shuffle
+// CHECK-COUNT-21: vector.fma
+// CHECK-NOT: vector.fma
+// CHECK: return
+tenon.kernel @channels(%x: tensor<1x9x9x32xf32>, %w: tensor<9x32xf32>) -> tensor<49x32xf32> {
+  %v = tenon.map %a = %x at %g, %i, %j, %p, %q : (tensor<1x9x9x32xf32>) -> tensor<32x7x7x3x3xf32> {
+    %zero = arith.constant 0 : index
+    %y = arith.addi %i, %p : index
+    %z = arith.addi %j, %q : index
+    %u = tenon.load %a[%zero, %y, %z, %g] : tensor<1x9x9x32xf32>
+    tenon.yield %u : f32
+  }
+  %r = tenon.reshape %v : tensor<32x7x7x3x3xf32> -> tensor<32x49x9xf32>
+  %s = tenon.contract "k g, g m k -> m g" %w, %r : (tensor<9x32xf32>, tensor<32x49x9xf32>) -> tensor<49x32xf32>
+  tenon.return %s : tensor<49x32xf32>
+}
 }
