@@ -67,7 +67,8 @@ TARGET_SELECTION = {
 # The same for the emulated GPU: what has kernels of its own there, and what is done by workers.
 GPU_SELECTION = {
     "numeric/run_contractions.py": ("ContractionTest.test_matrices_and_map",),
-    "numeric/run_attention.py": ("AttentionTest.test_alibi", "AttentionTest.test_causal", "AttentionTest.test_few_queries_odd_depths"),
+    "numeric/run_attention.py": ("AttentionTest.test_alibi", "AttentionTest.test_causal", "AttentionTest.test_few_queries_odd_depths",
+                                 "AttentionTest.test_prompt"),
     "numeric/run_fft.py": ("Fourier.test_pairs", "Fourier.test_columns_whole"),
     "numeric/run_scans.py": ("ScanTest.test_delta_rule",),
     "numeric/run_positions.py": ("PositionsTest.test_both",),

@@ -33,6 +33,7 @@ LEVEL = "nvptx-sm_80"
 FAMILIES = {
     "products and attention": ("tensor-cores.mlir", ["x=192x128"]),
     "decoding, short prefill": ("decode.mlir", ["kv=600x2x64", "kn=600x2x128", "kw=600x2x128"]),
+    "deep heads": ("deep-heads.mlir", ["x=70x4x256", "b=70x4x256", "k=70x4x192", "v=70x4x128", "c=600x2x256", "d=600x2x256"]),
     "convolutions": (None, []),
     "maps": ("maps.mlir", ["x=67x3x70", "w=67x64"]),
     "gathers": ("gather.mlir", ["i=40"]),

@@ -6,6 +6,7 @@
 
 #include "compiler/codegen/ImageLinker.h"
 #include "compiler/codegen/LowerToLLVM.h"
+#include "compiler/codegen/SourceOrder.h"
 #include "compiler/codegen/arm/ScalableSelects.h"
 #include "compiler/codegen/nvptx/PtxImage.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -177,6 +178,7 @@ static FailureOr<std::string> emitFile(llvm::Module &module, llvm::TargetMachine
   llvm::legacy::PassManager passes;
   if (machine.addPassesToEmitFile(passes, out, nullptr, type))
     return source.emitError("LLVM cannot emit files for " + machine.getTargetTriple().str()), failure();
+  SourceOrder order(module);
   passes.run(module);
   return std::string(bytes.begin(), bytes.end());
 }

@@ -4,6 +4,7 @@
 #include "passes/Passes.h"
 #include "passes/attention/FlashAttention.h"
 #include "passes/attention/KeepAnalysis.h"
+#include "passes/attention/KeyParts.h"
 #include "passes/attention/PositionProducts.h"
 #include "passes/attention/RegionAnalysis.h"
 
@@ -54,17 +55,10 @@ std::string describeFlash(AttentionOp op) {
 
 std::string describeSplit(AttentionOp op) {
   StringRef why = op.getKeys().size() > 1 ? "several sources of keys"
-                  : op.getMore().empty()  ? "few queries"
-                                          : "the logarithm of the sum is asked for";
+                  : !op.getMore().empty()       ? "the logarithm of the sum is asked for"
+                  : KeyParts::hasFewQueries(op) ? "few queries"
+                                                : "few blocks of queries for a GPU";
   return "split: " + why.str() + ", so states of parts of the keys are merged" + describeKeep(op, "piece");
-}
-
-/// Too few queries for lanes to run along them.
-bool hasFewQueries(AttentionOp op) {
-  constexpr int64_t mostQueries = 4, mostRows = 32;
-  AttentionOp::Sizes sizes = op.getSizes();
-  std::optional<int64_t> queries = sizes.queries.constant(), group = sizes.heads.floorDiv(sizes.keyHeads).constant();
-  return queries && group && *queries <= mostQueries && *queries * *group <= mostRows;
 }
 
 /// Why no tile of keys can be taken in before the others are known, or empty.
@@ -135,7 +129,8 @@ struct ChooseAttentionAlgorithm : impl::ChooseAttentionAlgorithmBase<ChooseAtten
       getOperation().emitError("unknown attention algorithm '") << force << "', wanted flash, split or materialised";
       return signalPassFailure();
     }
-    WalkResult walked = getOperation().walk([&](AttentionOp op) -> WalkResult { return choose(op); });
+    KeyParts parts(getOperation());
+    WalkResult walked = getOperation().walk([&](AttentionOp op) -> WalkResult { return choose(op, parts); });
     if (walked.wasInterrupted())
       signalPassFailure();
   }
@@ -148,7 +143,7 @@ private:
     return isTransform ? std::nullopt : algorithm;
   }
 
-  LogicalResult choose(AttentionOp op) {
+  LogicalResult choose(AttentionOp op, const KeyParts &parts) {
     std::optional<AttentionAlgorithm> wanted = op.getAlgorithm();
     if (!wanted && !force.empty())
       wanted = forced();
@@ -159,7 +154,8 @@ private:
       return op.emitOpError("cannot be split: ") << notSplit;
     AttentionAlgorithm chosen = wanted.value_or(AttentionAlgorithm::Materialised);
     bool needsStates = op.getKeys().size() > 1 || !op.getMore().empty();
-    if (!wanted && notSplit.empty() && (hasFewQueries(op) || needsStates))
+    bool areFew = KeyParts::hasFewQueries(op) || parts.leavesIdle(op);
+    if (!wanted && notSplit.empty() && (areFew || needsStates))
       chosen = AttentionAlgorithm::Split;
     else if (!wanted && notFlash.empty())
       chosen = AttentionAlgorithm::Flash;

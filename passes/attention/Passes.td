@@ -94,8 +94,9 @@ def ChooseAttentionAlgorithm : Pass<"tenon-choose-attention-algorithm", "::mlir:
 
     `split` (attention_update over parts of the keys, merged and finished) where there are at most 4 queries and 32 of them
     on one key head, a constant number: flash has lanes along queries and would waste most of them, and one query over
-    a long cache should keep every thread busy. And where there are several sources of keys, for any number
-    of queries. It wants no weight region, and `empty zero` or `nan`: a state has forgotten the dead keys.
+    a long cache should keep every thread busy. Where there are several sources of keys, for any number
+    of queries. And in a program for GPUs alone, for any number, where the greatest sizes make fewer blocks of 64 rows than half of its
+    multiprocessors (KeyParts.h). It wants no weight region, and `empty zero` or `nan`: a state has forgotten the dead keys.
 
     An `algorithm` on the op is an order: it is kept, and an error where
     it cannot be. Each choice is reported as a remark, with its reason.
@@ -313,7 +314,7 @@ def SplitAttention : Pass<"tenon-split-attention", "::mlir::ModuleOp"> {
     ```
     with one update for each source of keys, all merged. A single part needs no merge. Exact in real arithmetic: states
     are a commutative monoid (tenon.attention_update). Where the keys are cut depends on their number alone, so
-    results do not depend on threads. Merge and finish become one kernel.
+    results do not depend on threads. Merge and finish become one kernel. How many keys are a part: KeyParts.h.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }

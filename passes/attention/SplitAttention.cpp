@@ -2,6 +2,7 @@
 #include "dialects/tenon/AttentionLayout.h"
 #include "mlir/IR/IRMapping.h"
 #include "passes/Passes.h"
+#include "passes/attention/KeyParts.h"
 
 using namespace mlir;
 
@@ -10,13 +11,6 @@ namespace tenon {
 #include "passes/Passes.h.inc"
 
 namespace {
-
-/// Keys to a part. One query: enough work to hide its dispatch, few enough that a long cache gives every thread
-/// some. Many: each has work for every thread, and its states cost memory.
-int64_t keysOfPart(const Dim &queries) {
-  std::optional<int64_t> constant = queries.constant();
-  return constant && *constant <= 16 ? 512 : 4096;
-}
 
 /// The region, its keys numbered from zero where the attention numbers them from `first` on.
 void cloneFrom(Region &region, Region &into, const Dim &first) {
@@ -35,14 +29,14 @@ void cloneFrom(Region &region, Region &into, const Dim &first) {
 }
 
 /// One source's state.
-Value update(OpBuilder &builder, AttentionOp op, unsigned source) {
+Value update(OpBuilder &builder, AttentionOp op, unsigned source, const KeyParts &keyParts) {
   unsigned sources = op.getKeys().size();
   SmallVector<StringRef> layouts{op.getLayout(0), op.getLayout(1 + source), op.getLayout(1 + sources + source)};
   Value key = op.getKeys()[source], value = op.getValues()[source];
   AttentionOp::Sizes sizes = op.getSizes();
   Dim keys = op.getKeysOf(source);
   std::optional<int64_t> constant = keys.constant();
-  int64_t ofPart = keysOfPart(sizes.queries);
+  int64_t ofPart = keyParts.keysOfPart(op, source);
   bool isSplit = !constant || *constant > ofPart;
   Dim parts = isSplit ? keys.ceilDiv(Dim(ofPart)) : Dim(1);
   Shape shape{parts, sizes.batch, sizes.heads, sizes.queries, sizes.valueDepth + Dim(2)};
@@ -95,12 +89,12 @@ Value logSumExp(OpBuilder &builder, AttentionOp op, Value state) {
                        });
 }
 
-void split(AttentionOp op) {
+void split(AttentionOp op, const KeyParts &keyParts) {
   OpBuilder builder(op);
   unsigned sources = op.getKeys().size();
   SmallVector<Value> states;
   for (unsigned source = 0; source < sources; ++source)
-    states.push_back(update(builder, op, source));
+    states.push_back(update(builder, op, source, keyParts));
   Value state = states.front();
   if (Shape shape = shapeOf(state); sources > 1 || shape[0] != Dim(1)) {
     shape[0] = Dim(1);
@@ -122,8 +116,9 @@ struct SplitAttention : impl::SplitAttentionBase<SplitAttention> {
       if (op.getAlgorithm() == AttentionAlgorithm::Split)
         found.push_back(op);
     });
+    KeyParts keyParts(getOperation());
     for (AttentionOp op : found) {
-      split(op);
+      split(op, keyParts);
       op.erase();
     }
   }

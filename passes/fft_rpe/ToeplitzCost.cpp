@@ -31,6 +31,13 @@ static constexpr DeviceRates deviceRates[] = {
 #include "passes/fft_rpe/ToeplitzRates.def"
 };
 
+int64_t multiprocessorsOf(llvm::StringRef level) {
+  for (const DeviceRates &rates : deviceRates)
+    if (rates.level == level)
+      return int64_t(rates.multiprocessors);
+  return 0;
+}
+
 /// Of transforms: that of the next larger period that was measured, or of the largest one.
 static double transformRate(int64_t period) {
   for (const auto &measured : transformRates)

@@ -48,6 +48,9 @@ ToeplitzCost costOf(const ToeplitzSizes &sizes, llvm::StringRef level = {});
 /// Nanoseconds in blocks of that many rows, of a CPU.
 double costOfBlocks(const ToeplitzSizes &sizes, int64_t block);
 
+/// Of a GPU that ToeplitzRates.def has rates of; 0 of any other level.
+int64_t multiprocessorsOf(llvm::StringRef level);
+
 /// Floating-point operations of the fft form, as its kernels do them: grows as N log N.
 double fftOperations(const ToeplitzSizes &sizes);
 

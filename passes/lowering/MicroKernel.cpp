@@ -65,9 +65,6 @@ unsigned RegisterTile::panelsAt(unsigned height, unsigned most) const {
   return most;
 }
 
-/// Of a module whose level broadcasts factors of A by loads that reach few elements from a pointer (OperandStream.h).
-static constexpr StringLiteral shortOffsetsAttributeName = "tenon.short_offsets";
-
 namespace {
 /// Emits one tile: `height` rows by `vectors` vector registers.
 class TileEmitter {
@@ -104,7 +101,7 @@ private:
     if (factorLanes() == FactorLanes::Rows)
       return 2;
     if (hasPointers)
-      return isConstantIntValue(a.kStride, 1) ? 2 : 1; // of three steps LLVM spills
+      return a.table ? 1 : laneCount;
     // What a table points at LLVM loads as soon as it can, all steps of a turn at once.
     if (a.table)
       return 3 * height * vectors <= tile.registers ? 2 : 1;
@@ -130,15 +127,20 @@ private:
     return LLVM::CallIntrinsicOp::create(builder, loc, type, intrinsic, operands).getResult(0);
   }
 
+  /// Rows that are neighbours, or a constant distance apart from where a table says, are near one pointer.
+  bool isOneRow() const { return a.table || isConstantIntValue(a.rowStride, 1); }
+  /// Of such rows the steps of a turn may be beyond what loads reach: then each has a pointer instead.
+  bool hasPointerOfSteps() const { return hasPointers && !a.table && isOneRow(); }
+
   void placeOperands(OpBuilder &builder) {
     IndexMath index{builder, loc};
     auto apart = [&](unsigned number, OpFoldResult distance) {
       return number == 0 ? Value() : index.mul(index.value(distance), number);
     };
-    // Rows that are neighbours, or a constant distance apart from where a table says, are near one pointer.
-    bool fromOneRow = a.table || isConstantIntValue(a.rowStride, 1);
-    for (unsigned row = 0; row < (fromOneRow ? 1 : height); ++row)
-      rows.push_back({a.base, a.offset, apart(row, a.rowStride), a.kStride, hasPointers && !a.table});
+    unsigned pointers = hasPointerOfSteps() ? kUnroll() : isOneRow() ? 1 : height;
+    for (unsigned number = 0; number < pointers; ++number)
+      rows.push_back({a.base, a.offset, apart(number, hasPointerOfSteps() ? a.kStride : a.rowStride), a.kStride,
+                      hasPointers && !a.table});
     for (unsigned panel = 0; panel < vectors / tile.vectorsPerPanel(); ++panel)
       panels.push_back({b.base, b.offset, apart(panel, b.panelStride), b.table ? builder.getIndexAttr(0) : b.kStride,
                         hasPointers && !b.table});
@@ -217,8 +219,9 @@ private:
 
   /// Where step `u` of row `row` is.
   StreamElement rowAt(OpBuilder &builder, const Turn &turn, unsigned row, unsigned u) const {
-    bool fromOneRow = turn.rows.size() == 1;
-    StreamElement at = elementAt(builder, loc, turn.rows[fromOneRow ? 0 : row], u);
+    bool fromOneRow = isOneRow();
+    StreamElement at = hasPointerOfSteps() ? elementAt(builder, loc, turn.rows[u], 0)
+                                           : elementAt(builder, loc, turn.rows[fromOneRow ? 0 : row], u);
     if (turn.rowEntry)
       at.offset = IndexMath{builder, loc}.add(at.offset, turn.rowEntry);
     if (fromOneRow)
@@ -391,18 +394,18 @@ private:
 
   SmallVector<Value> sumOver(OpBuilder &builder, Value from, Value to, Value step, ArrayRef<Value> initial,
                              unsigned unroll, bool fetchesRows = false) const {
+    const OperandStreams rows(ArrayRef(this->rows).take_front(hasPointerOfSteps() ? unroll : this->rows.size()));
     SmallVector<Value> carriedIn(initial);
     for (const OperandStreams *streams : {&rows, &panels})
       carriedIn.append(streamPointers(builder, loc, *streams, from));
     auto loop = scf::ForOp::create(
         builder, loc, from, to, step, carriedIn, [&](OpBuilder &inner, Location, Value k, ValueRange carried) {
-          SmallVector<Value> next(carried);
-          MutableArrayRef<Value> sums = MutableArrayRef(next).take_front(initial.size());
-          MutableArrayRef<Value> pointers = MutableArrayRef(next).drop_front(initial.size());
+          SmallVector<Value> all(carried), sums = llvm::to_vector(ArrayRef(all).take_front(initial.size()));
+          ArrayRef<Value> pointers = ArrayRef(all).drop_front(initial.size());
           Turn turn;
           turn.first = k;
-          turn.rows = streamsAt(inner, loc, rows, k, unroll, pointers);
-          turn.panels = streamsAt(inner, loc, panels, k, unroll, pointers);
+          turn.rows = streamsAt(inner, loc, rows, k, pointers);
+          turn.panels = streamsAt(inner, loc, panels, k, pointers);
           for (unsigned u = 0; u < unroll; ++u) {
             if (fetchesRows)
               fetchRows(inner, IndexMath{inner, loc}.add(k, u));
@@ -414,7 +417,9 @@ private:
               turn.steps = loadSteps(inner, turn, u);
             multiplyAdd(inner, turn, u, sums);
           }
-          scf::YieldOp::create(inner, loc, next);
+          for (const OperandStreams *streams : {&turn.rows, &turn.panels})
+            sums.append(movedPointers(inner, loc, *streams, unroll));
+          scf::YieldOp::create(inner, loc, sums);
         });
     return SmallVector<Value>(loop.getResults().take_front(initial.size()));
   }

@@ -35,6 +35,10 @@ namespace tenon {
 /// vector<lanes x f32> of the sums, then two vectors of pairs.
 inline constexpr llvm::StringLiteral bf16DotAttributeName = "tenon.bf16_dot";
 
+/// Of a module whose level broadcasts factors of A by loads that reach few elements from a pointer (OperandStream.h). Pointers
+/// are then moved once for several steps, in the order written: LLVM's own would spill (compiler/codegen/SourceOrder.h).
+inline constexpr llvm::StringLiteral shortOffsetsAttributeName = "tenon.short_offsets";
+
 /// LLVM's intrinsic for the products of bf16 pairs in register tiles, of vectors of known or of unknown length as the module's level has
 /// them; empty if it has none.
 llvm::StringRef bf16DotOf(mlir::ModuleOp module);

@@ -40,26 +40,37 @@ SmallVector<Value> streamPointers(OpBuilder &builder, Location loc, const Operan
   return pointers;
 }
 
-OperandStreams streamsAt(OpBuilder &builder, Location loc, const OperandStreams &streams, Value k, unsigned steps,
-                         MutableArrayRef<Value> &pointers) {
+OperandStreams streamsAt(OpBuilder &builder, Location loc, const OperandStreams &streams, Value k,
+                         ArrayRef<Value> &pointers) {
   IndexMath index{builder, loc};
   OperandStreams result;
   for (const OperandStream &stream : streams) {
-    Value stride = index.value(stream.kStride);
     if (!stream.hasPointer) {
-      result.push_back({stream.base, index.add(stream.offset, index.mul(k, stride)), stream.apart, stream.kStride});
+      Value offset = index.add(stream.offset, index.mul(k, index.value(stream.kStride)));
+      result.push_back({stream.base, offset, stream.apart, stream.kStride});
       continue;
     }
     // The same pointer, of which LLVM no longer knows that it comes from the loop's first.
-    Value &pointer = pointers.front();
-    Value here = LLVM::LaunderInvariantGroupOp::create(builder, loc, pointer.getType(), pointer);
-    Type f32 = builder.getF32Type();
-    result.push_back({viewOfPointer(builder, loc, here, f32), index.constant(0), Value(), stream.kStride});
-    Value distance = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), index.mul(stride, steps));
-    pointer = LLVM::GEPOp::create(builder, loc, pointer.getType(), f32, here, ValueRange{distance});
+    Value here = LLVM::LaunderInvariantGroupOp::create(builder, loc, pointers.front().getType(), pointers.front());
     pointers = pointers.drop_front();
+    Value view = viewOfPointer(builder, loc, here, builder.getF32Type());
+    result.push_back({view, index.constant(0), Value(), stream.kStride, true, here});
   }
   return result;
+}
+
+SmallVector<Value> movedPointers(OpBuilder &builder, Location loc, const OperandStreams &streams, unsigned steps) {
+  IndexMath index{builder, loc};
+  SmallVector<Value> moved;
+  for (const OperandStream &stream : streams) {
+    if (!stream.hasPointer)
+      continue;
+    Value distance = index.mul(index.value(stream.kStride), steps);
+    distance = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), distance);
+    moved.push_back(LLVM::GEPOp::create(builder, loc, stream.pointer.getType(), builder.getF32Type(), stream.pointer,
+                                        ValueRange{distance}));
+  }
+  return moved;
 }
 
 } // namespace tenon

@@ -22,6 +22,7 @@ struct OperandStream {
   mlir::Value apart;  // index: from there to this one; null: none
   mlir::OpFoldResult kStride;
   bool hasPointer = false;
+  mlir::Value pointer = {}; // in a turn of the loop, where it has one: to element 0
 };
 
 struct StreamElement {
@@ -40,9 +41,14 @@ StreamElement elementAt(mlir::OpBuilder &builder, mlir::Location loc, const Oper
 llvm::SmallVector<mlir::Value> streamPointers(mlir::OpBuilder &builder, mlir::Location loc,
                                               const OperandStreams &streams, mlir::Value k);
 
-/// In a turn of the loop: the streams as seen from step `k`, whose element 0 that is. Replaces the first of `pointers`, those
-/// carried, by what is carried to the turn `steps` later, and drops them from the list.
+/// In a turn of the loop: the streams as seen from step `k`, whose element 0 that is. Takes their pointers, those carried, off the
+/// front of `pointers`.
 OperandStreams streamsAt(mlir::OpBuilder &builder, mlir::Location loc, const OperandStreams &streams, mlir::Value k,
-                         unsigned steps, llvm::MutableArrayRef<mlir::Value> &pointers);
+                         llvm::ArrayRef<mlir::Value> &pointers);
+
+/// What is carried to the turn `steps` later of streams that streamsAt returned. To be emitted behind the last use of their
+/// elements, where a pointer can be moved in its register.
+llvm::SmallVector<mlir::Value> movedPointers(mlir::OpBuilder &builder, mlir::Location loc, const OperandStreams &streams,
+                                             unsigned steps);
 
 } // namespace tenon

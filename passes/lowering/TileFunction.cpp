@@ -160,7 +160,10 @@ TileFunction TileFunction::get(ModuleOp module, const RegisterTile &tile, const 
   auto function = func::FuncOp::create(builder, loc, name, type);
   function.setPrivate();
   // Inlined, its registers would compete with the caller's and its code multiply.
-  function->setAttr("passthrough", builder.getStrArrayAttr({"noinline"}));
+  SmallVector<StringRef> attributes{"noinline"};
+  if (module->hasAttr(shortOffsetsAttributeName))
+    attributes.push_back("tenon-source-order");
+  function->setAttr("passthrough", builder.getStrArrayAttr(attributes));
   Block *body = function.addEntryBlock();
   builder.setInsertionPointToStart(body);
   if (tile.takesWholeTiles())

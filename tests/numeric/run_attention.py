@@ -34,10 +34,11 @@ class Variant:
     """Regions as expressions, and score(x, i, j, t) and keep(i, j, t) in NumPy; x is [B, H, N, M], t the captured tensor."""
 
     def __init__(self, regions=SCALED, score=lambda x, i, j, t: x * 0.25, keep=None, capture=None, weight=None,
-                 empty="zero", heads=(4, 4), depth=(24, 24), layout="b n h d", queries=None, of=("f32", "f32")):
+                 empty="zero", heads=(4, 4), depth=(24, 24), layout="b n h d", queries=None, batches=64, of=("f32", "f32")):
         self.regions, self.score, self.keep, self.capture, self.empty = regions, score, keep, capture, empty
         self.heads, self.depth, self.layout, self.weight = heads, depth, layout, weight
         self.queries = queries  # a constant, where not any number
+        self.batches = batches  # at most
         self.of = of  # the elements of query and result, of keys and values
 
 
@@ -88,6 +89,11 @@ VARIANTS = {
        for cache in ("bf16", "f16")},
     **{f"bf16_one_query_{heads[0]}_{depth[0]}": Variant(queries=1, heads=heads, of=("bf16", "bf16"), depth=depth)
        for heads, depth in (((8, 2), (128, 128)), ((2, 2), (64, 32)), ((6, 2), (40, 72)), ((3, 1), (21, 5)))},
+    # So few blocks that a GPU splits the keys.
+    "prompt": Variant(queries=20, heads=(6, 2), batches=3, regions=SCALED + KEEP + "%j <= %i + 500",
+                      keep=lambda i, j, t: j <= i + 500),
+    "prompt_deep": Variant(queries=3, heads=(8, 2), batches=3, depth=(256, 256), layout="b h n d",
+                           regions=SCORE + "%x * 0.05", score=lambda x, i, j, t: x * x.dtype.type(0.05)),
     "bf16_causal": Variant(regions=SCALED + KEEP + "%j <= %i", keep=lambda i, j, t: j <= i, of=("bf16", "bf16")),
     "f16_grouped": Variant(heads=(6, 2), of=("f16", "f16"), depth=(64, 48)),
     **{f"one_query_mask_{rule}": masked(queries=1, empty=rule) for rule in ("zero", "nan", "uniform")},
@@ -113,6 +119,7 @@ def program(v):
             f"    : ({q}, {k}, {w}{types}) -> {y}\n    " + v.regions.format(c=argument))
     inputs = {"q": q, "k": k, "v": w, **({"table": t} if v.capture else {})}
     symbols = {name: bounds for name, bounds in SYMBOLS.items() if name != "N" or v.queries is None}
+    symbols["B"] = (0, v.batches)
     return entry(inputs, {"y": y}, body, symbols)
 
 

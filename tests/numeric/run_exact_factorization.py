@@ -766,9 +766,10 @@ class DropLayersTest(AttentionCase):
         return nodes + [helper.make_node("MatMul", [source, "head"], ["y"])], weights
 
     def run_model(self, nodes, weights, steps, x):
+        """y at each place tests run."""
         status, self.printed, _ = self.compile(self.write(nodes, weights, [5, 12]), steps)
         self.assertEqual(status, 0, self.printed)
-        return native.outputs(self.artifact, x, threads=1)["y"]
+        return [found["y"] for found in self.results(x)]
 
     def test_dropped(self):
         x = self.input(2, 5, 12)

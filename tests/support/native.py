@@ -3,7 +3,7 @@
     program = Program(text)
     for level, threads, outputs in program.run({"x": array}): ...
 
-TENON_BUILD names the build folder. Compilation runs under a memory cap. For
+TENON_BUILD names the build folder. Compilation and runs have caps of memory and time. For
 other machines than this one, TENON_LEVELS names the levels, by comma, and
 TENON_RUNNERS, by semicolon, the command that runs artifacts at each level this
 machine lacks: `aarch64=qemu-aarch64 PATH/tenon-run`. `PATH/tenon run --emulate`
@@ -26,6 +26,7 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build" / "release"))
 MEMORY_CAP = 8 << 30
+SECONDS_CAP, PATIENCE = 600, 3600  # of a processor, and of a machine that has others to do
 NAMED_LEVELS = [name for name in os.environ.get("TENON_LEVELS", "").split(",") if name]
 RUNNERS = dict(each.split("=", 1) for each in os.environ.get("TENON_RUNNERS", "").split(";") if each)
 
@@ -69,8 +70,11 @@ def compile_for(levels, model, artifact, *options):
 
 
 def execute(command):
-    cap = lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY_CAP, MEMORY_CAP))
-    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=cap, timeout=600)
+    def cap():
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_CAP, MEMORY_CAP))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS_CAP, SECONDS_CAP))
+
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=cap, timeout=PATIENCE)
     if done.returncode:
         raise AssertionError(f"{' '.join(command)}\nexit status {done.returncode}\n{done.stderr[-4000:]}")
     return done.stdout

@@ -10,7 +10,9 @@ using namespace mlir;
 namespace tenon {
 
 FlashBlock::FlashBlock(DeviceLowering &device, FlashShape of) : device(device), shape(std::move(of)) {
-  shared = math.pointerOf(device.function.shared(builder, loc, builder.getI32Type(), shape.allWords()));
+  Type word = builder.getI32Type();
+  shared = math.pointerOf(shape.launchedBytes() ? device.function.launchedShared(builder, loc, word)
+                                                : device.function.shared(builder, loc, word, shape.allWords()));
   thread = device.function.thread;
   lane = index.rem(thread, TensorCore::warp);
   Value number = index.div(thread, TensorCore::warp);
@@ -134,10 +136,10 @@ void FlashBlock::storeMasks() {
   });
 }
 
-/// By way of shared memory; the tiles of keys come behind it in the same place.
+/// By way of shared memory, where the tiles of keys come behind it in the same place unless queries stay.
 void FlashBlock::readQueries() {
   bring({query->words, isCopied(*query), query->depth, shape.rows(), shape.words(), shape.keyPitch(), Value()},
-        index.constant(0), [&](Value number) {
+        index.constant(shape.areQueriesStored() ? shape.queriesAt() : 0), [&](Value number) {
           Row row = rowOf(number);
           return index.add(query->start,
                            index.add(index.mul(row.head, query->head), index.mul(row.query, query->row)));
@@ -145,10 +147,19 @@ void FlashBlock::readQueries() {
   math.commitCopies();
   math.awaitCopies(0);
   math.barrier();
+  if (shape.areQueriesStored())
+    return;
   Value row = index.mul(warp, TensorCore::tileRows * shape.keyPitch());
   for (int64_t word = 0; word < shape.words(); word += TensorCore::tileWords)
     queryWords.push_back(core.loadWords(shared, index.add(row, word), lane, shape.keyPitch()));
   math.barrier();
+}
+
+FlashBlock::Values FlashBlock::queriesOfStep(int64_t step) {
+  if (!shape.areQueriesStored())
+    return queryWords[step];
+  Value row = index.add(index.mul(warp, TensorCore::tileRows * shape.keyPitch()), shape.queriesAt());
+  return core.loadWords(shared, index.add(row, step * TensorCore::tileWords), lane, shape.keyPitch());
 }
 
 //===----------------------------------------------------------------------------===//

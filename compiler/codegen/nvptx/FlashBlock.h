@@ -7,7 +7,7 @@
 //   m[2], l[2]        the greatest score so far, and the sum of weights (this thread's part of it)
 //   O[2][...]         two columns of every eight of the output's sums
 //   live[2]           1 once a key was live (keep regions only)
-//   Q                 its fragments, read once
+//   Q                 its fragments, read once; of depths above 128 from shared memory with each tile
 //
 // One tile:
 //
@@ -33,7 +33,7 @@
 //
 // An attention_update is the same over one part of the keys, and its result a, m, l of each row.
 //
-// Limits: one source of keys, depths up to 128, softmax, sum or no normaliser, weight regions that are a guard against
+// Limits: one source of keys, depths up to 256, softmax, sum or no normaliser, weight regions that are a guard against
 // NaN or a factor; products with positions in f32, of depths up to 64.
 //
 #ifndef TENON_COMPILER_CODEGEN_NVPTX_FLASHBLOCK_H
@@ -111,6 +111,7 @@ private:
   void storeMasks();
   void loadKeys(const Operand &operand, Value first, int64_t words, int64_t pitch, Value at);
   void readQueries();
+  Values queriesOfStep(int64_t step);
   State overKeys(const State &state, Masking masking);
   void ask(Value first, Value exists);
   Value isLive(Value first);
@@ -139,10 +140,9 @@ private:
 
   // A tile of keys: FlashStep.cpp.
   State step(const State &state, Value tile, Value at, Masking masking);
-  Values multiplyRows(llvm::ArrayRef<Values> left, Value at, int64_t pitch, int64_t tiles);
-  Values scores(Value at) {
-    return multiplyRows(queryWords, at, shape.keyPitch(), shape.warpKeys() / TensorCore::tileColumns);
-  }
+  Values multiplyRows(int64_t steps, llvm::function_ref<Values(int64_t step)> left, Value at, int64_t pitch,
+                      int64_t tiles);
+  Values scores(Value at);
   struct Scores {
     Values values, live; ///< `live` is null where every key is.
   };
@@ -194,7 +194,7 @@ private:
   Value batch, head, part, firstRow, rowCount; ///< `head`: its number among packed ones.
   Value keyHead, firstQuery, firstKey, keyEnd;
   std::optional<Operand> query, key, value;
-  llvm::SmallVector<Values> queryWords; ///< Fragments of this warp's queries, for each step of k.
+  llvm::SmallVector<Values> queryWords; ///< Fragments of this warp's queries, for each step of k; none where they are stored.
   llvm::SmallVector<Distances, 2> distances;
   llvm::SmallVector<Values, 2> terms; ///< Of the tile being emitted: of each of them, a term for each score.
 };

@@ -206,6 +206,7 @@ static DeviceForm formOf(const FlashShape &shape) {
   form.name = shape.name();
   form.tiles = shape.blocks();
   form.blockThreads = FlashShape::threads;
+  form.sharedBytes = shape.launchedBytes();
   form.emit = [shape](DeviceLowering &device) {
     FlashBlock(device, shape).emit();
     return success();

@@ -6,11 +6,13 @@ using namespace mlir;
 
 namespace tenon {
 
-/// Shared memory a block has without asking for more.
-static constexpr int64_t mostSharedWords = 48 * 1024 / 4;
+/// Shared memory a block has without asking for more, and what it gets at most on every GPU from sm_80 on.
+static constexpr int64_t mostSharedWords = 48 * 1024 / 4, mostLaunchedWords = 99 * 1024 / 4;
 
 /// Words of a query, its output and what it multiplies by distance up to which registers hold them beside the scores.
 static constexpr int64_t longestRows = 192;
+/// The same of a query and its output, up to which they hold both at all.
+static constexpr int64_t longestHeldRows = 256;
 
 //===----------------------------------------------------------------------------===//
 // The task
@@ -57,7 +59,7 @@ static StringRef whyNoBlock(const FlashTask &task, ArrayRef<PositionProduct> pos
     return "attention on tensor cores wants queries, keys and values in memory as f32, bf16 or f16, rows side by side";
   if (task.sizes.depth.constant().value_or(FlashShape::mostDepth + 1) > FlashShape::mostDepth ||
       task.sizes.valueDepth.constant().value_or(FlashShape::mostDepth + 1) > FlashShape::mostDepth)
-    return "attention on tensor cores wants constant depths of at most 128";
+    return "attention on tensor cores wants constant depths of at most 256";
   if (!llvm::is_contained({Normaliser::Softmax, Normaliser::Sum, Normaliser::None}, task.normaliser))
     return "attention that chooses among keys has no form of its own";
   if (task.weight && task.normaliser != Normaliser::None && !isNaNGuard(*task.weight) && !isProportional(*task.weight))
@@ -105,7 +107,11 @@ std::optional<FlashShape> FlashShape::of(FlashTask task, SmallVector<PositionPro
     return std::nullopt;
   }
   shape.pack();
-  if (shape.allWords() > mostSharedWords) {
+  if (!shape.positions.empty() && shape.areQueriesStored()) {
+    reason = "products with positions on tensor cores want queries and values of depths to 128";
+    return std::nullopt;
+  }
+  if (shape.allWords() > (shape.areQueriesStored() ? mostLaunchedWords : mostSharedWords)) {
     reason = "tiles of keys and of products with positions do not fit into shared memory";
     return std::nullopt;
   }
@@ -128,7 +134,7 @@ void FlashShape::pack() {
   if (count && positions.empty() && !revives())
     keyWarps = *count <= TensorCore::tileRows ? 4 : *count <= 2 * TensorCore::tileRows ? 2 : 1;
   int64_t least = elementsOf(kind) * TensorCore::tileColumns; // of a warp: a step of the second product
-  if (hasLongRows() || !positions.empty())
+  if (hasLongRows() || areQueriesStored() || !positions.empty())
     keys = 16;
   keys = std::max(keys, keyWarps * least);
 }
@@ -138,6 +144,8 @@ std::string FlashShape::name() const {
                                      : "flash attention by mma.sync";
   if (group > 1)
     text += ", " + std::to_string(group) + " heads packed";
+  if (areQueriesStored())
+    text += ", queries in shared memory";
   return keyWarps > 1 ? text + ", " + std::to_string(keyWarps) + " warps along the keys" : text;
 }
 
@@ -152,8 +160,10 @@ int64_t FlashShape::words() const {
 /// Of pairs, two tiles of columns are read at once.
 int64_t FlashShape::columns() const { return llvm::alignTo(valueDepth, TensorCore::tileColumns * elementsOf(kind)); }
 
+bool FlashShape::areQueriesStored() const { return words() + columns() > longestHeldRows; }
+
 int64_t FlashShape::registerWords() const {
-  int64_t count = words() + columns();
+  int64_t count = (areQueriesStored() ? 0 : words()) + columns();
   for (const PositionProduct &x : positions)
     count += x.ofQuery ? positionPitch(x) - 4 : 0;
   return positions.empty() ? count : count + keys + TensorCore::tileRows;
@@ -162,7 +172,8 @@ int64_t FlashShape::registerWords() const {
 bool FlashShape::hasLongRows() const { return kind == WordKind::F32 && registerWords() > longestRows; }
 
 int64_t FlashShape::stages() const {
-  return 2 * stageWords() + positionWords() + wordsOfStates() <= mostSharedWords - 8 ? 2 : 1;
+  int64_t most = areQueriesStored() ? mostLaunchedWords : mostSharedWords;
+  return 2 * stageWords() + positionWords() + storedWords() + wordsOfStates() <= most - 8 ? 2 : 1;
 }
 
 int64_t FlashShape::longestPosition() const {
@@ -177,8 +188,10 @@ int64_t FlashShape::positionWords() const {
 }
 
 int64_t FlashShape::sharedWords() const {
-  return std::max({stages() * stageWords() + positionWords(), rows() * keyPitch(), rows() * longestPosition(),
-                   mostQueries * outputPitch()});
+  return std::max({stages() * stageWords() + positionWords() + storedWords(), rows() * keyPitch(),
+                   rows() * longestPosition(), mostQueries * outputPitch()});
 }
+
+int64_t FlashShape::launchedBytes() const { return allWords() > mostSharedWords ? 4 * allWords() : 0; }
 
 } // namespace tenon

@@ -49,14 +49,14 @@ struct FlashTask {
 struct FlashShape {
   static constexpr int64_t threads = 128, warps = threads / TensorCore::warp;
   static constexpr int64_t mostQueries = warps * TensorCore::tileRows; ///< Of a block.
-  static constexpr int64_t mostDepth = 128, mostPositionDepth = 64;
+  static constexpr int64_t mostDepth = 256, mostPositionDepth = 64;
 
   FlashTask task;
   WordKind kind;
   int64_t depth, valueDepth;
   int64_t group = 1;    ///< Heads of a key head that are packed.
   int64_t keyWarps = 1; ///< Warps that share a tile's keys.
-  int64_t keys = 32;    ///< Of a tile.
+  int64_t keys = 32;    ///< Of a tile: 16 where registers or shared memory are few.
   bool isGuarded = false, isFactored = false;      ///< What the weight region is.
   llvm::SmallVector<PositionProduct, 2> positions; ///< Score terms computed with a tile: of 16 keys then.
 
@@ -85,6 +85,9 @@ struct FlashShape {
   /// Words along k of the first product and columns of the second, in whole tiles.
   int64_t words() const;
   int64_t columns() const;
+  /// Queries stay in shared memory and are read again with each tile: above a depth of 128, where a warp's registers hold its
+  /// outputs alone.
+  bool areQueriesStored() const;
   /// Words of each query that registers hold from tile to tile, and the widths of bands.
   int64_t registerWords() const;
   /// Of f32 a thread holds a quarter of its warp's queries and outputs: of long rows hardly any register is left.
@@ -110,6 +113,9 @@ struct FlashShape {
   int64_t positionKeysAt() const { return positionsAt() + tableRows() * longestPosition(); }
   int64_t bandsAt() const { return positionKeysAt() + keys * longestPosition(); }
   int64_t positionWords() const;
+  /// Queries that are stored.
+  int64_t queriesAt() const { return positionsAt() + positionWords(); }
+  int64_t storedWords() const { return areQueriesStored() ? rows() * keyPitch() : 0; }
   /// Behind them a word for each warp, then the masks of TensorCore::Masks, then m, l and live of each row of each warp.
   int64_t flagsAt() const { return sharedWords(); }
   int64_t masksAt() const { return flagsAt() + warps; }
@@ -117,6 +123,8 @@ struct FlashShape {
   static constexpr int64_t stateWords = 3;
   int64_t allWords() const { return statesAt() + wordsOfStates(); }
   int64_t wordsOfStates() const { return keyWarps > 1 ? stateWords * mostQueries : 0; }
+  /// What a launch has to ask for; 0 where the kernel declares it.
+  int64_t launchedBytes() const;
 
 private:
   FlashShape(FlashTask task, WordKind kind) : task(std::move(task)), kind(kind) {}

@@ -86,16 +86,17 @@ FlashBlock::State FlashBlock::unflat(ValueRange values) {
 // Scores
 //===----------------------------------------------------------------------------===//
 
-/// `left`, fragments of 16 rows, times the rows at `at`, eight for each of `tiles`.
-FlashBlock::Values FlashBlock::multiplyRows(ArrayRef<Values> left, Value at, int64_t pitch, int64_t tiles) {
+/// `left`, fragments of 16 rows for each step, times the rows at `at`, eight for each of `tiles`.
+FlashBlock::Values FlashBlock::multiplyRows(int64_t steps, function_ref<Values(int64_t)> left, Value at, int64_t pitch,
+                                            int64_t tiles) {
   Values products(4 * tiles, constant(0));
   TensorCore::Masks masks;
   if (shape.kind == WordKind::F32)
     masks = {core.loadWord(shared, index.constant(shape.masksAt())),
              core.loadWord(shared, index.constant(shape.masksAt() + 1))};
   Value row = index.add(at, index.add(index.mul(index.div(lane, 4), pitch), index.rem(lane, 4)));
-  for (auto [step, words] : llvm::enumerate(left)) {
-    TensorCore::Fragment fragment = core.fragment(words, masks);
+  for (int64_t step = 0; step < steps; ++step) {
+    TensorCore::Fragment fragment = core.fragment(left(step), masks);
     for (int64_t tile = 0; tile < tiles; ++tile) {
       Value first = index.add(row, tile * TensorCore::tileColumns * pitch + step * TensorCore::tileWords);
       TensorCore::Fragment right =
@@ -104,6 +105,12 @@ FlashBlock::Values FlashBlock::multiplyRows(ArrayRef<Values> left, Value at, int
     }
   }
   return products;
+}
+
+/// Of this warp's rows and the keys at `at`.
+FlashBlock::Values FlashBlock::scores(Value at) {
+  return multiplyRows(shape.words() / TensorCore::tileWords, [&](int64_t step) { return queriesOfStep(step); }, at,
+                      shape.keyPitch(), shape.warpKeys() / TensorCore::tileColumns);
 }
 
 /// Scores after their regions. A dead key has no weight: -inf where the greatest have it, else 0.

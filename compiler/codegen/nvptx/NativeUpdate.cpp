@@ -8,7 +8,7 @@
 //   A[r][d] = Σ_j P[r][j] V[j][d]     a thread a column, its sums of all rows in registers
 //
 // Scores stay in shared memory. Limits: operands in memory, in f32 or narrower, a part whose scores fit for one row. This is for
-// what tensor cores do not take (FlashShape.h): depths above 128, as multi-head latent attention has, or odd layouts.
+// what tensor cores do not take (FlashShape.h): depths above 256, as multi-head latent attention has, or odd layouts.
 //
 #include "compiler/codegen/nvptx/ThreadGroup.h"
 #include "dialects/tenon/AttentionLayout.h"

@@ -49,6 +49,27 @@ TEST_P(TileAssemblyTest, LanesAreMultiplied) {
     EXPECT_EQ(found, 0u);
 }
 
+/// Where each row of A has a pointer, it moves once in four steps: LLVM's scheduler would spill sums for that.
+class RowPointersTest : public TileAssemblyTest {};
+
+TEST_P(RowPointersTest, MoveOnceInFourSteps) {
+  RegisterTile tile = registerTile(*level);
+  unsigned sums = tile.rows * tile.vectorsPerPanel() * tile.panelsAt(tile.rows);
+  unsigned most = 0;
+  for (auto loop : assembly->innermostLoops()) {
+    auto matching = [&](const char *pattern) {
+      llvm::Regex regex(pattern);
+      return unsigned(llvm::count_if(loop, [&](llvm::StringRef line) { return regex.match(line); }));
+    };
+    if (matching("fmla") < 4 * sums)
+      continue;
+    most = std::max(most, matching("^[[:space:]]+add[[:space:]]+x"));
+    EXPECT_EQ(matching("^[[:space:]]+mov"), 0u);
+  }
+  EXPECT_GT(most, 0u) << "no loop of four steps";
+  EXPECT_LE(most, tile.rows + tile.panelsAt(tile.rows) + 2); // the counter, and where the next tile's columns are
+}
+
 TEST_P(TileAssemblyTest, NothingElseIsCalled) {
   for (const std::string &line : assembly->matching(assembly->call()))
     EXPECT_NE(line.find("tile_"), std::string::npos) << line;
@@ -61,5 +82,7 @@ INSTANTIATE_TEST_SUITE_P(Levels, TileAssemblyTest,
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+INSTANTIATE_TEST_SUITE_P(A64FX, RowPointersTest, ::testing::Values("aarch64-sve512"));
 
 } // namespace

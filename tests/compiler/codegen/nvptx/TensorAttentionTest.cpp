@@ -20,6 +20,7 @@ struct AttentionCase {
   std::string keep, empty = "zero", type = "f32", normalise = "softmax", score = "%x * 0.2", weight;
   std::function<bool(int64_t i, int64_t j, float flag)> isLive = [](int64_t, int64_t, float) { return true; };
   double tolerance = 4e-6;
+  std::string form = "";
 };
 
 struct Lengths {
@@ -90,7 +91,7 @@ public:
                           isHalf ? Buffer::result(narrow) : Buffer::result(wide)},
                          {n.batch, n.queries, n.keys}),
               "");
-    EXPECT_EQ(kernel.form(), "flash attention by mma.sync, 2 heads packed");
+    EXPECT_EQ(kernel.form(), "flash attention by mma.sync, 2 heads packed" + c.form);
     if (isHalf)
       for (size_t i = 0; i < wide.size(); ++i)
         wide[i] = c.type == "bf16" ? std::bit_cast<float>(uint32_t(narrow[i]) << 16)
@@ -190,6 +191,24 @@ TEST(TensorAttention, anyDepth) {
           {{1, 20, 40}});
 }
 
+const std::string stored = ", queries in shared memory";
+
+/// Queries, or values, of which registers do not hold a row beside the other's.
+TEST(TensorAttention, deepHeads) {
+  for (auto [depth, valueDepth] : {std::pair<int64_t, int64_t>{192, 128}, {136, 200}, {256, 256}})
+    check({.depth = depth, .valueDepth = valueDepth, .keep = "%j <= %i", .isLive = isCausal, .tolerance = 1.6e-5,
+           .form = stored},
+          {{1, 70, 40}});
+}
+
+/// The second round over the keys reads the same queries once more.
+TEST(TensorAttention, deepRowsWithoutKeys) {
+  for (const char *type : {"f32", "bf16"})
+    check({.depth = 256, .valueDepth = 256, .keep = "%m[%b, %j] > 0.0", .empty = "ignore_keep", .type = type,
+           .isLive = isFlagged, .tolerance = *type == 'b' ? 1.6e-2 : 1.6e-5, .form = stored},
+          {{2, 9, 40}});
+}
+
 TEST(TensorAttention, narrowTypes) {
   for (const char *type : {"bf16", "f16"})
     for (int64_t depth : {17, 64})
@@ -209,8 +228,8 @@ TEST(TensorAttention, weightsWithAFactor) {
 }
 
 TEST(TensorAttention, saysWhyNot) {
-  DeviceKernel deep(textOf({.depth = 136}));
-  EXPECT_EQ(deep.form(), "worker: attention on tensor cores wants constant depths of at most 128");
+  DeviceKernel deep(textOf({.depth = 264}));
+  EXPECT_EQ(deep.form(), "worker: attention on tensor cores wants constant depths of at most 256");
   DeviceKernel hard(textOf({.normalise = "hard"}));
   EXPECT_EQ(hard.form(), "worker: attention that chooses among keys has no form of its own");
 }

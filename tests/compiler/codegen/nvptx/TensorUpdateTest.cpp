@@ -143,6 +143,14 @@ TEST(TensorUpdate, oddDepths) {
   check({.depth = 128, .valueDepth = 128, .form = packed + ", 4 warps along the keys"}, {70});
 }
 
+/// Of keys or values too deep for queries to stay in registers.
+TEST(TensorUpdate, deepHeads) {
+  const std::string form = packed + ", queries in shared memory";
+  check({.depth = 192, .valueDepth = 128, .form = form + ", 4 warps along the keys"}, {70});
+  check({.depth = 256, .valueDepth = 256, .form = form + ", 4 warps along the keys"}, {31, 70});
+  check({.queries = 5, .depth = 256, .valueDepth = 256, .form = form + ", 2 warps along the keys"}, {70});
+}
+
 /// Rows of a block are more than one query's, and a mask tells them apart.
 TEST(TensorUpdate, severalTokens) {
   auto isCausal = [](int64_t, int64_t i, int64_t j, float) { return j <= i + 60; };

@@ -186,16 +186,29 @@ tenon.kernel @update(%q: tensor<1x8x32xf32>, %k: tensor<?x2x32xf32, #tenon.dims<
   tenon.return %s : tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>>
 }
 
-// Keys of 200 elements are beyond a tile: scores in shared memory, two barriers.
+// Of keys of 200 elements queries stay in shared memory, more of it than a kernel has without asking.
+// CHECK-LABEL: func.func @stored_update
+// CHECK-SAME: tenon.form = "attention_update by mma.sync, a block a part of the keys, 4 heads packed, queries in shared memory, 4 warps along the keys"
+// CHECK-SAME: tenon.shared_bytes = 83480
+// CHECK: llvm.mlir.addressof @stored_update_launched : !llvm.ptr<3>
+// CHECK: llvm.nvvm.mma.m16n8k8.row.col.tf32
+// CHECK: return
+tenon.kernel @stored_update(%q: tensor<1x8x200xf32>, %k: tensor<?x2x200xf32, #tenon.dims<[d0, 2, 200]>>, %v: tensor<?x2x64xf32, #tenon.dims<[d0, 2, 64]>>) -> tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>> {
+  %s = tenon.attention_update %q, %k, %v normalise softmax layout ["n h d", "n h d", "n h d"] parts_of 256
+     : (tensor<1x8x200xf32>, tensor<?x2x200xf32, #tenon.dims<[d0, 2, 200]>>, tensor<?x2x64xf32, #tenon.dims<[d0, 2, 64]>>) -> tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>>
+  tenon.return %s : tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>>
+}
+
+// Keys of 320 elements are beyond a tile: scores in shared memory, two barriers.
 // CHECK-LABEL: func.func @deep_update
 // CHECK-SAME: tenon.form = "attention_update, a block a part of the keys"
 // CHECK: llvm.mlir.addressof @deep_update.shared0 : !llvm.ptr<3>
 // CHECK-COUNT-2: nvvm.barrier0
 // CHECK-NOT: nvvm.barrier0
 // CHECK: return
-tenon.kernel @deep_update(%q: tensor<1x8x200xf32>, %k: tensor<?x2x200xf32, #tenon.dims<[d0, 2, 200]>>, %v: tensor<?x2x64xf32, #tenon.dims<[d0, 2, 64]>>) -> tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>> {
+tenon.kernel @deep_update(%q: tensor<1x8x320xf32>, %k: tensor<?x2x320xf32, #tenon.dims<[d0, 2, 320]>>, %v: tensor<?x2x64xf32, #tenon.dims<[d0, 2, 64]>>) -> tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>> {
   %s = tenon.attention_update %q, %k, %v normalise softmax layout ["n h d", "n h d", "n h d"] parts_of 256
-     : (tensor<1x8x200xf32>, tensor<?x2x200xf32, #tenon.dims<[d0, 2, 200]>>, tensor<?x2x64xf32, #tenon.dims<[d0, 2, 64]>>) -> tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>>
+     : (tensor<1x8x320xf32>, tensor<?x2x320xf32, #tenon.dims<[d0, 2, 320]>>, tensor<?x2x64xf32, #tenon.dims<[d0, 2, 64]>>) -> tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>>
   tenon.return %s : tensor<?x1x8x1x66xf32, #tenon.dims<[(d0 + 255) floordiv 256, 1, 8, 1, 66]>>
 }
 
@@ -220,12 +233,12 @@ tenon.kernel @short_prefill(%q: tensor<?x8x32xf32, #tenon.dims<[d0, 8, 32]>>, %k
   tenon.return %o : tensor<?x8x32xf32, #tenon.dims<[d0, 8, 32]>>
 }
 
-// Scores of 10000 keys of 200 elements do not fit.
+// Scores of 10000 keys of 320 elements do not fit.
 // CHECK-LABEL: func.func @wide_update
 // CHECK-SAME: tenon.form = "worker: scores of a part of the keys do not fit into shared memory"
-tenon.kernel @wide_update(%q: tensor<1x8x200xf32>, %k: tensor<10000x2x200xf32>, %v: tensor<10000x2x64xf32>) -> tensor<1x1x8x1x66xf32> {
+tenon.kernel @wide_update(%q: tensor<1x8x320xf32>, %k: tensor<10000x2x320xf32>, %v: tensor<10000x2x64xf32>) -> tensor<1x1x8x1x66xf32> {
   %s = tenon.attention_update %q, %k, %v normalise softmax layout ["n h d", "n h d", "n h d"]
-     : (tensor<1x8x200xf32>, tensor<10000x2x200xf32>, tensor<10000x2x64xf32>) -> tensor<1x1x8x1x66xf32>
+     : (tensor<1x8x320xf32>, tensor<10000x2x320xf32>, tensor<10000x2x64xf32>) -> tensor<1x1x8x1x66xf32>
   tenon.return %s : tensor<1x1x8x1x66xf32>
 }
 
