@@ -174,7 +174,7 @@ public:
     return kernelDim(number);
   }
 
-  /// From now on the product of two known dims is that product: a reshape inside of the kernel says so.
+  /// From now on the product of known dims and constants is that product: a reshape inside of the kernel says so.
   void keepProducts() { keepsProducts = true; }
 
   Type rename(Type type) {
@@ -197,11 +197,15 @@ public:
 
 private:
   std::optional<Dim> productOfKnown(const Dim &dim) const {
-    if (keepsProducts)
-      for (size_t i = 0; i < dims.size(); ++i)
-        for (size_t j = i; j < dims.size(); ++j)
-          if (dims[i] * dims[j] == dim)
-            return kernelDim(i) * kernelDim(j);
+    if (!keepsProducts)
+      return std::nullopt;
+    for (auto [number, known] : llvm::enumerate(dims)) {
+      std::optional<Dim> rest = dim.exactDiv(known);
+      if (rest && !rest->isConstant())
+        rest = productOfKnown(*rest);
+      if (rest)
+        return kernelDim(number) * *rest;
+    }
     return std::nullopt;
   }
 
@@ -239,13 +243,14 @@ public:
 
 private:
   KernelOp build(const Group &group, const llvm::SetVector<Value> &inputs, KernelDims &dims) {
+    for (Operation *op : group)
+      if (auto reshape = dyn_cast<ReshapeOp>(op)) {
+        (void)dims.rename(reshape.getInput().getType());
+        dims.keepProducts();
+      }
     SmallVector<Type> argumentTypes;
     for (Value input : inputs)
       argumentTypes.push_back(dims.rename(input.getType()));
-    if (llvm::any_of(group, [](Operation *op) { return isa<ReshapeOp>(op); })) {
-      (void)dims.rename(group.front()->getResult(0).getType());
-      dims.keepProducts();
-    }
     SmallVector<Type> resultTypes;
     for (Type type : group.back()->getResultTypes())
       resultTypes.push_back(dims.rename(type));

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Convolutions as native code against NumPy: odd sizes, strides, dilations, groups, pads on one side, any batch.
 
-A case is one ONNX Conv with a GELU or nothing behind it, its extents dynamic where the case says so.
+A case is one ONNX Conv with a GELU or nothing behind it, the extents dynamic that the case says.
 """
 
 import itertools
@@ -45,11 +45,12 @@ class Case:
         self.channels, self.filters, self.kernel, self.groups = channels, filters, kernel, groups
         self.strides, self.dilations = strides or [1] * rank, dilations or [1] * rank
         self.pads = pads or [0] * 2 * rank
-        self.batches, self.dynamic, self.relu = batches, dynamic, relu
+        self.batches, self.relu = batches, relu
+        self.dynamic = dynamic if isinstance(dynamic, tuple) else tuple(range(rank)) if dynamic else ()
 
     def model(self, weights, bias):
         rank = len(self.kernel)
-        extents = [f"e{d}" for d in range(rank)] if self.dynamic else list(self.sizes[0])
+        extents = [f"e{d}" if d in self.dynamic else self.sizes[0][d] for d in range(rank)]
         batch = "batch" if len(self.batches) > 1 else self.batches[0]
         x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, self.channels, *extents])
         y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, self.filters, *[None] * rank])
@@ -98,6 +99,8 @@ CASES = {
     "depthwise_one_dim": Case((70,), 9, 9, (4,), pads=[3, 0], groups=9),
     "depthwise_any_size": Case([(7, 9), (20, 33), (3, 3), (40, 70)], 4, 4, (3, 3), pads=[1, 1, 1, 1], groups=4,
                                dynamic=True),
+    "depthwise_any_rows": Case([(7, 8), (1, 8), (40, 8)], 4, 4, (5, 1), pads=[2, 0, 2, 0], groups=4, dynamic=(0,)),
+    "any_rows": Case([(7, 8), (1, 8), (40, 8)], 6, 10, (3, 3), pads=[1, 1, 1, 1], dynamic=(0,)),
     "two_filters_a_channel": Case((15, 21), 6, 12, (3, 3), pads=[1, 1, 1, 1], groups=6),
     "patches": Case((32, 24), 3, 20, (8, 8), strides=[8, 8]),
     "pointwise": Case((9, 11), 12, 21, (1, 1)),
