@@ -103,11 +103,13 @@ std::optional<LogicalResult> onnx_importer::expandMasked(NodeContext &n) {
 std::optional<LogicalResult> onnx_importer::reshapeMasked(NodeContext &n) {
   const MaskedPlaces *slices = n.places(0);
   std::optional<Sizes> target = slices ? n.sizes(1) : std::nullopt;
-  if (!target || slices->form != Form::Slices || slices->isOne || target->elements != ArrayRef<Dim>(Dim(-1)))
+  if (!target || slices->form != Form::Slices || target->elements != ArrayRef<Dim>(Dim(-1)))
     return std::nullopt;
   Dim each = countOf(ArrayRef<Dim>(shapeOf(slices->slices)).drop_front());
+  if (slices->isOne && each != Dim(1))
+    return std::nullopt;
   Value flat = n.graph.reshape(slices->slices, countOf(shapeOf(slices->slices)));
-  return define(n, n.type(0), {Form::Slices, slices->count * each, {}, flat});
+  return define(n, n.type(0), {Form::Slices, slices->count * each, {}, flat, slices->isOne});
 }
 
 /// Whether the elements do not depend on the index along a dim, as in what is broadcast along it.
