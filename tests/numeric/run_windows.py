@@ -186,6 +186,34 @@ class ChainTest(unittest.TestCase):
         self.check(None)
 
 
+class LongFilterTest(unittest.TestCase):
+    """One filter a channel, as long as the caller says, as long convolutions of sequences have it."""
+
+    def test_any_length(self):
+        channels, pads = 5, [2, 1]
+        graph = helper.make_graph(
+            [helper.make_node("Conv", ["x", "w", "b"], ["y"], pads=pads, group=channels)], "long",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", channels, "length"]),
+             helper.make_tensor_value_info("w", TensorProto.FLOAT, [channels, 1, "taps"]),
+             helper.make_tensor_value_info("b", TensorProto.FLOAT, [channels])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tenon-windows-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        model = folder / "model.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), model)
+        artifact = compile_for(levels(), model, folder / "model.tenon")
+        rng = np.random.default_rng(3)
+        for batch, length, taps in ((1, 1, 1), (3, 9, 3), (1, 40, 40), (2, 37, 40), (2, 77, 13)):
+            x, w, bias = (rng.standard_normal(shape).astype(np.float32)
+                          for shape in ((batch, channels, length), (channels, 1, taps), (channels,)))
+            plain = convolution(x, w, bias, [1], [1], pads, channels)
+            wanted = convolution(x.astype(np.float64), w.astype(np.float64), bias.astype(np.float64), [1], [1], pads,
+                                 channels)
+            for level in levels():
+                compare(outputs(artifact, {"x": x, "w": w, "b": bias}, 2, level, [model])["y"], wanted, plain,
+                        f"{taps} taps of {length} {level}")
+
+
 for _name, _case in CASES.items():
     setattr(WindowTest, f"test_{_name}", lambda self, n=_name, c=_case: self.check(n, c))
 
