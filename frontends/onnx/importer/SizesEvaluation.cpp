@@ -83,7 +83,7 @@ static std::optional<Sizes> foldSizes(NodeContext &n, DimFunction function) {
 
 static bool isNonNegative(NodeContext &n, const Dim &dim) { return dim.interval(n.graph.getBounds()).lo >= 0; }
 
-/// True where the dim grows with the sizes of the inputs and is below zero for the least alone; then those are left out.
+/// True where the dim grows with the sizes of the inputs and is below zero for the least alone: those are left out.
 static bool assumeNonNegative(NodeContext &n, const Dim &dim) {
   auto grows = Assumptions::solveNonNegative(dim);
   return grows && grows->second.hi == Interval::plusInfinity && n.graph.assumeAtLeast(dim, Dim(0));
