@@ -30,15 +30,6 @@ int64_t Assumptions::divisor(const std::string &symbol) const {
   return it == divisors.end() ? 1 : it->second;
 }
 
-/// The operands of a dim that is one min and nothing else.
-static const std::vector<Dim> *operandsOfMin(const Dim &dim, std::vector<Dim::Term> &storage) {
-  storage = dim.terms();
-  if (storage.size() != 1 || storage[0].coefficient != 1 || storage[0].factors.size() != 1 ||
-      storage[0].factors[0]->kind != Dim::AtomKind::Min)
-    return nullptr;
-  return &storage[0].factors[0]->operands;
-}
-
 /// A dim that is one atom of a kind and a number: `coefficient * atom + constant`.
 static std::optional<std::pair<Dim::Term, int64_t>> atomAndConstant(const Dim &dim) {
   std::vector<Dim::Term> terms = dim.terms();
@@ -189,19 +180,32 @@ static void cancel(Dim &a, Dim &b) {
     divideBoth(Dim(common));
 }
 
-bool Assumptions::equate(const Dim &left, const Dim &right) {
-  Dim a = left, b = right;
-  cancel(a, b);
-  for (auto [one, other] : {std::pair(a, b), std::pair(b, a)}) {
-    std::vector<Dim::Term> storage;
-    const std::vector<Dim> *operands = operandsOfMin(one, storage);
-    if (!operands || std::find(operands->begin(), operands->end(), other) == operands->end())
+/// 0 = difference where that is one min against one of its operands, whatever else both sides had in common:
+/// `min(S, 512) - S`, or `4 - min(4, S)`. None if it is not.
+std::optional<bool> Assumptions::equateMinimum(const Dim &difference) {
+  for (const Dim::Term &term : difference.terms()) {
+    if (term.factors.size() != 1 || term.factors[0]->kind != Dim::AtomKind::Min || std::abs(term.coefficient) != 1)
+      continue;
+    const std::vector<Dim> &operands = term.factors[0]->operands;
+    Dim minimum = operands[0];
+    for (const Dim &operand : operands)
+      minimum = Dim::min(minimum, operand);
+    Dim other = minimum - difference * Dim(term.coefficient);
+    if (std::find(operands.begin(), operands.end(), other) == operands.end())
       continue;
     bool learned = false;
-    for (const Dim &operand : *operands)
+    for (const Dim &operand : operands)
       learned |= !(operand == other) && bound(other, operand);
     return learned;
   }
+  return std::nullopt;
+}
+
+bool Assumptions::equate(const Dim &left, const Dim &right) {
+  Dim a = left, b = right;
+  cancel(a, b);
+  if (std::optional<bool> learned = equateMinimum(a - b))
+    return *learned;
   return divide(a, b) || substitute(a, b);
 }
 

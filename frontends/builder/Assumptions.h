@@ -17,9 +17,9 @@
 // What both sides have in common is left out: 512 * B = 64 * B * S makes S 8. A length cut into blocks of 8 and put
 // together again, `8 * (S floordiv 8)`, is S where 8 divides S.
 //
-// Limits. Equations: linear in one symbol with coefficient 1 or -1, or one min against one of its
-// operands. Bounds: one symbol and numbers, perhaps within divisions by constants. Two dims of which one might be 1 at
-// run time are taken to be equal, not broadcast.
+// Limits. Equations: linear in one symbol with coefficient 1 or -1, or one min against one of its operands (and the
+// same beside both). Bounds: one symbol and numbers, perhaps within divisions by constants. Two dims of which one might
+// be 1 at run time are taken to be equal, not broadcast.
 //
 #ifndef TENON_FRONTENDS_BUILDER_ASSUMPTIONS_H
 #define TENON_FRONTENDS_BUILDER_ASSUMPTIONS_H
@@ -56,6 +56,7 @@ public:
   int64_t divisor(const std::string &symbol) const;
 
 private:
+  std::optional<bool> equateMinimum(const Dim &difference);
   bool substitute(const Dim &a, const Dim &b);
   bool divide(const Dim &a, const Dim &b);
 

@@ -169,6 +169,8 @@ public:
   /// The Fourier transform of length `length` along `axis`, of which `frequencies` are wanted; pairs are the last dim:
   /// see FFTOp.
   Value fft(Value x, int64_t axis, const Dim &length, const Dim &frequencies, bool inverse = false, int64_t parts = 2);
+  /// Σ_j diagonals[h, j - i + M - 1, c] x[b, h, j, c] for M positions i: see ToeplitzOp.
+  Value toeplitz(Value x, Value diagonals, const Dim &positions);
   /// Normalises the last `over` dims; scale and shift may be null.
   Value layerNorm(Value x, Value scale, Value shift, int64_t over, double epsilon);
   Value norm(NormKind kind, Value x, Value scale, Value shift, int64_t over, double epsilon);

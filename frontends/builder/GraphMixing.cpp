@@ -211,6 +211,15 @@ Value GraphBuilder::fft(Value x, int64_t axisGiven, const Dim &length, const Dim
   return FFTOp::create(builder, loc, inverse, x, *at, last, length, frequencies, parts);
 }
 
+Value GraphBuilder::toeplitz(Value x, Value diagonals, const Dim &positions) {
+  if (!x || !diagonals || hasFailed())
+    return {};
+  Shape shape = shapeOf(x);
+  shape[2] = positions;
+  return ToeplitzOp::create(builder, loc, tensorOf(elementOf(x), shape), x, diagonals, ValueRange(), /*causal=*/false,
+                            ToeplitzFormAttr());
+}
+
 Value GraphBuilder::softmax(Value x, int64_t over) {
   if (!x || hasFailed())
     return {};

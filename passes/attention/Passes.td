@@ -59,10 +59,13 @@ def RaiseKeep : Pass<"tenon-raise-keep", "::mlir::ModuleOp"> {
     |---|---|---|
     | -inf | dead keys have exp(-inf) = 0 | NaN: `empty nan`; 0 if a NaN guard follows: `empty zero` |
     | finite, at most -1e30 | exp(x + M - m) = 0 in f32 and f64 | x + M is M for every key, so all weights are equal: `empty uniform` |
+    | finite, at most -1e8, in place of the score: `live ? x : M` | exp(M - m) = 0 | every key has M: `empty uniform` |
 
-    The bound for finite M: scores are finite and below 2^45 in magnitude. Then x + M rounds to M in f32 (half an ulp of
-    1e30 is 2^75) and in f64 (2^46), and the distance to a live maximum is beyond what an exponential resolves. Milder
-    values (-1e4, -1e9) stay in the score: they do not absorb it. A NaN or infinite score of a dead key no longer
+    The bound for finite M that is added: scores are finite and below 2^45 in magnitude. Then x + M rounds to M in f32 (half an
+    ulp of 1e30 is 2^75) and in f64 (2^46), and the distance to a live maximum is beyond what an exponential resolves. Milder
+    values that are added (-1e4, -1e9) stay in the score: they do not absorb it. One in place of the score
+    (`masked_fill(mask, -1e9)`) has nothing to absorb, if nothing is added behind it: the bound is that a live maximum is above
+    M + 1000, for -1e9 a score above -999,999,000. A NaN or infinite score of a dead key no longer
     reaches its row; that is the only difference, and it needs such a score.
 
     A mask on one side of a choice by position, `select(j < n, x + mask, sink)`, is a condition of that side: `j >= n or …`.

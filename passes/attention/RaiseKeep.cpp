@@ -18,6 +18,8 @@ namespace {
 
 /// Finite mask values count as absorbing from here on: see the pass's description.
 constexpr double absorbing = -1e30;
+/// And those that replace a score and to which nothing is added, which need not absorb anything.
+constexpr double replacing = -1e8;
 
 std::optional<double> constantOf(Value value) {
   FloatAttr attribute;
@@ -34,52 +36,72 @@ struct Guard {
 struct MaskTerm {
   arith::SelectOp select;
   bool liveIfTrue;
-  bool isInfinite;
-  Value live; ///< What stays where the key is live; null for an added 0.
+  double dead; ///< The value of a dead key.
+  Value live;  ///< What stays where the key is live; null for an added 0.
   SmallVector<Guard, 1> under = {}; ///< Elsewhere the score does not have this mask.
 
-  static std::optional<MaskTerm> match(Value value) {
+  bool isInfinite() const { return std::isinf(dead); }
+
+  /// `bound`: values above it are numbers like others.
+  static std::optional<MaskTerm> match(Value value, double bound) {
     auto select = value.getDefiningOp<arith::SelectOp>();
     if (!select || !isa<FloatType>(value.getType()))
       return std::nullopt;
     std::optional<double> ifTrue = constantOf(select.getTrueValue()), ifFalse = constantOf(select.getFalseValue());
-    bool deadIfFalse = ifFalse && *ifFalse <= absorbing, deadIfTrue = ifTrue && *ifTrue <= absorbing;
+    bool deadIfFalse = ifFalse && *ifFalse <= bound, deadIfTrue = ifTrue && *ifTrue <= bound;
     if (deadIfFalse == deadIfTrue)
       return std::nullopt;
     std::optional<double> live = deadIfFalse ? ifTrue : ifFalse;
     if (live && *live != 0)
       return std::nullopt;
     Value kept = live ? Value() : deadIfFalse ? select.getTrueValue() : select.getFalseValue();
-    return MaskTerm{select, deadIfFalse, std::isinf(deadIfFalse ? *ifFalse : *ifTrue), kept};
+    return MaskTerm{select, deadIfFalse, deadIfFalse ? *ifFalse : *ifTrue, kept};
   }
 };
 
 /// The masks among the summands of a score. A select inside the live side of another replaces the same value, so
-/// both together are one mask of two conditions. Of two sides of a choice by position (keys and a learned sink), a mask
-/// holds on its own.
+/// both together are one mask of two conditions (of one dead value, unless both absorb). Of two sides of a choice by
+/// position (keys and a learned sink), a mask holds on its own.
 class MaskFinder {
 public:
-  explicit MaskFinder(AttentionOp op) : analysis(op.getScore(), /*hasScore=*/true) {
-    visit(op.getScore().front().getTerminator()->getOperand(0), /*insideFinite=*/false);
+  MaskFinder(AttentionOp op, double bound) : bound(bound), analysis(op.getScore(), /*hasScore=*/true) {
+    visit(op.getScore().front().getTerminator()->getOperand(0), Place());
   }
 
   SmallVector<MaskTerm> masks;
   SmallVector<Value> zeros; ///< Masks that mask nothing: added zeros.
   unsigned infinite = 0, finite = 0;
 
+  /// Two finite masks that are both dead give -inf, one of them a finite value: no set of keys says that.
+  bool isMixed() const { return finite > 1 || (finite && infinite); }
+
 private:
-  void visit(Value value, bool insideFinite) {
+  struct Place {
+    bool isSummand = false;           ///< Something is added to the value, or another is chosen beside it.
+    std::optional<double> outer = {}; ///< The dead value of the mask on whose live side the value is.
+  };
+
+  /// A dead key has to have the mask's value, and every dead key the same.
+  static bool isMask(const MaskTerm &mask, const Place &place) {
+    if (place.outer && *place.outer != mask.dead && std::max(*place.outer, mask.dead) > absorbing)
+      return false;
+    return mask.dead <= absorbing || (mask.live && !place.isSummand);
+  }
+
+  void visit(Value value, const Place &place) {
     if (auto sum = value.getDefiningOp<arith::AddFOp>(); sum && sum->hasOneUse()) {
       // Summands beside a replacing mask are absorbed by its dead value like the one it replaces.
-      visit(sum.getLhs(), false);
-      visit(sum.getRhs(), false);
+      visit(sum.getLhs(), {.isSummand = true});
+      visit(sum.getRhs(), {.isSummand = true});
       return;
     }
     if (constantOf(value) == 0.0 && isa<arith::AddFOp>(*value.user_begin()) && value.hasOneUse()) {
       zeros.push_back(value);
       return;
     }
-    std::optional<MaskTerm> mask = MaskTerm::match(value);
+    std::optional<MaskTerm> mask = MaskTerm::match(value, bound);
+    if (mask && !isMask(*mask, place))
+      mask.reset();
     if (auto choice = value.getDefiningOp<arith::SelectOp>(); !mask && choice)
       return visitSides(choice);
     if (!mask || !value.hasOneUse() || analysis.dependenceOf(mask->select.getCondition()).score)
@@ -88,9 +110,10 @@ private:
       return;
     mask->under = under;
     masks.push_back(*mask);
-    (mask->isInfinite ? infinite : finite) += mask->isInfinite || !insideFinite;
+    bool isInsideFinite = place.outer && !std::isinf(*place.outer);
+    (mask->isInfinite() ? infinite : finite) += mask->isInfinite() || !isInsideFinite;
     if (mask->live)
-      visit(mask->live, !mask->isInfinite);
+      visit(mask->live, {place.isSummand, mask->dead});
   }
 
   void visitSides(arith::SelectOp choice) {
@@ -98,11 +121,12 @@ private:
       return;
     for (bool side : {true, false}) {
       under.push_back({choice.getCondition(), side});
-      visit(side ? choice.getTrueValue() : choice.getFalseValue(), /*insideFinite=*/false);
+      visit(side ? choice.getTrueValue() : choice.getFalseValue(), {.isSummand = true});
       under.pop_back();
     }
   }
 
+  double bound;
   RegionAnalysis analysis;
   SmallVector<Guard, 1> under;
 };
@@ -155,8 +179,9 @@ void removeSummand(Value summand) {
 
 void removeMasks(ArrayRef<MaskTerm> masks) {
   for (MaskTerm mask : llvm::reverse(masks)) {
-    if (mask.live) {
-      mask.select.getResult().replaceAllUsesWith(mask.live);
+    if (mask.live) { // Without the masks inside of it, which are gone.
+      mask.select.getResult().replaceAllUsesWith(mask.liveIfTrue ? mask.select.getTrueValue()
+                                                                 : mask.select.getFalseValue());
       continue;
     }
     removeSummand(mask.select.getResult());
@@ -197,16 +222,17 @@ struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
   static void raise(AttentionOp op) {
     if (!op.hasScore() || op.hasKeep() || op.getNormaliser() != Normaliser::Softmax || op.getKeys().size() != 1)
       return;
-    MaskFinder found(op);
-    llvm::for_each(found.zeros, removeSummand);
-    raiseMasks(op, found);
+    auto found = std::make_unique<MaskFinder>(op, replacing);
+    if (found->isMixed())
+      found = std::make_unique<MaskFinder>(op, absorbing);
+    llvm::for_each(found->zeros, removeSummand);
+    raiseMasks(op, *found);
     cleanUp(op);
   }
 
   static void raiseMasks(AttentionOp op, MaskFinder &found) {
     auto options = remark::RemarkOpts::name("keep").category("tenon-raise-keep");
-    // Two finite masks that are both dead give -inf, one of them a finite value: no set of keys says that.
-    if (found.finite > 1 || (found.finite && found.infinite)) {
+    if (found.isMixed()) {
       remark::missed(op.getLoc(), options) << remark::reason("several masks are added, not all of them -inf");
       return;
     }

@@ -134,7 +134,8 @@ def SinkReshapes : Pass<"tenon-sink-reshapes", "::mlir::ModuleOp"> {
     ```
     The map then reads the contraction's result where it stands and becomes its epilogue. It fires when every load
     has the merged indices one after another or not at all; a table read by position alone (`load %p[%s, %n]`) keeps the
-    map as it is, and so does a reshape whose operand others read too, unless all readers of the map want the merged dims. Norms and reductions over the last dimensions follow; dims of size 1 leave a map's result.
+    map as it is, and so does a reshape whose operand others read too, unless all readers of the map want the merged dims. Norms over
+    the last dimensions follow, and reductions of whole dims; dims of size 1 leave a map's result.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }

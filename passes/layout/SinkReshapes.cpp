@@ -211,7 +211,7 @@ struct SinkThroughNorm : OpRewritePattern<NormOp> {
   }
 };
 
-/// A reduction of the last dims does not see either how the dims before are grouped.
+/// A reduction does not see how the dims that it leaves are grouped.
 struct SinkThroughReduce : OpRewritePattern<ReduceOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(ReduceOp op, PatternRewriter &rewriter) const override {
@@ -219,15 +219,23 @@ struct SinkThroughReduce : OpRewritePattern<ReduceOp> {
     if (!reshape)
       return failure();
     Shape from = shapeOf(reshape.getInput()), to = shapeOf(op.getInput());
-    size_t count = op.getOver().size();
-    if (from.size() >= to.size() || from.size() <= count ||
-        ArrayRef<Dim>(from).take_back(count) != ArrayRef<Dim>(to).take_back(count))
+    std::optional<SmallVector<unsigned>> groups = groupsOf(from, to);
+    if (!groups || from.size() >= to.size())
       return failure();
     SmallVector<int64_t> over;
-    for (auto [number, dim] : llvm::enumerate(op.getOver())) {
-      if (dim != int64_t(to.size() - count + number))
+    unsigned next = 0;
+    for (auto [group, count] : llvm::enumerate(*groups)) {
+      unsigned reduced = 0, larger = 0; // dims of size 1 may be either
+      for (unsigned dim = next; dim < next + count; ++dim) {
+        bool isReduced = llvm::is_contained(op.getOver(), dim);
+        reduced += isReduced;
+        larger += !isReduced && to[dim] != Dim(1);
+      }
+      if (reduced && larger)
         return failure();
-      over.push_back(from.size() - count + number);
+      if (reduced)
+        over.push_back(group);
+      next += count;
     }
     Value sum = ReduceOp::create(rewriter, op.getLoc(), op.getKind(), reshape.getInput(), over);
     rewriter.replaceOp(op, reshapeTo(rewriter, op.getLoc(), sum, shapeOf(op.getResult())));

@@ -246,13 +246,14 @@ public:
 
 private:
   KernelOp build(const Group &group, const llvm::SetVector<Value> &inputs, KernelDims &dims) {
+    for (Operation *op : group)
+      if (auto reshape = dyn_cast<ReshapeOp>(op)) {
+        (void)dims.rename(reshape.getInput().getType());
+        dims.keepProducts();
+      }
     SmallVector<Type> argumentTypes;
     for (Value input : inputs)
       argumentTypes.push_back(dims.rename(input.getType()));
-    if (llvm::any_of(group, [](Operation *op) { return isa<ReshapeOp>(op); })) {
-      (void)dims.rename(group.front()->getResult(0).getType());
-      dims.keepProducts();
-    }
     SmallVector<Type> resultTypes;
     for (Type type : group.back()->getResultTypes())
       resultTypes.push_back(dims.rename(type));

@@ -270,6 +270,74 @@ struct DivideByPowerOfTwo : OpRewritePattern<arith::DivFOp> {
   }
 };
 
+/// Arithmetic of a choice between two constants chooses between two constants: `(c ? 1 : 0) == 0` is `not c`, and
+/// `(1 - float(c)) * -1e4` is `c ? -0 : -1e4`. So a mask that was a number on its way is a condition again.
+struct FoldChoiceOfConstants : RewritePattern {
+  explicit FoldChoiceOfConstants(MLIRContext *context) : RewritePattern(MatchAnyOpTypeTag(), 1, context) {}
+
+  LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
+    if (!isa<arith::ArithDialect>(op->getDialect()) || isa<arith::SelectOp>(op) || op->getNumResults() != 1)
+      return failure();
+    std::optional<Choice> choice;
+    SmallVector<Attribute> ifTrue, ifFalse;
+    for (Value operand : op->getOperands()) {
+      Attribute constant;
+      if (matchPattern(operand, m_Constant(&constant))) {
+        ifTrue.push_back(constant);
+        ifFalse.push_back(constant);
+        continue;
+      }
+      std::optional<Choice> other = Choice::match(operand);
+      if (!other || (choice && choice->condition != other->condition))
+        return failure();
+      choice = other;
+      ifTrue.push_back(other->ifTrue);
+      ifFalse.push_back(other->ifFalse);
+    }
+    TypedAttr yes = choice ? folded(op, ifTrue) : TypedAttr(), no = yes ? folded(op, ifFalse) : TypedAttr();
+    if (!no)
+      return failure();
+    auto constant = [&](TypedAttr value) { return arith::ConstantOp::create(rewriter, op->getLoc(), value); };
+    Value first = constant(yes), second = constant(no);
+    rewriter.replaceOpWithNewOp<arith::SelectOp>(op, choice->condition, first, second);
+    return success();
+  }
+
+private:
+  struct Choice {
+    Value condition;
+    Attribute ifTrue, ifFalse;
+
+    static std::optional<Choice> match(Value value) {
+      Attribute yes, no;
+      if (auto select = value.getDefiningOp<arith::SelectOp>()) {
+        if (!matchPattern(select.getTrueValue(), m_Constant(&yes)) ||
+            !matchPattern(select.getFalseValue(), m_Constant(&no)))
+          return std::nullopt;
+        return Choice{select.getCondition(), yes, no};
+      }
+      Operation *op = value.getDefiningOp();
+      if (!isa_and_nonnull<arith::UIToFPOp, arith::ExtUIOp>(op) || !op->getOperand(0).getType().isInteger(1))
+        return std::nullopt;
+      Builder builder(value.getContext());
+      auto number = [&](int64_t n) -> Attribute {
+        return isa<FloatType>(value.getType()) ? Attribute(builder.getFloatAttr(value.getType(), n))
+                                               : builder.getIntegerAttr(value.getType(), n);
+      };
+      return Choice{op->getOperand(0), number(1), number(0)};
+    }
+  };
+
+  static TypedAttr folded(Operation *op, ArrayRef<Attribute> operands) {
+    SmallVector<OpFoldResult> results;
+    if (failed(op->fold(operands, results)) || results.size() != 1)
+      return {};
+    auto same = dyn_cast<Value>(results[0]); // x - 0 is the operand x.
+    return dyn_cast_or_null<TypedAttr>(same ? operands[llvm::find(op->getOperands(), same) - op->operand_begin()]
+                                            : cast<Attribute>(results[0]));
+  }
+};
+
 /// A map that loads every element where it stands in row-major order is a reshape, or nothing.
 struct MapToReshape : OpRewritePattern<MapOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -292,8 +360,8 @@ struct FoldMaps : impl::FoldMapsBase<FoldMaps> {
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
     patterns.add<SimplifyLoadIndices, DecideComparison, DecideExtremum<arith::MaxSIOp, true>,
-                 DecideExtremum<arith::MinSIOp, false>, FoldConstantLoad, DivideByPowerOfTwo, RollToRemainder,
-                 MapToReshape>(context);
+                 DecideExtremum<arith::MinSIOp, false>, FoldChoiceOfConstants, FoldConstantLoad,
+                 DivideByPowerOfTwo, RollToRemainder, MapToReshape>(context);
     for (RegisteredOperationName op : context->getRegisteredOperations())
       if (isa<arith::ArithDialect>(op.getDialect()))
         op.getCanonicalizationPatterns(patterns, context);

@@ -62,7 +62,9 @@ def FoldMaps : Pass<"tenon-fold-maps", "::mlir::ModuleOp"> {
     ```
     is `%a`. Comparisons, minima, maxima, quotients and remainders of indices are decided this way, `arith`'s own
     folds follow, loads of constants with equal elements become the constant, division by a power of two a
-    product. A map that loads every element where it stands in row-major order is a `tenon.reshape`.
+    product. Arithmetic of a choice between two constants (a mask made a number, then compared, or subtracted from one)
+    is a choice between two constants: `(c ? 1 : 0) == 0` is `not c`. A map that loads every element where it stands in
+    row-major order is a `tenon.reshape`.
 
     Comparisons that involve loaded integers are left alone: data may sit at the ends of i64, where
     sums wrap.

@@ -232,6 +232,17 @@ class MaskedPlaces(unittest.TestCase):
             with self.assertRaisesRegex(AssertionError, "known from the shapes of the inputs, .*size of part"):
                 self.compile([("Split", "x sizes", "a b", {}), joined], parts)
 
+    def test_one_number_for_all_places(self):
+        """As PyTorch's newer exporter writes x[mask] = number: the number, expanded to a list as long as the mask's sum."""
+        run = self.compile(
+            [*PLACES, ("Reshape", "mask all", "flags", {}), ("Cast", "flags", "numbers", {"to": TensorProto.INT64}),
+             ("ReduceSum", "numbers", "sum", {"keepdims": 1}), ("Expand", "number sum", "repeated", {}),
+             ("Reshape", "repeated all", "chosen", {"allowzero": 0}), ("ScatterND", "x places chosen", "y", {})],
+            {"mask": (BOOL, ["B", "S", 3]), "x": (FLOAT, ["B", "S", 3]), "number": (FLOAT, [])})
+        for b, s, likely in ((1, 1, 1), (3, 9, 0.5), (2, 4, 0)):
+            x = {"mask": random.random((b, s, 3)) < likely, "x": normal(b, s, 3), "number": np.float32(-1e9)}
+            np.testing.assert_array_equal(run(x), np.where(x["mask"], x["number"], x["x"]))
+
     def test_other_operators_are_refused(self):
         inputs = {"mask": (BOOL, ["S"]), "x": (FLOAT, ["S"])}
         data = r"(y|r|e) .*: wanted .* known from the shapes of the inputs, .*count of node 'found' \(NonZero\)"

@@ -149,6 +149,40 @@ class ShapeArithmetic(unittest.TestCase):
         with self.assertRaisesRegex(Error, "wanted S in 1..[0-9]*, found 0"):
             run(np.zeros(0, np.float32))
 
+    def test_what_a_slice_leaves(self):
+        """x[4:] has S - min(4, S) elements; expanded to S - 4, which exporters compare with -1, S is at least 4."""
+        minus_means_own = [("ConstantOfShape", "one", "ones", {"value": integers("value", 1)}),
+                           ("Mul", "ones minus", "own", {}), ("Equal", "rest own", "is_own", {}),
+                           ("Where", "is_own ones rest", "extent", {})]
+        for nodes, extent in (([], "rest"), (minus_means_own, "extent")):
+            run = self.compile(
+                [("Shape", "x", "s", {}), ("Sub", "s four", "rest", {}), *nodes, ("Slice", "x four s", "tail", {}),
+                 ("Unsqueeze", "tail zero", "row", {}), ("Concat", f"two {extent}", "dims", {"axis": 0}),
+                 ("Expand", "row dims", "y", {})],
+                [integers("four", 4), integers("zero", 0), integers("one", 1), integers("two", 2),
+                 integers("minus", -1)], TensorProto.FLOAT)
+            for size in (4, 5, 19):
+                x = np.arange(size, dtype=np.float32)
+                np.testing.assert_array_equal(run(x), np.broadcast_to(x[4:], (2, size - 4)))
+            with self.assertRaisesRegex(Error, "S in 4"):
+                run(np.zeros(3, np.float32))
+
+    def test_positions_downwards_as_numbers(self):
+        """arange(S - 1, -1, -1.0), as Transformer-XL counts distances; and arange(0, S / 2, 0.5)."""
+        numbers = [helper.make_tensor(n, TensorProto.FLOAT, [], [v])
+                   for n, v in (("minus", -1.0), ("nothing", 0.0), ("half", 0.5))]
+        nodes = [("Shape", "x", "s", {}), ("Squeeze", "s zero", "n", {})]
+        down = self.compile([*nodes, ("Sub", "n unit", "last", {}), ("Cast", "last", "start", {"to": TensorProto.FLOAT}),
+                             ("Range", "start minus minus", "y", {})],
+                            [integers("zero", 0), integers("unit", 1, shape=[]), *numbers], TensorProto.FLOAT)
+        halves = self.compile([*nodes, ("Cast", "n", "real", {"to": TensorProto.FLOAT}), ("Mul", "real half", "limit", {}),
+                               ("Range", "nothing limit half", "y", {})], [integers("zero", 0), *numbers],
+                              TensorProto.FLOAT)
+        for size in (1, 2, 7, 40):
+            x = np.zeros(size, np.float32)
+            np.testing.assert_array_equal(down(x), np.arange(size)[::-1])
+            np.testing.assert_array_equal(halves(x), np.arange(0, size / 2, 0.5))
+
     def test_positions_of_ones(self):
         """NonZero of a mask that is true throughout, as exporters write an index over all rows."""
         run = self.compile(

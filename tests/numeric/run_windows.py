@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Convolutions as native code against NumPy: odd sizes, strides, dilations, groups, pads on one side, any batch.
 
-A case is one ONNX Conv with a GELU or nothing behind it, its extents dynamic where the case says so.
+A case is one ONNX Conv with a GELU or nothing behind it, the extents dynamic that the case says.
 """
 
 import itertools
@@ -105,6 +105,8 @@ CASES = {
     "depthwise_any_height": Case([(7, 8), (20, 8), (3, 8), (41, 8)], 4, 4, (3, 3), strides=[2, 2], pads=[1, 1, 1, 1],
                                  groups=4, dynamic=1, relu=True),
     "panels_any_height": Case([(7, 8), (20, 8), (41, 8)], 6, 32, (3, 3), strides=[2, 2], pads=[1, 1, 1, 1], dynamic=1),
+    "depthwise_any_rows": Case([(7, 8), (1, 8), (40, 8)], 4, 4, (5, 1), pads=[2, 0, 2, 0], groups=4, dynamic=1),
+    "any_rows": Case([(7, 8), (1, 8), (40, 8)], 6, 10, (3, 3), pads=[1, 1, 1, 1], dynamic=1),
     "two_filters_a_channel": Case((15, 21), 6, 12, (3, 3), pads=[1, 1, 1, 1], groups=6),
     "patches": Case((32, 24), 3, 20, (8, 8), strides=[8, 8]),
     "pointwise": Case((9, 11), 12, 21, (1, 1)),
@@ -256,6 +258,34 @@ class ChainTest(unittest.TestCase):
 for _name in CHAINS:
     for _batch in (1, None):
         setattr(ChainTest, f"test_{_name}_{'one' if _batch else 'any_batch'}", lambda self, n=_name, b=_batch: self.check(n, b))
+
+class LongFilterTest(unittest.TestCase):
+    """One filter a channel, as long as the caller says, as long convolutions of sequences have it."""
+
+    def test_any_length(self):
+        channels, pads = 5, [2, 1]
+        graph = helper.make_graph(
+            [helper.make_node("Conv", ["x", "w", "b"], ["y"], pads=pads, group=channels)], "long",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", channels, "length"]),
+             helper.make_tensor_value_info("w", TensorProto.FLOAT, [channels, 1, "taps"]),
+             helper.make_tensor_value_info("b", TensorProto.FLOAT, [channels])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="tenon-windows-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        model = folder / "model.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), model)
+        artifact = compile_for(levels(), model, folder / "model.tenon")
+        rng = np.random.default_rng(3)
+        for batch, length, taps in ((1, 1, 1), (3, 9, 3), (1, 40, 40), (2, 37, 40), (2, 77, 13)):
+            x, w, bias = (rng.standard_normal(shape).astype(np.float32)
+                          for shape in ((batch, channels, length), (channels, 1, taps), (channels,)))
+            plain = convolution(x, w, bias, [1], [1], pads, channels)
+            wanted = convolution(x.astype(np.float64), w.astype(np.float64), bias.astype(np.float64), [1], [1], pads,
+                                 channels)
+            for level in levels():
+                compare(outputs(artifact, {"x": x, "w": w, "b": bias}, 2, level, [model])["y"], wanted, plain,
+                        f"{taps} taps of {length} {level}")
+
 
 for _name, _case in CASES.items():
     setattr(WindowTest, f"test_{_name}", lambda self, n=_name, c=_case: self.check(n, c))

@@ -82,8 +82,8 @@ static std::optional<Equation> parseEquation(NodeContext &n, std::string text) {
     return equation.operands.size() == 1 || int64_t(equation.operands[i].size()) == int64_t(n.shape(i).size());
   });
   if (!llvm::all_of(equation.operands, isPlain) || !isPlain(equation.result) || hasRepeatedLetter(equation.result) ||
-      equation.operands.size() > 2 || (hasEllipsis && !hasResult) || !sameBatch) {
-    n.error() << "attribute 'equation': wanted one or two operands of letters and a result of distinct ones, found "
+      (hasEllipsis && !hasResult) || !sameBatch) {
+    n.error() << "attribute 'equation': wanted operands of letters and a result of distinct ones, found "
               << quote(text);
     return std::nullopt;
   }
@@ -137,6 +137,22 @@ static LogicalResult sumAndTranspose(NodeContext &n, Equation &equation) {
   return n.result(n.graph.transpose(n.graph.reduce(ReduceKind::Sum, x, over, false), permutation));
 }
 
+static std::string spaced(StringRef letters) {
+  return llvm::join(llvm::map_range(letters, [](char c) { return std::string(1, c); }), " ");
+}
+
+/// The indices of the product of `letters` and operand i that a later operand or the result has.
+static std::string wantedAfter(const Equation &equation, unsigned i, StringRef letters) {
+  std::string later = equation.result, kept;
+  for (const std::string &operand : ArrayRef(equation.operands).drop_front(i + 1))
+    later += operand;
+  for (char letter : letters.str() + equation.operands[i])
+    if (StringRef(later).contains(letter) && !StringRef(kept).contains(letter))
+      kept += letter;
+  return kept;
+}
+
+/// Operands are multiplied from left to right, as PyTorch and NumPy do; each product sums what nothing behind it has.
 LogicalResult onnx_importer::importEinsum(NodeContext &n) {
   std::optional<Equation> equation = parseEquation(n, n.text("equation", ""));
   if (!equation)
@@ -145,11 +161,14 @@ LogicalResult onnx_importer::importEinsum(NodeContext &n) {
     return n.error() << "wants " << equation->operands.size() << " inputs for its equation, found " << n.count();
   if (n.count() == 1)
     return sumAndTranspose(n, *equation);
-  Value a = diagonal(n, n.tensor(0), equation->operands[0]), b = diagonal(n, n.tensor(1), equation->operands[1]);
-  auto spaced = [](StringRef letters) {
-    return llvm::join(llvm::map_range(letters, [](char c) { return std::string(1, c); }), " ");
-  };
-  std::string spec =
-      spaced(equation->operands[0]) + ", " + spaced(equation->operands[1]) + " -> " + spaced(equation->result);
-  return n.result(n.graph.contract(spec, a, b));
+  Value product = diagonal(n, n.tensor(0), equation->operands[0]);
+  std::string letters = equation->operands[0];
+  for (unsigned i = 1; i < n.count(); ++i) {
+    Value factor = diagonal(n, n.tensor(i), equation->operands[i]);
+    std::string kept = i + 1 == n.count() ? equation->result : wantedAfter(*equation, i, letters);
+    product = n.graph.contract(
+        spaced(letters) + ", " + spaced(equation->operands[i]) + " -> " + spaced(kept), product, factor);
+    letters = kept;
+  }
+  return n.result(product);
 }

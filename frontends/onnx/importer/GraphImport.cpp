@@ -1,5 +1,6 @@
 //===- GraphImport.cpp - a model's nodes, one after another -------------------------===//
 #include "frontends/onnx/importer/GraphImport.h"
+#include "frontends/onnx/importer/ConstantFormula.h"
 #include "frontends/onnx/importer/EachPlace.h"
 #include "frontends/onnx/importer/MaskedPlaces.h"
 #include "frontends/onnx/importer/StorageTypes.h"
@@ -65,49 +66,20 @@ Value GraphImport::materialise(StringRef name, ImportedValue &value) {
   return value.tensor;
 }
 
-/// How far apart neighbours along each dim are, if the tensor is first + sum of stride * index.
-static std::optional<SmallVector<int64_t>> stridesOf(const onnx_reader::Tensor &tensor) {
-  int64_t first = integerAt(tensor, 0), rank = tensor.dims.size();
-  SmallVector<int64_t> strides(rank, 0), steps(rank, 1);
-  for (int64_t d = rank - 1, step = 1; d >= 0; step *= tensor.dims[d--]) {
-    steps[d] = step;
-    if (tensor.dims[d] > 1)
-      strides[d] = integerAt(tensor, step) - first;
-  }
-  for (int64_t i = 0; i < tensor.elementCount; ++i) {
-    int64_t expected = first;
-    for (int64_t d = 0; d < rank; ++d)
-      expected += strides[d] * (i / steps[d] % tensor.dims[d]);
-    if (integerAt(tensor, i) != expected)
-      return std::nullopt;
-  }
-  return strides;
-}
-
 static Shape shapeOfDims(ArrayRef<int64_t> dims) {
   return llvm::map_to_vector<4>(dims, [](int64_t size) { return Dim(size); });
 }
 
-/// Integers that a formula gives (positions 0, 1, 2, ...; masks that are all true) become
-/// the formula, other constants a weight.
+/// What positions give (0, 1, 2, …; masks that are all true, or causal) becomes a formula of them, other constants a
+/// weight.
 Value GraphImport::materialiseConstant(StringRef name, const onnx_reader::Tensor &tensor, Type element) {
   Shape shape = shapeOfDims(tensor.dims);
   if (tensor.elementCount == 0)
     return graph.splat(element, 0, shape);
   if (tensor.elementCount == 1)
     return graph.splat(elementAt(tensor, 0, element), shape);
-  if (isa<IntegerType>(element))
-    if (auto strides = stridesOf(tensor)) {
-      if (llvm::all_of(*strides, [](int64_t stride) { return stride == 0; }))
-        return graph.splat(elementAt(tensor, 0, element), shape);
-      return graph.map(element, shape, {}, [&](ScalarBuilder &s, ValueRange, ValueRange at) {
-        Value sum = s.index(integerAt(tensor, 0));
-        for (auto [index, stride] : llvm::zip(at, *strides))
-          if (stride != 0)
-            sum = s.add(sum, s.mul(index, s.index(stride)));
-        return s.cast(sum, element);
-      });
-    }
+  if (Value formula = formulaOf(tensor, element, graph))
+    return formula;
   auto owner =
       std::make_shared<Bytes>(onnx_reader::bitsOf(tensor.type) < 8 ? Bytes::own(unpacked(tensor)) : tensor.data);
   return graph.weight(tensor.name.empty() ? name : StringRef(tensor.name), element, tensor.dims, owner->data(), owner);

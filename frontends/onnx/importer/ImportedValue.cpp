@@ -94,8 +94,7 @@ ElementType onnx_importer::elementTypeOf(Type type) {
   }
 }
 
-/// The bits of one element, zero-extended.
-static uint64_t bitsAt(const onnx_reader::Tensor &tensor, int64_t index) {
+uint64_t onnx_importer::bitsAt(const onnx_reader::Tensor &tensor, int64_t index) {
   uint64_t bits = 0;
   unsigned width = onnx_reader::bitsOf(tensor.type);
   if (width < 8) {

@@ -51,6 +51,8 @@ std::string insteadOfType(ElementType type);
 /// The signed or boolean ElementType of a type of the program.
 ElementType elementTypeOf(mlir::Type type);
 
+/// The bits of element `index`, zero-extended.
+uint64_t bitsAt(const onnx_reader::Tensor &tensor, int64_t index);
 /// Element `index` of an integer or boolean tensor.
 int64_t integerAt(const onnx_reader::Tensor &tensor, int64_t index);
 /// Element `index` as a constant of the program.

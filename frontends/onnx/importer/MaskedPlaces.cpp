@@ -254,8 +254,13 @@ std::optional<LogicalResult> onnx_importer::expandMasked(NodeContext &n) {
 std::optional<LogicalResult> onnx_importer::reshapeMasked(NodeContext &n) {
   const MaskedPlaces *slices = n.places(0);
   std::optional<Sizes> target = slices ? n.sizes(1) : std::nullopt;
-  if (!target || slices->form != Form::Slices || slices->isOne || target->elements != ArrayRef<Dim>(Dim(-1)))
+  if (!target || slices->form != Form::Slices || target->elements != ArrayRef<Dim>(Dim(-1)))
+    return std::nullopt;
+  Dim each = countOf(slices->rest());
+  if (slices->isOne && each != Dim(1))
     return std::nullopt;
   Value flat = n.graph.reshape(slices->values, countOf(shapeOf(slices->values)));
-  return define(n, n.type(0), {Form::Slices, slices->count * countOf(slices->rest()), flat, {}});
+  MaskedPlaces list{Form::Slices, slices->count * each, flat, {}};
+  list.isOne = slices->isOne;
+  return define(n, n.type(0), std::move(list));
 }

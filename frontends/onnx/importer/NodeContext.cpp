@@ -71,6 +71,11 @@ std::optional<bool> NodeContext::isNonZeroThroughout(unsigned i) {
   return x ? import.getElements().isNonZeroThroughout(x) : std::nullopt;
 }
 
+std::optional<std::pair<Dim, int64_t>> NodeContext::fraction(unsigned i) {
+  Value x = tensor(i);
+  return x ? import.getElements().fractionOf(x) : std::nullopt;
+}
+
 std::string NodeContext::describeData(unsigned i) {
   bool isInput = import.isInputOfModel(node.inputs[i]);
   return std::string(isInput ? "an input of the model: make it a constant when exporting" : "computed data") +

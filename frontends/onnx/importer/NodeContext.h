@@ -52,6 +52,8 @@ public:
   const onnx_reader::Tensor *constant(unsigned i);
   /// Whether all elements of the operand are one known number other than zero.
   std::optional<bool> isNonZeroThroughout(unsigned i);
+  /// The one element of the operand, of any type, as numerator and denominator, if sizes decide it.
+  std::optional<std::pair<Dim, int64_t>> fraction(unsigned i);
   /// The operand is there, and only known when the program runs.
   bool isComputed(unsigned i) { return has(i) && !sizes(i); }
   /// The operand, if it has as many elements as data decides; else null.

@@ -4,6 +4,7 @@
 #include "frontends/onnx/importer/SizesEvaluation.h"
 
 #include <cmath>
+#include <numeric>
 
 using namespace mlir;
 using namespace tenon;
@@ -207,10 +208,29 @@ static LogicalResult realRange(NodeContext &n) {
   }));
 }
 
-/// start + i * delta, both computed; the file says how many.
+/// How many there are where start, limit and delta are computed from sizes, as in `arange(n - 1, -1, -1.0)`.
+static std::optional<Shape> shapeOfRange(NodeContext &n) {
+  std::optional<std::pair<Dim, int64_t>> bounds[3];
+  int64_t common = 1;
+  for (unsigned i = 0; i < 3; ++i) {
+    bounds[i] = n.fraction(i);
+    if (!bounds[i])
+      return std::nullopt;
+    common = std::lcm(common, bounds[i]->second);
+  }
+  auto whole = [&](unsigned i) { return bounds[i]->first * Dim(common / bounds[i]->second); };
+  if (!whole(2).isConstant())
+    return std::nullopt;
+  std::optional<Dim> count = rangeCount(n, whole(0), whole(1), whole(2));
+  return count ? std::optional(Shape{*count}) : std::nullopt;
+}
+
+/// start + i * delta, both computed; sizes or the file say how many.
 static LogicalResult computedRange(NodeContext &n) {
   n.integer("stash_type", 1);
-  std::optional<Shape> shape = n.wantDeclared(0, "start, limit or delta");
+  std::optional<Shape> shape = shapeOfRange(n);
+  if (!shape && !n.graph.hasFailed())
+    shape = n.wantDeclared(0, "start, limit or delta");
   Value start = n.tensor(0), delta = n.tensor(2);
   if (!shape || !start || !delta)
     return failure();

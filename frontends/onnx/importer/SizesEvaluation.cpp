@@ -83,6 +83,12 @@ static std::optional<Sizes> foldSizes(NodeContext &n, DimFunction function) {
 
 static bool isNonNegative(NodeContext &n, const Dim &dim) { return dim.interval(n.graph.getBounds()).lo >= 0; }
 
+/// True where the dim grows with the sizes of the inputs and is below zero for the least alone: those are left out.
+static bool assumeNonNegative(NodeContext &n, const Dim &dim) {
+  auto grows = Assumptions::solveNonNegative(dim);
+  return grows && grows->second.hi == Interval::plusInfinity && n.graph.assumeAtLeast(dim, Dim(0));
+}
+
 std::optional<Sizes> onnx_importer::sizesAdd(NodeContext &n) {
   return zipSizes(n, [](const Dim &a, const Dim &b) { return std::optional(a + b); });
 }
@@ -109,9 +115,7 @@ std::optional<Sizes> onnx_importer::sizesDiv(NodeContext &n) {
     if (isNonNegative(n, -a))
       return n.graph.simplify(-(-a).floorDiv(b));
     // A number of windows, (S - 127) / 384: where S is so small that there is none, nothing is computed.
-    auto grows = Assumptions::solveNonNegative(a);
-    if (grows && grows->second.hi == Interval::plusInfinity)
-      n.graph.assumeAtLeast(a, Dim(0));
+    (void)assumeNonNegative(n, a);
     return std::nullopt;
   });
 }
@@ -156,7 +160,13 @@ static std::optional<Sizes> decided(NodeContext &n,
 static std::optional<bool> negated(std::optional<bool> value) { return value ? std::optional(!*value) : std::nullopt; }
 
 std::optional<Sizes> onnx_importer::sizesEqual(NodeContext &n) {
-  return decided(n, [&](const Dim &a, const Dim &b) { return Dim::isKnownEqual(a, b, n.graph.getBounds()); });
+  return decided(n, [&](const Dim &a, const Dim &b) {
+    std::optional<bool> equal = Dim::isKnownEqual(a, b, n.graph.getBounds());
+    // A size, S - 4, that is asked whether it is -1, "as large as it is": it was meant to be a size.
+    if (!equal && (a == Dim(-1) || b == Dim(-1)))
+      (void)assumeNonNegative(n, a == Dim(-1) ? b : a);
+    return equal;
+  });
 }
 
 std::optional<Sizes> onnx_importer::sizesLessOrEqual(NodeContext &n) {

@@ -42,12 +42,12 @@ std::optional<Sizes> SymbolicElements::sizesOf(Value tensor) {
 
 std::optional<SmallVector<std::optional<Dim>>> SymbolicElements::eachSizeOf(Value list) {
   std::optional<int64_t> count = shapeOf(list).size() == 1 ? smallCount(list) : std::nullopt;
-  auto map = list.getDefiningOp<MapOp>();
-  if (!count || !map || !isa<IntegerType>(elementOf(list)))
+  if (!count || !isa<IntegerType>(elementOf(list)))
     return std::nullopt;
   SmallVector<std::optional<Dim>> sizes(*count);
+  auto map = list.getDefiningOp<MapOp>();
   for (auto [i, size] : llvm::enumerate(sizes))
-    if (MaybeNumber number = evaluate(map, int64_t(i)); number && number->denominator == 1)
+    if (MaybeNumber number = map ? evaluate(map, int64_t(i)) : std::nullopt; number && number->denominator == 1)
       size = number->numerator;
   return sizes;
 }
@@ -68,6 +68,11 @@ static bool isUniform(Value tensor, unsigned depth = 0) {
 
 SymbolicElements::MaybeNumber SymbolicElements::everyElement(Value tensor) {
   return isUniform(tensor) ? elementAt(tensor, SmallVector<int64_t>(shapeOf(tensor).size(), 0)) : std::nullopt;
+}
+
+std::optional<std::pair<Dim, int64_t>> SymbolicElements::fractionOf(Value scalar) {
+  const Elements *elements = countOf(shapeOf(scalar)) == Dim(1) ? elementsOf(scalar) : nullptr;
+  return elements ? std::optional(std::pair((*elements)[0].numerator, (*elements)[0].denominator)) : std::nullopt;
 }
 
 std::optional<bool> SymbolicElements::isNonZeroThroughout(Value tensor) {
@@ -156,7 +161,7 @@ SymbolicElements::MaybeNumber SymbolicElements::evaluate(MapOp map, ArrayRef<int
 //===----------------------------------------------------------------------------===//
 
 /// A float as a fraction with a power of two below.
-static std::optional<std::pair<int64_t, int64_t>> fractionOf(double value) {
+static std::optional<std::pair<int64_t, int64_t>> binaryFractionOf(double value) {
   for (int64_t denominator = 1; denominator <= maxDenominator; denominator *= 2) {
     double numerator = value * double(denominator);
     if (std::abs(numerator) > 1e15)
@@ -173,7 +178,7 @@ SymbolicElements::MaybeNumber SymbolicElements::evaluate(Operation &op, MapOp ma
       return Number{Dim(integer.getType().isInteger(1) ? int64_t(integer.getValue().getZExtValue())
                                                        : integer.getValue().getSExtValue())};
     auto real = dyn_cast<FloatAttr>(constant.getValue());
-    auto fraction = real ? fractionOf(real.getValueAsDouble()) : std::nullopt;
+    auto fraction = real ? binaryFractionOf(real.getValueAsDouble()) : std::nullopt;
     return fraction ? MaybeNumber({Dim(fraction->first), fraction->second}) : std::nullopt;
   }
   if (auto size = dyn_cast<SizeOp>(op))

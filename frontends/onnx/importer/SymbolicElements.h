@@ -25,6 +25,8 @@ public:
   std::optional<Sizes> sizesOf(mlir::Value tensor);
   /// Each element of a list of integers, none where it is not decided; nothing for what is no list of known length.
   std::optional<llvm::SmallVector<std::optional<Dim>>> eachSizeOf(mlir::Value list);
+  /// The element of a tensor that has one, of any type, as a fraction: numerator and denominator.
+  std::optional<std::pair<Dim, int64_t>> fractionOf(mlir::Value scalar);
   /// Whether all elements of a tensor of any size are one known number, and that is not zero.
   std::optional<bool> isNonZeroThroughout(mlir::Value tensor);
 

@@ -133,15 +133,45 @@ static Value multiplyGroups(NodeContext &n, Value columns, ArrayRef<Dim> positio
   return n.graph.add(product, n.graph.reshape(bias, perChannel));
 }
 
+/// One filter a channel, as long as a sequence: a long convolution (Hyena, S4, TNN). Tap k of position i is
+/// x[i + k - before], so the taps are the diagonals of a Toeplitz matrix.
+static Value convolveSequences(NodeContext &n, Value x, Value weight, Value bias) {
+  Shape shape = shapeOf(x);
+  Dim taps = shapeOf(weight)[2], length = shape[2];
+  SmallVector<int64_t> pads = n.integers("pads").value_or(SmallVector<int64_t>(2, 0));
+  const SmallVector<int64_t> one{1};
+  auto isOne = [&](StringRef name) { return n.integers(name).value_or(one) == one; };
+  if (pads.size() != 2 || !isOne("strides") || !isOne("dilations") || n.text("auto_pad", "NOTSET") != "NOTSET")
+    return n.error() << "wants strides and dilations of 1 and two pads for filters as long as " << taps.str(), Value();
+  Dim positions = n.graph.simplify(length + Dim(pads[0] + pads[1] + 1) - taps);
+  Type element = elementOf(x);
+  auto diagonal = [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    Value tap = s.sub(at[1], s.size(positions - Dim(1 + pads[0])));
+    Value inside = s.bitAnd(s.compare(Comparison::GreaterEqual, tap, s.index(0)),
+                            s.compare(Comparison::Less, tap, s.size(taps)));
+    Value place = s.select(inside, tap, s.index(0));
+    return s.select(inside, s.load(t[0], {at[2], s.index(0), place}), s.number(element, 0));
+  };
+  Value diagonals = n.graph.map(element, {Dim(1), positions + length - Dim(1), shape[1]}, weight, diagonal);
+  Value rows = n.graph.reshape(n.graph.transpose(x, {0, 2, 1}), {shape[0], Dim(1), length, shape[1]});
+  Value y = n.graph.reshape(n.graph.toeplitz(rows, diagonals, positions), {shape[0], positions, shape[1]});
+  y = n.graph.transpose(y, {0, 2, 1});
+  return bias ? n.graph.add(y, n.graph.reshape(bias, {shape[1], Dim(1)})) : y;
+}
+
 Value onnx_importer::convolve(NodeContext &n, Value x, Value weight, Value bias) {
   int64_t groups = n.integer("group", 1);
   auto declared = n.integers("kernel_shape");
   if (!x || !weight || n.graph.hasFailed())
     return {};
   Shape shape = shapeOf(x), filters = shapeOf(weight);
+  if (shape.size() == 3 && filters.size() == 3 && filters[0] == Dim(groups) && filters[1] == Dim(1) &&
+      shape[1] == filters[0] && !filters[2].isConstant())
+    return convolveSequences(n, x, weight, bias);
   if (shape.size() < 3 || filters.size() != shape.size() ||
       !llvm::all_of(filters, [](const Dim &d) { return d.isConstant(); }))
-    return n.error() << "wants a tensor of rank at least 3 and filters of the same rank and known size, found "
+    return n.error() << "wants a tensor of rank at least 3 and filters of the same rank and known size "
+                        "(or one, of any length, for each channel of sequences), found "
                      << toString(shape) << " and " << toString(filters),
            Value();
   auto size = [&](size_t d) { return *filters[d].constant(); };

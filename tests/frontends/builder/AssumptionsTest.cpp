@@ -15,6 +15,8 @@ TEST(Assumptions, MinimumAgainstAnOperandBoundsIt) {
   EXPECT_EQ(assumptions.restrict("S", {0, 2147483647}), (Interval{0, 512}));
   EXPECT_EQ(assumptions.restrict("P", {0, 7}), (Interval{0, 7}));
   EXPECT_FALSE(assumptions.equate(Dim::min(s, Dim(512)), s)) << "nothing new";
+  EXPECT_TRUE(assumptions.equate(p - Dim::min(s, Dim(4)), p - Dim(4))) << "beside what both sides have";
+  EXPECT_EQ(assumptions.restrict("S", {0, 1000}).lo, 4);
 }
 
 TEST(Assumptions, ASymbolByItselfIsSolvedFor) {

@@ -243,3 +243,91 @@ func.func @chosen_by_score(%q: tensor<2x3x6x4xf32>) -> tensor<2x3x6x4xf32> {
     }
   return %o : tensor<2x3x6x4xf32>
 }
+
+// -1e9 in place of a score excludes the key: `masked_fill(mask, -1e9)`; two of them, one inside the other, are one mask.
+// CHECK-LABEL: func.func @replaced_mildly
+// CHECK: normalise softmax empty uniform
+// CHECK-NOT: score (
+// CHECK: keep (
+// CHECK: %[[KEY:.*]] = arith.cmpi ne
+// CHECK: %[[PAST:.*]] = arith.cmpi sle
+// CHECK: arith.andi %[[PAST]], %[[KEY]]
+func.func @replaced_mildly(%q: tensor<2x3x5x4xf32>, %mask: tensor<2x5xi64>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%mask) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x5xi64>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j, %m) {
+      %zero = arith.constant 0 : i64
+      %dead = arith.constant -1.0E+9 : f32
+      %1 = tenon.load %m[%b, %j] : tensor<2x5xi64>
+      %2 = arith.cmpi ne, %1, %zero : i64
+      %3 = arith.select %2, %x, %dead : f32
+      %past = arith.cmpi sle, %j, %i : index
+      %4 = arith.select %past, %3, %dead : f32
+      tenon.yield %4 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+
+// Added, it does not absorb the score; with something added to it, dead keys differ; two that differ do as well;
+// -1e4 may be nearer to a score than an exponential resolves.
+// CHECK-LABEL: func.func @added_mildly
+// CHECK-NOT: keep
+// CHECK-LABEL: func.func @replaced_and_added
+// CHECK-NOT: keep
+// CHECK-LABEL: func.func @replaced_by_two
+// CHECK: keep (
+// CHECK-NOT: arith.andi
+// CHECK-LABEL: func.func @replaced_too_mildly
+// CHECK-NOT: keep
+func.func @added_mildly(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j) {
+      %live = arith.constant 0.0 : f32
+      %dead = arith.constant -1.0E+9 : f32
+      %past = arith.cmpi slt, %j, %i : index
+      %0 = arith.select %past, %live, %dead : f32
+      %1 = arith.addf %x, %0 : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+func.func @replaced_and_added(%q: tensor<2x3x5x4xf32>, %bias: tensor<5x5xf32>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%bias) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<5x5xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j, %t) {
+      %dead = arith.constant -1.0E+9 : f32
+      %past = arith.cmpi slt, %j, %i : index
+      %0 = arith.select %past, %x, %dead : f32
+      %1 = tenon.load %t[%i, %j] : tensor<5x5xf32>
+      %2 = arith.addf %0, %1 : f32
+      tenon.yield %2 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+func.func @replaced_by_two(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j) {
+      %two = arith.constant 2 : index
+      %dead = arith.constant -1.0E+9 : f32
+      %deader = arith.constant -2.0E+9 : f32
+      %past = arith.cmpi slt, %j, %i : index
+      %0 = arith.select %past, %x, %dead : f32
+      %late = arith.cmpi sge, %j, %two : index
+      %1 = arith.select %late, %0, %deader : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+func.func @replaced_too_mildly(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j) {
+      %dead = arith.constant -1.0E+4 : f32
+      %past = arith.cmpi slt, %j, %i : index
+      %0 = arith.select %past, %x, %dead : f32
+      tenon.yield %0 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}

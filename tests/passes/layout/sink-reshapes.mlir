@@ -96,3 +96,24 @@ func.func @summed_split(%m: tensor<5x8xf32>) -> tensor<5x2xf32> {
   %r = tenon.reduce sum %y over [2] : tensor<5x2x4xf32> -> tensor<5x2xf32>
   return %r : tensor<5x2xf32>
 }
+
+// A dim of size 1 between those that are left does not keep the sum from the map that it takes in.
+// CHECK-LABEL: func.func @reduced_in_the_middle
+// CHECK: %[[R:.*]] = tenon.reduce sum %arg0 over [1] : tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>> -> tensor<?x8xf32, #tenon.dims<[B, 8]>>
+// CHECK: tenon.reshape %[[R]]
+func.func @reduced_in_the_middle(%x: tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>>) -> tensor<?x1x8xf32, #tenon.dims<[B, 1, 8]>> {
+  %y = tenon.reshape %x : tensor<?x?x8xf32, #tenon.dims<[B, S, 8]>> -> tensor<?x1x?x8xf32, #tenon.dims<[B, 1, S, 8]>>
+  %r = tenon.reduce sum %y over [2] : tensor<?x1x?x8xf32, #tenon.dims<[B, 1, S, 8]>> -> tensor<?x1x8xf32, #tenon.dims<[B, 1, 8]>>
+  return %r : tensor<?x1x8xf32, #tenon.dims<[B, 1, 8]>>
+}
+
+// Both parts of a dim are reduced: the dim is. One of them: it is not.
+// CHECK-LABEL: func.func @reduced_in_parts
+// CHECK: tenon.reduce sum %arg0 over [0] : tensor<6x8xf32> -> tensor<8xf32>
+// CHECK: tenon.reduce sum %{{.*}} over [1] : tensor<2x3x8xf32> -> tensor<2x8xf32>
+func.func @reduced_in_parts(%x: tensor<6x8xf32>) -> (tensor<8xf32>, tensor<2x8xf32>) {
+  %y = tenon.reshape %x : tensor<6x8xf32> -> tensor<2x3x8xf32>
+  %r = tenon.reduce sum %y over [0, 1] : tensor<2x3x8xf32> -> tensor<8xf32>
+  %s = tenon.reduce sum %y over [1] : tensor<2x3x8xf32> -> tensor<2x8xf32>
+  return %r, %s : tensor<8xf32>, tensor<2x8xf32>
+}

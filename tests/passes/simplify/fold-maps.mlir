@@ -177,3 +177,47 @@ func.func @not_a_roll(%a: tensor<7x4xf32>) -> tensor<7x4xf32> {
   }
   return %m : tensor<7x4xf32>
 }
+
+// A mask made a number, subtracted from one, scaled and compared on the way is one choice: PyTorch's
+// `masked_fill((1 - mask) * -1e4 == 0, 7)`.
+// CHECK-LABEL: func.func @choice_of_constants
+// CHECK: %[[C:.*]] = arith.cmpi sle
+// CHECK-NEXT: %[[R:.*]] = arith.select %[[C]], %{{.*}}, %{{.*}} : f32
+// CHECK-NEXT: tenon.yield %[[R]]
+func.func @choice_of_constants() -> tensor<?x?xf32, #tenon.dims<[S, S]>> {
+  %m = tenon.map at %i, %j : () -> tensor<?x?xf32, #tenon.dims<[S, S]>> {
+    %zero = arith.constant 0.0 : f32
+    %one = arith.constant 1.0 : f32
+    %mild = arith.constant -10000.0 : f32
+    %seven = arith.constant 7.0 : f32
+    %live = arith.cmpi sle, %j, %i : index
+    %number = arith.uitofp %live : i1 to f32
+    %dead = arith.subf %one, %number : f32
+    %scaled = arith.mulf %dead, %mild : f32
+    %is_zero = arith.cmpf oeq, %scaled, %zero : f32
+    %r = arith.select %is_zero, %seven, %scaled : f32
+    tenon.yield %r : f32
+  }
+  return %m : tensor<?x?xf32, #tenon.dims<[S, S]>>
+}
+
+// Two choices of different conditions are not one, nor is one of numbers that are loaded.
+// CHECK-LABEL: func.func @two_choices
+// CHECK: arith.addf
+// CHECK: arith.mulf
+func.func @two_choices(%a: tensor<?xf32, #tenon.dims<[S]>>) -> tensor<?x?xf32, #tenon.dims<[S, S]>> {
+  %m = tenon.map %x = %a at %i, %j : (tensor<?xf32, #tenon.dims<[S]>>) -> tensor<?x?xf32, #tenon.dims<[S, S]>> {
+    %one = arith.constant 1.0 : f32
+    %two = arith.constant 2.0 : f32
+    %below = arith.cmpi sle, %j, %i : index
+    %above = arith.cmpi slt, %i, %j : index
+    %first = arith.select %below, %one, %two : f32
+    %second = arith.uitofp %above : i1 to f32
+    %sum = arith.addf %first, %second : f32
+    %0 = tenon.load %x[%j] : tensor<?xf32, #tenon.dims<[S]>>
+    %third = arith.select %below, %0, %sum : f32
+    %r = arith.mulf %third, %two : f32
+    tenon.yield %r : f32
+  }
+  return %m : tensor<?x?xf32, #tenon.dims<[S, S]>>
+}
