@@ -62,7 +62,7 @@ def run_ctest(build, options, *select):
     junit = results / "ctest.xml"
     subprocess.run(
         ["ctest", "--test-dir", build, "-j", str(options.jobs), "--output-on-failure", "--no-tests=error",
-         "--timeout", "600", "--output-junit", junit, *select],
+         "--timeout", "1800", "--output-junit", junit, *select],
         env={**os.environ, "GTEST_OUTPUT": f"json:{results}/", "GTEST_BRIEF": "1"},
     )
     return count_ctest(junit, results) if junit.exists() else (0, 1)
