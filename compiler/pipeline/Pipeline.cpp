@@ -41,6 +41,7 @@ static void addFuse(OpPassManager &passes) {
   passes.addPass(createRaiseNorms());
   passes.addPass(createNarrowToDemandedRows());
   passes.addPass(createMergeProjections());        // before attention, which then reads slices of one product
+  passes.addPass(createPickRowsBehindProducts());
   passes.addPass(createRaiseAttention());          // before contractions take in the transposes it explains
   passes.addPass(createRaiseKeep());
   passes.addPass(createRaiseLinearAttention());

@@ -26,6 +26,26 @@ def FuseContractionOperands : Pass<"tenon-fuse-contraction-operands", "::mlir::M
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def PickRowsBehindProducts : Pass<"tenon-pick-rows-behind-products", "::mlir::ModuleOp"> {
+  let summary = "A product with rows that positions choose, as one with the whole table";
+  let description = [{
+    ```mlir
+    %g = tenon.map %t = %table at %l, %r, %d : … { load %t[max(min(%r - %l, 8), -64) + 64, %d] }   // [N, N, D]
+    %s = tenon.contract "b l h d, l r d -> b h l r" %q, %g
+    ```
+    becomes
+    ```mlir
+    %p = tenon.contract "b l h d, row d -> b h l row" %q, %table                                  // 73 columns
+    %s = tenon.map … at %b, %h, %l, %r { load %p[%b, %h, %l, max(min(%r - %l, 8), -64) + 64] }
+    ```
+    Exact: the same products are summed. No tensor of positions x positions x D exists, and an attention that adds %s
+    reads the rows by distance.
+
+    Does not fire where data chooses the rows, where a dim that chooses is summed, where the other operand has all of
+    them or none, or where the table has more than twice the rows of what it replaces.
+  }];
+}
+
 def RaiseNorms : Pass<"tenon-raise-norms", "::mlir::ModuleOp"> {
   let summary = "Norms from the arithmetic exporters write for them";
   let description = [{
