@@ -1,13 +1,15 @@
 //===- ChunkedScan.h - a recurrence that was written in chunks ----------------------------------===//
 //
 // Mamba-2 without a kernel of its own (transformers' plain PyTorch) is written as sums within chunks of Q steps, and
-// sums over chunks. With a(c, l) the logarithm of the decay at step l of chunk c, and A(c; s, l] its sum over s < k <=
-// l:
+// sums over chunks. With a(c, l) the logarithm of the decay at step l of chunk c, and A(c; s, l] its sum over
+// s < k <= l:
 //
 //     diagonal(c, l) = Σ_{s <= l} (C(c, l) · B(c, s)) exp(A(c; s, l]) X(c, s)          within a chunk
 //     state(c)       = Σ_m B(c, m) exp(A(c; m, Q)) X(c, m)ᵀ                            what a chunk leaves behind
-//     start(c)       = Σ_{z < c} exp(sum of A(k; all) over z < k < c) state(z)         what it finds; state(-1) is
-//     given, or 0 y(c, l)        = diagonal(c, l) + C(c, l)ᵀ start(c) exp(A(c; all k <= l))
+//     start(c)       = Σ_{z < c} exp(sum of A(k; all) over z < k < c) state(z)         what it finds
+//     y(c, l)        = diagonal(c, l) + C(c, l)ᵀ start(c) exp(A(c; all k <= l))
+//
+// where state(-1) is given, or 0.
 //
 // That is S ← exp(a_t) S + B_t X_tᵀ, y_t = C_tᵀ S at step t = Q c + l, because the decays from step s of chunk z to
 // step l of chunk c multiply: exp(A(z; s, Q)) · exp(chunks between) · exp(A(c; all k <= l)) is the product of all
