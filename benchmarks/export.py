@@ -27,9 +27,11 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
-    BertConfig, BertModel, ConvNextConfig, ConvNextForImageClassification, GPT2Config, GPT2Model, LlamaConfig, LlamaModel,
-    MobileNetV2Config, MobileNetV2ForImageClassification, ResNetConfig, ResNetForImageClassification, SwinConfig,
-    SwinForImageClassification, T5Config, T5EncoderModel, ViTConfig, ViTForImageClassification, WhisperConfig, WhisperModel,
+    BertConfig, BertModel, ConvNextConfig, ConvNextForImageClassification, DebertaV2Config, DebertaV2Model, GPT2Config,
+    GPT2Model, LlamaConfig, LlamaModel, MobileNetV2Config, MobileNetV2ForImageClassification, ResNetConfig,
+    ResNetForImageClassification, SegformerConfig, SegformerForSemanticSegmentation, SwinConfig,
+    SwinForImageClassification, T5Config, T5EncoderModel, ViTConfig, ViTForImageClassification, Wav2Vec2BertConfig,
+    Wav2Vec2BertModel, WhisperConfig, WhisperModel,
 )
 
 OPSET = 18
@@ -117,7 +119,7 @@ class Classifier(torch.nn.Module):
 
 
 class SpeechEncoder(torch.nn.Module):
-    """Whisper's encoder on mel features of fixed length."""
+    """The last hidden state of a model of spectral features."""
 
     output_names = ["last_hidden_state"]
 
@@ -126,7 +128,7 @@ class SpeechEncoder(torch.nn.Module):
         self.encoder = encoder
 
     def forward(self, input_features):
-        return self.encoder(input_features).last_hidden_state
+        return self.encoder(input_features=input_features).last_hidden_state
 
 
 def randomise(model, seed):
@@ -166,9 +168,9 @@ def token_inputs(batch, length, vocab, seed):
     return {"input_ids": ids, "attention_mask": np.ones((batch, length), np.int64)}
 
 
-def speech_inputs(batch, frames, seed):
+def speech_inputs(seed, *shape):
     rng = np.random.default_rng(seed)
-    return {"input_features": rng.standard_normal((batch, 80, frames)).astype(np.float32)}
+    return {"input_features": rng.standard_normal(shape).astype(np.float32)}
 
 
 def image_inputs(batch, size, seed):
@@ -311,6 +313,19 @@ def random_model(name):
         sizes = {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 8, "num_attention_heads": 32,
                  "num_key_value_heads": 8, "vocab_size": 8192}
         return Hidden(LlamaModel(LlamaConfig(**sizes)), use_cache=False)
+    if name == "deberta-v3":
+        positions = {"relative_attention": True, "position_buckets": 256, "max_relative_positions": -1,
+                     "share_att_key": True, "pos_att_type": ["p2c", "c2p"], "norm_rel_ebd": "layer_norm",
+                     "position_biased_input": False, "type_vocab_size": 0}
+        sizes = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+                 "vocab_size": VOCABULARY}
+        return Hidden(randomise(DebertaV2Model(DebertaV2Config(**positions, **sizes)), SEED))
+    if name == "segformer-b0":
+        return Classifier(randomise(SegformerForSemanticSegmentation(SegformerConfig()), SEED))
+    if name == "conformer":
+        sizes = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 2048,
+                 "feature_projection_input_dim": 160}
+        return SpeechEncoder(randomise(Wav2Vec2BertModel(Wav2Vec2BertConfig(**sizes, **BIASED)), SEED))
     if name == "whisper-tiny":
         sizes = {"d_model": 384, "encoder_layers": 4, "encoder_attention_heads": 6, "encoder_ffn_dim": 1536}
         return SpeechEncoder(WhisperModel(WhisperConfig(**sizes)).encoder)
@@ -337,7 +352,10 @@ MODELS = {
     "mobilenet-v2": {"1x224": image_inputs(1, 224, 11)},
     "convnext-t": {"1x224": image_inputs(1, 224, 12)},
     "llama-2048x8": {"1x512": token_inputs(1, 512, 8192, 6)},
-    "whisper-tiny": {"1x3000": speech_inputs(1, 3000, 7)},
+    "whisper-tiny": {"1x3000": speech_inputs(7, 1, 80, 3000)},
+    "deberta-v3": {"1x128": token_inputs(1, 128, VOCABULARY, 13)},
+    "segformer-b0": {"1x256": image_inputs(1, 256, 14)},
+    "conformer": {"1x200": speech_inputs(15, 1, 200, 160)},
 }
 SUMMED_PLAINLY = ("minilm", "bert-base", "vit-b16")
 
@@ -346,9 +364,9 @@ def example_inputs(name):
     """What the model is traced with."""
     first = next(iter(MODELS[name].values()))
     if "pixel_values" in first:
-        return image_inputs(2, 224, 9)
+        return image_inputs(2, first["pixel_values"].shape[2], 9)
     if "input_features" in first:
-        return speech_inputs(2, 3000, 9)
+        return speech_inputs(9, 2, *first["input_features"].shape[1:])
     return text_inputs(2, 16, VOCABULARY, 1) if "token_type_ids" in first else token_inputs(2, 16, 8192, 1)
 
 

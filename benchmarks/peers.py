@@ -42,6 +42,7 @@ CASES = [
     ("bert-base", "1x128"), ("bert-base", "1x512"), ("vit-b16", "1x224"), ("gpt2", "1x512"), ("t5-small", "1x512"),
     ("swin-t", "1x224"), ("whisper-tiny", "1x3000"), ("llama-2048x8", "1x512"),
     ("resnet-50", "1x224"), ("mobilenet-v2", "1x224"), ("convnext-t", "1x224"),
+    ("deberta-v3", "1x128"), ("segformer-b0", "1x256"), ("conformer", "1x200"),
 ]
 # Milliseconds of the better of ONNX Runtime and OpenVINO on a machine whose
 # FMA peak was EXPECTED_PEAK GFLOP/s a core: threads -> (model, case) -> ms.

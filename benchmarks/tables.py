@@ -30,7 +30,8 @@ MODELS = {
     "minilm": "MiniLM", "bert-base": "BERT-base", "vit-b16": "ViT-B/16", "gpt2": "GPT-2",
     "t5-small": "T5-small encoder", "swin-t": "Swin-T", "resnet-50": "ResNet-50",
     "mobilenet-v2": "MobileNet-V2", "convnext-t": "ConvNeXt-T", "whisper-tiny": "Whisper-tiny encoder",
-    "llama-2048x8": "Llama stack, 2048 wide, 8 layers",
+    "llama-2048x8": "Llama stack, 2048 wide, 8 layers", "deberta-v3": "DeBERTa-v3-base",
+    "segformer-b0": "SegFormer-B0", "conformer": "Conformer (wav2vec2-BERT), 4 layers",
 }
 
 
