@@ -110,7 +110,10 @@ struct ComposeMaps : impl::ComposeMapsBase<ComposeMaps> {
     RewritePatternSet patterns(&getContext());
     patterns.add<ComposeProducer>(&getContext());
     MapOp::getCanonicalizationPatterns(patterns, &getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    // Chains of choices (a binary search) compose a link in each round; every round has one producer less to compose.
+    GreedyRewriteConfig config;
+    config.setMaxIterations(GreedyRewriteConfig::kNoLimit);
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns), config)))
       signalPassFailure();
   }
 };
