@@ -1,25 +1,13 @@
 //===- PositionProducts.cpp - score terms that are products with rows chosen by distance ===//
 #include "passes/attention/PositionProducts.h"
-#include "mlir/Analysis/SliceAnalysis.h"
 #include "passes/attention/RegionAnalysis.h"
 
 using namespace mlir;
 
 namespace tenon {
 
-llvm::SetVector<Operation *> sliceOf(Value value) {
-  llvm::SetVector<Operation *> slice;
-  BackwardSliceOptions options;
-  options.inclusive = options.omitBlockArguments = true;
-  if (Operation *definition = value.getDefiningOp())
-    (void)getBackwardSlice(definition, &slice, options);
-  return slice;
-}
-
 namespace {
 constexpr unsigned scalars = 5; ///< x, b, h, i, j come before the captures of a score.
-
-bool readsData(Value index) { return llvm::any_of(sliceOf(index), llvm::IsaPred<LoadOp>); }
 
 bool isUnread(Region &region, unsigned argument) { return region.empty() || region.getArgument(argument).use_empty(); }
 

@@ -25,9 +25,6 @@
 
 namespace tenon {
 
-/// The operations of a region that compute `value`, in order.
-llvm::SetVector<mlir::Operation *> sliceOf(mlir::Value value);
-
 struct PositionProduct {
   /// One operand of the product; `places[n]` is where dimension n of the product's result stands in it, -1 if it does not.
   struct Side {

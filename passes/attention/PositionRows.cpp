@@ -1,5 +1,6 @@
 //===- PositionRows.cpp - the rows that a product with positions multiplies -------------===//
 #include "passes/attention/PositionRows.h"
+#include "passes/simplify/IndexExpression.h"
 #include "mlir/IR/IRMapping.h"
 
 using namespace mlir;

@@ -19,6 +19,7 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "passes/Passes.h"
+#include "passes/simplify/IndexExpression.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
@@ -39,15 +40,6 @@ struct PickedRows {
   static std::optional<PickedRows> match(Value operand);
 };
 
-/// Dims of the map that a value depends on; false where data does.
-bool collectDims(MapOp map, Value value, llvm::SmallDenseSet<unsigned> &dims) {
-  if (auto found = llvm::find(map.getIndices(), value); found != map.getIndices().end())
-    dims.insert(found - map.getIndices().begin());
-  Operation *op = value.getDefiningOp();
-  return !op || (!isa<LoadOp>(op) &&
-                 llvm::all_of(op->getOperands(), [&](Value operand) { return collectDims(map, operand, dims); }));
-}
-
 std::optional<PickedRows> PickedRows::match(Value operand) {
   auto map = operand.getDefiningOp<MapOp>();
   auto load = map ? map.getYielded().getDefiningOp<LoadOp>() : LoadOp();
@@ -62,8 +54,11 @@ std::optional<PickedRows> PickedRows::match(Value operand) {
         return std::nullopt;
       continue;
     }
-    if (hasRow || !collectDims(map, index, picked.chose))
+    if (hasRow || readsData(index))
       return std::nullopt;
+    for (auto [d, dim] : llvm::enumerate(map.getIndices()))
+      if (dependsOnIndex(index, dim))
+        picked.chose.insert(d);
     hasRow = true;
     picked.row = n;
   }
@@ -112,17 +107,20 @@ private:
         (rows.isConstant() && extent.isConstant() && *rows.constant() > 2 * *extent.constant()))
       return failure();
 
-    // The product with the table: its own word for rows, last in the result.
+    // The product with the table: a word of its own for rows, last in the result.
+    std::string rowWord = "row";
+    while (llvm::is_contained(own, rowWord) || llvm::is_contained(other, rowWord))
+      rowWord += "s";
     Words tableWords, kept;
     Shape size;
     for (auto [n, index] : llvm::enumerate(picked->load.getIndices()))
-      tableWords.push_back(n == picked->row ? "row" : own[positionOf(picked->map, index)].str());
+      tableWords.push_back(n == picked->row ? rowWord : own[positionOf(picked->map, index)].str());
     for (auto [word, dim] : llvm::zip(spec.result, shapeOf(op.getResult())))
       if (!llvm::is_contained(gone, word)) {
         kept.push_back(word.str());
         size.push_back(dim);
       }
-    kept.push_back("row");
+    kept.push_back(rowWord);
     size.push_back(rows);
     std::string rest = llvm::join(other, " "), read = llvm::join(tableWords, " ");
     std::string text = (isLeft ? read + ", " + rest : rest + ", " + read) + " -> " + llvm::join(kept, " ");
@@ -140,7 +138,10 @@ private:
           for (auto [word, index] : llvm::zip(spec.result, at))
             if (!llvm::is_contained(gone, word))
               place.push_back(index);
-          place.push_back(copy(builder, picked->load.getIndices()[picked->row], mapping));
+          Value row = picked->load.getIndices()[picked->row];
+          for (Operation *arithmetic : sliceOf(row))
+            builder.clone(*arithmetic, mapping);
+          place.push_back(mapping.lookup(row));
           return LoadOp::create(builder, loc, tensors[0], place);
         });
     return success();
@@ -148,17 +149,6 @@ private:
 
   static unsigned positionOf(MapOp map, Value index) {
     return llvm::find(map.getIndices(), index) - map.getIndices().begin();
-  }
-
-  /// The arithmetic that gives a value, over other indices.
-  static Value copy(OpBuilder &builder, Value value, IRMapping &mapping) {
-    if (Value known = mapping.lookupOrNull(value))
-      return known;
-    Operation *op = value.getDefiningOp();
-    for (Value operand : op->getOperands())
-      copy(builder, operand, mapping);
-    builder.clone(*op, mapping);
-    return mapping.lookup(value);
   }
 };
 

@@ -1,5 +1,6 @@
 //===- KernelLowering.cpp - one kernel on its way to loops and vectors -------------===//
 #include "passes/lowering/KernelLowering.h"
+#include "passes/simplify/IndexExpression.h"
 
 using namespace mlir;
 
@@ -46,11 +47,6 @@ void KernelLowering::finish(RegionEmitter &emitter, ArrayRef<LaneValue> indices,
   emitter.store(emitter.evaluate(map.getBody(), indices, readers), resultMemory(), offset);
 }
 
-static bool comesFromLoad(Value value) {
-  Operation *op = value.getDefiningOp();
-  return op && (isa<LoadOp>(op) || llvm::any_of(op->getOperands(), comesFromLoad));
-}
-
 /// A lane that is left out reads zeros: nothing may divide by it, or find it out of range as an index. Levels without
 /// masks for vectors of 16-bit floats would take them apart.
 static bool mayLeaveLanesOut(KernelOp kernel, MapOp map) {
@@ -60,7 +56,7 @@ static bool mayLeaveLanesOut(KernelOp kernel, MapOp map) {
     return false;
   auto mustExist = [](Operation *op) {
     if (auto load = dyn_cast<LoadOp>(op))
-      return llvm::any_of(load.getIndices(), comesFromLoad);
+      return llvm::any_of(load.getIndices(), readsData);
     return isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp, arith::FloorDivSIOp, arith::CeilDivSIOp,
                arith::CeilDivUIOp>(op);
   };

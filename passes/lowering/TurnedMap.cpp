@@ -3,6 +3,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
 #include "passes/lowering/TransposeTile.h"
+#include "passes/simplify/IndexExpression.h"
 
 using namespace mlir;
 
@@ -16,27 +17,17 @@ namespace tenon {
 static constexpr size_t mostOperations = 32;
 static constexpr size_t mostTurned = 2;
 
-static bool dependsOn(Value value, Value on) {
-  Operation *op = value.getDefiningOp();
-  return value == on || (op && llvm::any_of(op->getOperands(), [&](Value operand) { return dependsOn(operand, on); }));
-}
-
-static bool isData(Value value) {
-  Operation *op = value.getDefiningOp();
-  return op && (isa<LoadOp>(op) || llvm::any_of(op->getOperands(), isData));
-}
-
 /// The result's dim along which the load reads, if that is not the last one, which then moves another index.
 static std::optional<unsigned> dimAlong(MapOp map, LoadOp load) {
-  if (load.getIndices().size() < 2 || llvm::any_of(load.getIndices(), isData))
+  if (load.getIndices().size() < 2 || llvm::any_of(load.getIndices(), readsData))
     return std::nullopt;
   auto index = dyn_cast<BlockArgument>(load.getIndices().back());
   auto found = llvm::find(map.getIndices(), index);
   Value last = map.getIndices().back();
   auto others = load.getIndices().drop_back();
   if (found == map.getIndices().end() || *found == last ||
-      llvm::none_of(others, [&](Value other) { return dependsOn(other, last); }) ||
-      llvm::any_of(others, [&](Value other) { return dependsOn(other, *found); }))
+      llvm::none_of(others, [&](Value other) { return dependsOnIndex(other, last); }) ||
+      llvm::any_of(others, [&](Value other) { return dependsOnIndex(other, *found); }))
     return std::nullopt;
   return found - map.getIndices().begin();
 }

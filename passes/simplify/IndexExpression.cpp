@@ -1,5 +1,6 @@
 //===- IndexExpression.cpp - index arithmetic of regions as dim expressions ----------===//
 #include "passes/simplify/IndexExpression.h"
+#include "mlir/Analysis/SliceAnalysis.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -59,10 +60,14 @@ template <typename OnAtom> static Dim rebuild(const Dim &dim, OnAtom onAtom) {
 
 static Dim makeAtom(Dim::AtomKind kind, const Dim &a, const Dim &b) {
   switch (kind) {
-  case Dim::AtomKind::FloorDiv: return a.floorDiv(b);
-  case Dim::AtomKind::Mod: return a.mod(b);
-  case Dim::AtomKind::Min: return Dim::min(a, b);
-  default: return Dim::max(a, b);
+  case Dim::AtomKind::FloorDiv:
+    return a.floorDiv(b);
+  case Dim::AtomKind::Mod:
+    return a.mod(b);
+  case Dim::AtomKind::Min:
+    return Dim::min(a, b);
+  default:
+    return Dim::max(a, b);
   }
 }
 
@@ -288,13 +293,20 @@ std::optional<bool> decide(arith::CmpIPredicate predicate, const Dim &a, const D
   bool less = domain.isLess(a, b), lessEqual = domain.isLessEqual(a, b);
   bool greater = domain.isLess(b, a), greaterEqual = domain.isLessEqual(b, a);
   switch (predicate) {
-  case Predicate::slt: return either(less, greaterEqual);
-  case Predicate::sle: return either(lessEqual, greater);
-  case Predicate::sgt: return either(greater, lessEqual);
-  case Predicate::sge: return either(greaterEqual, less);
-  case Predicate::eq: return either(domain.isEqual(a, b), less || greater);
-  case Predicate::ne: return either(less || greater, domain.isEqual(a, b));
-  default: return std::nullopt;
+  case Predicate::slt:
+    return either(less, greaterEqual);
+  case Predicate::sle:
+    return either(lessEqual, greater);
+  case Predicate::sgt:
+    return either(greater, lessEqual);
+  case Predicate::sge:
+    return either(greaterEqual, less);
+  case Predicate::eq:
+    return either(domain.isEqual(a, b), less || greater);
+  case Predicate::ne:
+    return either(less || greater, domain.isEqual(a, b));
+  default:
+    return std::nullopt;
   }
 }
 
@@ -407,13 +419,16 @@ private:
 
   Value emitBinary(const Dim::Atom &atom, Value a, Value b) {
     switch (atom.kind) {
-    case Dim::AtomKind::Min: return arith::MinSIOp::create(builder, loc, a, b);
-    case Dim::AtomKind::Max: return arith::MaxSIOp::create(builder, loc, a, b);
+    case Dim::AtomKind::Min:
+      return arith::MinSIOp::create(builder, loc, a, b);
+    case Dim::AtomKind::Max:
+      return arith::MaxSIOp::create(builder, loc, a, b);
     case Dim::AtomKind::FloorDiv:
       if (domain.isNonNegative(atom.operands[0]))
         return arith::DivUIOp::create(builder, loc, a, b);
       return arith::FloorDivSIOp::create(builder, loc, a, b);
-    default: break;
+    default:
+      break;
     }
     if (domain.isNonNegative(atom.operands[0]))
       return arith::RemUIOp::create(builder, loc, a, b);
@@ -483,5 +498,20 @@ SmallVector<Dim, 4> reshapeIndices(ArrayRef<Dim> indices, ArrayRef<Dim> from, Ar
   }
   return result;
 }
+
+//===----------------------------------------------------------------------------===//
+// What indices depend on
+//===----------------------------------------------------------------------------===//
+
+llvm::SetVector<Operation *> sliceOf(Value value) {
+  llvm::SetVector<Operation *> slice;
+  BackwardSliceOptions options;
+  options.inclusive = options.omitBlockArguments = true;
+  if (Operation *definition = value.getDefiningOp())
+    (void)getBackwardSlice(definition, &slice, options);
+  return slice;
+}
+
+bool readsData(Value index) { return llvm::any_of(sliceOf(index), llvm::IsaPred<LoadOp>); }
 
 } // namespace tenon

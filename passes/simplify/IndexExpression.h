@@ -20,6 +20,7 @@
 
 #include "dialects/tenon/Tenon.h"
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringMap.h"
 
 namespace tenon {
@@ -91,6 +92,11 @@ Dim linearise(llvm::ArrayRef<Dim> indices, llvm::ArrayRef<Dim> shape);
 /// The element of a tensor of shape `to` that stands where element `indices` of one of shape `from` stands.
 llvm::SmallVector<Dim, 4> reshapeIndices(llvm::ArrayRef<Dim> indices, llvm::ArrayRef<Dim> from,
                                          llvm::ArrayRef<Dim> to, const IndexDomain &domain);
+
+/// The operations of a region that compute `value`, in order.
+llvm::SetVector<mlir::Operation *> sliceOf(mlir::Value value);
+/// Whether an index depends on what a tensor holds.
+bool readsData(mlir::Value index);
 
 } // namespace tenon
 #endif

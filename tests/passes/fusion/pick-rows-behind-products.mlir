@@ -75,4 +75,19 @@ func.func @large_table(%q: tensor<?x4xf32, #tenon.dims<[N, 4]>>, %t: tensor<9x4x
   return %s : tensor<?x2xf32, #tenon.dims<[N, 2]>>
 }
 
+// The word for the table's rows is one that the product does not have.
+// CHECK-LABEL: func.func @own_row
+// CHECK: tenon.contract "row l d, rows d -> row l rows"
+func.func @own_row(%q: tensor<3x?x4xf32, #tenon.dims<[3, N, 4]>>, %t: tensor<7x4xf32>) -> tensor<3x?x?xf32, #tenon.dims<[3, N, N]>> {
+  %g = tenon.map %a = %t at %l, %r, %d : (tensor<7x4xf32>) -> tensor<?x?x4xf32, #tenon.dims<[N, N, 4]>> {
+    %most = arith.constant 6 : index
+    %sum = arith.addi %l, %r : index
+    %number = arith.minsi %sum, %most : index
+    %v = tenon.load %a[%number, %d] : tensor<7x4xf32>
+    tenon.yield %v : f32
+  }
+  %y = tenon.contract "row l d, l r d -> row l r" %q, %g : (tensor<3x?x4xf32, #tenon.dims<[3, N, 4]>>, tensor<?x?x4xf32, #tenon.dims<[N, N, 4]>>) -> tensor<3x?x?xf32, #tenon.dims<[3, N, N]>>
+  return %y : tensor<3x?x?xf32, #tenon.dims<[3, N, N]>>
+}
+
 }
