@@ -100,11 +100,14 @@ llvm::Expected<Array> WeightArithmetic::evaluate(Operation *op) {
 }
 
 GetOp WeightArithmetic::nearestWeight(Operation *op) {
-  if (auto get = dyn_cast<GetOp>(op))
-    return get;
-  for (Value operand : op->getOperands())
-    if (GetOp get = nearestWeight(operand.getDefiningOp()))
+  llvm::SetVector<Operation *> seen; // each once, the nearest first
+  seen.insert(op);
+  for (size_t next = 0; next < seen.size(); ++next) {
+    if (auto get = dyn_cast<GetOp>(seen[next]))
       return get;
+    for (Value operand : seen[next]->getOperands())
+      seen.insert(operand.getDefiningOp());
+  }
   return {};
 }
 
