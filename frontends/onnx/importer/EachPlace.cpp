@@ -2,6 +2,7 @@
 #include "frontends/onnx/importer/EachPlace.h"
 #include "frontends/onnx/importer/MaskedPlaces.h"
 #include "frontends/onnx/importer/SizesEvaluation.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -45,7 +46,7 @@ static ImportedValue given(const MaskedPlaces &like, ElementType type, Value val
 
 //===----------------------------------------------------------------------------===//
 // Arithmetic: with the dims of the mask where the count was
-//===----------------------------------------------------------------------===//
+//===----------------------------------------------------------------------------===//
 
 /// Operands are right-aligned: behind the count they have as many dims, in place of it 1.
 static Done elementwise(NodeContext &n, const Operator &op) {
@@ -179,10 +180,10 @@ static Done normalise(NodeContext &n, const Operator &op) {
 /// places stay that.
 static Done moved(NodeContext &n, const Operator &op, ArrayRef<int64_t> to) {
   MaskedPlaces before = *n.places(0);
-  if (before.coordinates.empty() || to[before.at] < 0)
-    return to[before.at] < 0 ? std::nullopt : onRows(n, op, to[before.at]);
+  if (to[before.at] < 0)
+    return std::nullopt;
   Done done = onRows(n, op, to[before.at]);
-  if (!done || failed(*done))
+  if (!done || failed(*done) || before.coordinates.empty())
     return done;
   MaskedPlaces after = *n.given(0)->places;
   after.coordinates = before.coordinates;
@@ -234,7 +235,7 @@ static Done reduce(NodeContext &n, const Operator &op) {
 }
 
 /// The count stays a dim with the same elements in front of it, or all becomes a list.
-static Done reshape(NodeContext &n) {
+static Done reshape(NodeContext &n, const Operator &) {
   bool allowZero = n.integer("allowzero", 0) != 0;
   const MaskedPlaces before = *n.places(0);
   std::optional<Sizes> target = n.sizes(1);
@@ -271,7 +272,7 @@ static bool leavesCount(NodeContext &n, const MaskedPlaces &places, const std::o
   return llvm::any_of(places.masked(), [&](const Dim &dim) { return *size == n.graph.simplify(Dim::min(dim, 1)); });
 }
 
-static Done expand(NodeContext &n) {
+static Done expand(NodeContext &n, const Operator &) {
   MaskedPlaces after = *n.places(0);
   auto target = n.eachSize(1);
   if (!target || n.graph.hasFailed())
@@ -480,27 +481,20 @@ Done onnx_importer::importForEachPlace(NodeContext &n, const Operator &op) {
     return gatherND(n, op);
   if (!isOnly(n, 0))
     return std::nullopt;
-  if (name == "MatMul")
-    return timesMatrix(n, op);
-  if (name == "Gemm")
-    return gemm(n, op);
-  if (name == "Transpose")
-    return transpose(n, op);
-  if (name == "Squeeze")
-    return squeeze(n, op);
-  if (name == "Unsqueeze")
-    return unsqueeze(n, op);
-  if (name == "Reshape")
-    return reshape(n);
-  if (name == "Expand")
-    return expand(n);
-  if (name == "Split")
-    return split(n, op);
-  if (name == "Softmax" || name == "LogSoftmax" || name == "LayerNormalization" || name == "RMSNormalization")
-    return normalise(n, op);
   if (name.starts_with("Reduce"))
     return reduce(n, op);
-  if (name == "Slice")
-    return slice(n, op);
-  return std::nullopt;
+  using Import = Done (*)(NodeContext &, const Operator &);
+  auto import = llvm::StringSwitch<Import>(name)
+                    .Case("MatMul", timesMatrix)
+                    .Case("Gemm", gemm)
+                    .Case("Transpose", transpose)
+                    .Case("Squeeze", squeeze)
+                    .Case("Unsqueeze", unsqueeze)
+                    .Case("Reshape", reshape)
+                    .Case("Expand", expand)
+                    .Case("Split", split)
+                    .Case("Slice", slice)
+                    .Cases({"Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization"}, normalise)
+                    .Default(nullptr);
+  return import ? import(n, op) : std::nullopt;
 }
