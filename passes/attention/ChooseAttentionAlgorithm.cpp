@@ -54,7 +54,7 @@ std::string describeFlash(AttentionOp op) {
 }
 
 std::string describeSplit(AttentionOp op) {
-  StringRef why = op.getKeys().size() > 1 ? "several sources of keys"
+  StringRef why = op.getKeys().size() > 1       ? "several sources of keys"
                   : !op.getMore().empty()       ? "the logarithm of the sum is asked for"
                   : KeyParts::hasFewQueries(op) ? "few queries"
                                                 : "few blocks of queries for a GPU";

@@ -50,8 +50,8 @@ bool KeyParts::leavesIdle(AttentionOp op) const {
 }
 
 int64_t KeyParts::keysOfPart(AttentionOp op, unsigned source) const {
-  // One query: enough work to hide its dispatch, few enough that a long cache gives every thread some. Many: each has work
-  // for every thread, and its states cost memory.
+  // One query: enough work to hide its dispatch, few enough that a long cache gives every thread some. Many: each has
+  // work for every thread, and its states cost memory.
   std::optional<int64_t> queries = op.getSizes().queries.constant();
   int64_t ofThread = queries && *queries <= 16 ? 512 : 4096;
   if (multiprocessors == 0)

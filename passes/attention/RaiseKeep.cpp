@@ -36,8 +36,8 @@ struct Guard {
 struct MaskTerm {
   arith::SelectOp select;
   bool liveIfTrue;
-  double dead; ///< The value of a dead key.
-  Value live;  ///< What stays where the key is live; null for an added 0.
+  double dead;                      ///< The value of a dead key.
+  Value live;                       ///< What stays where the key is live; null for an added 0.
   SmallVector<Guard, 1> under = {}; ///< Elsewhere the score does not have this mask.
 
   bool isInfinite() const { return std::isinf(dead); }

@@ -40,7 +40,8 @@ struct NarrowProducts : impl::NarrowProductsBase<NarrowProducts> {
     WeightRecipes recipes(module);
     module.walk([&](ContractOp op) {
       auto get = op.getRhs().getDefiningOp<GetOp>();
-      if (get && !op.getPanels() && !readsOverlappingWindows(op) && elementOf(get.getResult()).isF32() && isMatrixProduct(op))
+      if (get && !op.getPanels() && !readsOverlappingWindows(op) && elementOf(get.getResult()).isF32() &&
+          isMatrixProduct(op))
         narrow(op, get, recipes);
     });
   }

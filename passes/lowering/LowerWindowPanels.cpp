@@ -1,9 +1,9 @@
 //===- LowerWindowPanels.cpp - convolutions with filters in panels ---------------------===//
 //
-// Positions times filters, lanes along filters: a register tile is some neighbouring positions of one row of the result, whose
-// elements at a step of k are a stride apart in x (WindowSource), and two or three panels of filters. No lane
-// is spent on a position that does not exist, however short rows are. A tile of the kernel is a chunk of positions and a
-// group of panels; groups of one chunk follow each other and share its rows of x.
+// Positions times filters, lanes along filters: a register tile is some neighbouring positions of one row of the
+// result, whose elements at a step of k are a stride apart in x (WindowSource), and two or three panels of filters. No
+// lane is spent on a position that does not exist, however short rows are. A tile of the kernel is a chunk of positions
+// and a group of panels; groups of one chunk follow each other and share its rows of x.
 //
 //   once per chunk               copy its rows of x
 //   for each slab of k
@@ -12,8 +12,9 @@
 //         sums += x * filters                meanwhile fetch the panels to come
 //   turn the sums, [position][filter], in squares of lanes, and finish them filter by filter
 //
-// What it costs are four shuffles, two loads and two stores for each vector of the result, beside its k multiply-adds. A result
-// with channels last is what the sums are: nothing is turned. x with channels last is read in the same way, pixels apart.
+// What it costs are four shuffles, two loads and two stores for each vector of the result, beside its k multiply-adds.
+// A result with channels last is what the sums are: nothing is turned. x with channels last is read in the same way,
+// pixels apart.
 //
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -186,7 +187,9 @@ private:
   //===--------------------------------------------------------------------===//
 
   /// Rows of sums that are finished together, while the first-level cache has them: vectors of positions are to be whole.
-  int64_t rowsAtOnce() const { return isOneRun() && !product.isRows ? llvm::divideCeil(enoughToFinish, chunk.columns) : 1; }
+  int64_t rowsAtOnce() const {
+    return isOneRun() && !product.isRows ? llvm::divideCeil(enoughToFinish, chunk.columns) : 1;
+  }
   int64_t turnedPitch() const { return llvm::alignTo(rowsAtOnce() * chunk.columns, panelWidth) + panelWidth; }
   int64_t turnedFloats() const { return product.isRows ? 0 : panelWidth * turnedPitch(); }
 

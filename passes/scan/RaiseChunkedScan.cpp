@@ -97,14 +97,13 @@ private:
   Value elements(StepTree tree, ArrayRef<Dim> at) {
     llvm::SetVector<Value> tensors;
     collectTensors(tree, tensors);
-    return MapOp::create(
-        builder, loc, tensorOf(type, extentsOf(at)), tensors.getArrayRef(),
-        [&](OpBuilder &b, Location, ValueRange inputs, ValueRange places) {
-          llvm::StringMap<Value> symbols;
-          for (auto [symbol, place] : llvm::zip(at, places))
-            symbols[*symbol.asSymbol()] = place;
-          return tracer.emit(b, loc, tree, tensors.getArrayRef(), inputs, symbols);
-        });
+    return MapOp::create(builder, loc, tensorOf(type, extentsOf(at)), tensors.getArrayRef(),
+                         [&](OpBuilder &b, Location, ValueRange inputs, ValueRange places) {
+                           llvm::StringMap<Value> symbols;
+                           for (auto [symbol, place] : llvm::zip(at, places))
+                             symbols[*symbol.asSymbol()] = place;
+                           return tracer.emit(b, loc, tree, tensors.getArrayRef(), inputs, symbols);
+                         });
   }
 
   Value inOrderOfSum(Value result, ArrayRef<Dim> at) {

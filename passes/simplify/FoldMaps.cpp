@@ -360,8 +360,8 @@ struct FoldMaps : impl::FoldMapsBase<FoldMaps> {
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
     patterns.add<SimplifyLoadIndices, DecideComparison, DecideExtremum<arith::MaxSIOp, true>,
-                 DecideExtremum<arith::MinSIOp, false>, FoldChoiceOfConstants, FoldConstantLoad,
-                 DivideByPowerOfTwo, RollToRemainder, MapToReshape>(context);
+                 DecideExtremum<arith::MinSIOp, false>, FoldChoiceOfConstants, FoldConstantLoad, DivideByPowerOfTwo,
+                 RollToRemainder, MapToReshape>(context);
     for (RegisteredOperationName op : context->getRegisteredOperations())
       if (isa<arith::ArithDialect>(op.getDialect()))
         op.getCanonicalizationPatterns(patterns, context);

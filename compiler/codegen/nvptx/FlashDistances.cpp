@@ -90,8 +90,8 @@ void FlashBlock::multiplyDistances(Value first) {
     Value above =
         index.mul(index.sub(index.constant(FlashShape::warps - 1), warp), TensorCore::tileRows);
     Value table = index.add(index.mul(above, pitch), shape.positionsAt());
-    terms.push_back(termsOf(x, multiplyRows(left.size(), [&](int64_t step) { return left[step]; }, table, pitch,
-                                        shape.bandTiles())));
+    terms.push_back(termsOf(
+        x, multiplyRows(left.size(), [&](int64_t step) { return left[step]; }, table, pitch, shape.bandTiles())));
   }
 }
 

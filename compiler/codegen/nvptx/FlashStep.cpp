@@ -109,8 +109,9 @@ FlashBlock::Values FlashBlock::multiplyRows(int64_t steps, function_ref<Values(i
 
 /// Of this warp's rows and the keys at `at`.
 FlashBlock::Values FlashBlock::scores(Value at) {
-  return multiplyRows(shape.words() / TensorCore::tileWords, [&](int64_t step) { return queriesOfStep(step); }, at,
-                      shape.keyPitch(), shape.warpKeys() / TensorCore::tileColumns);
+  return multiplyRows(
+      shape.words() / TensorCore::tileWords, [&](int64_t step) { return queriesOfStep(step); }, at, shape.keyPitch(),
+      shape.warpKeys() / TensorCore::tileColumns);
 }
 
 /// Scores after their regions. A dead key has no weight: -inf where the greatest have it, else 0.

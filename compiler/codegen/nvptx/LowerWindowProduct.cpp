@@ -230,18 +230,17 @@ public:
       Value row = index.div(position, width), column = index.rem(position, width), channel = index.constant(0);
       Value zero = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(0));
       Value filters = device.kernel.memoryOf(product.filters());
-      Value sum =
-          emitLoopNest(scope, loc, {countIfAny(rows.taps), index.constant(columns.taps)}, zero,
-                       [&](ArrayRef<Value> tap, Value carried) -> Value {
-                         Value inFilter = index.add(index.mul(tap[0], columns.taps), tap[1]);
-                         Value at = product.tapsFirst ? index.add(index.mul(inFilter, groups), group)
-                                                      : index.add(index.mul(group, taps()), inFilter);
-                         Value weight = memref::LoadOp::create(builder, loc, filters, at);
-                         Value x = element(batch, group, channel, row, column, tap[0], tap[1]);
-                         auto contract = arith::FastMathFlags::contract;
-                         Value term = arith::MulFOp::create(builder, loc, weight, x, contract);
-                         return arith::AddFOp::create(builder, loc, carried, term, contract);
-                       });
+      Value sum = emitLoopNest(scope, loc, {countIfAny(rows.taps), index.constant(columns.taps)}, zero,
+                               [&](ArrayRef<Value> tap, Value carried) -> Value {
+                                 Value inFilter = index.add(index.mul(tap[0], columns.taps), tap[1]);
+                                 Value at = product.tapsFirst ? index.add(index.mul(inFilter, groups), group)
+                                                              : index.add(index.mul(group, taps()), inFilter);
+                                 Value weight = memref::LoadOp::create(builder, loc, filters, at);
+                                 Value x = element(batch, group, channel, row, column, tap[0], tap[1]);
+                                 auto contract = arith::FastMathFlags::contract;
+                                 Value term = arith::MulFOp::create(builder, loc, weight, x, contract);
+                                 return arith::AddFOp::create(builder, loc, carried, term, contract);
+                               });
       RegionEmitter emitter(scope, 1, loc);
       SmallVector<LaneValue> at = resultPoint(product, batch, group, Value(), LaneValue::uniform(position));
       if (product.isRows)

@@ -1,14 +1,15 @@
 //===- NativeUpdate.cpp - a part of the keys for few queries, on a GPU --------------===//
 //
-// A block is one part of the keys of one (batch, key head), for some of the rows that share it (the queries of the group's
-// heads): what a token that is decoded asks of a long cache, so that its parts fill the machine.
+// A block is one part of the keys of one (batch, key head), for some of the rows that share it (the queries of the
+// group's heads): what a token that is decoded asks of a long cache, so that its parts fill the machine.
 //
 //   S[r][j] = Σ_d Q[r][d] K[j][d]     a warp four keys, its threads along the depth: a key is read once, in one piece
 //   score, keep; m[r], P, l[r]        a warp a row, its threads along the keys
 //   A[r][d] = Σ_j P[r][j] V[j][d]     a thread a column, its sums of all rows in registers
 //
-// Scores stay in shared memory. Limits: operands in memory, in f32 or narrower, a part whose scores fit for one row. This is for
-// what tensor cores do not take (FlashShape.h): depths above 256, as multi-head latent attention has, or odd layouts.
+// Scores stay in shared memory. Limits: operands in memory, in f32 or narrower, a part whose scores fit for one row.
+// This is for what tensor cores do not take (FlashShape.h): depths above 256, as multi-head latent attention has, or
+// odd layouts.
 //
 #include "compiler/codegen/nvptx/ThreadGroup.h"
 #include "dialects/tenon/AttentionLayout.h"

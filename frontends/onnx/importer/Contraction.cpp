@@ -166,8 +166,8 @@ LogicalResult onnx_importer::importEinsum(NodeContext &n) {
   for (unsigned i = 1; i < n.count(); ++i) {
     Value factor = diagonal(n, n.tensor(i), equation->operands[i]);
     std::string kept = i + 1 == n.count() ? equation->result : wantedAfter(*equation, i, letters);
-    product = n.graph.contract(
-        spaced(letters) + ", " + spaced(equation->operands[i]) + " -> " + spaced(kept), product, factor);
+    product = n.graph.contract(spaced(letters) + ", " + spaced(equation->operands[i]) + " -> " + spaced(kept), product,
+                               factor);
     letters = kept;
   }
   return n.result(product);

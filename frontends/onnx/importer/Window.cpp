@@ -147,8 +147,8 @@ static Value convolveSequences(NodeContext &n, Value x, Value weight, Value bias
   Type element = elementOf(x);
   auto diagonal = [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
     Value tap = s.sub(at[1], s.size(positions - Dim(1 + pads[0])));
-    Value inside = s.bitAnd(s.compare(Comparison::GreaterEqual, tap, s.index(0)),
-                            s.compare(Comparison::Less, tap, s.size(taps)));
+    Value inside =
+        s.bitAnd(s.compare(Comparison::GreaterEqual, tap, s.index(0)), s.compare(Comparison::Less, tap, s.size(taps)));
     Value place = s.select(inside, tap, s.index(0));
     return s.select(inside, s.load(t[0], {at[2], s.index(0), place}), s.number(element, 0));
   };
