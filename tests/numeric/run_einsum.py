@@ -7,17 +7,14 @@ TENON_BUILD names the build folder.
 
 import pathlib
 import sys
-import tempfile
 import unittest
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 from accuracy import compare  # noqa: E402
-import native  # noqa: E402
+from onnx_model import OnnxModel  # noqa: E402
 
 # Equation, then the dims of each operand.
 CASES = {
@@ -36,22 +33,15 @@ CASES = {
 class Einsum(unittest.TestCase):
     def check(self, equation, *dims):
         names = [f"x{i}" for i in range(len(dims))]
-        graph = helper.make_graph(
-            [helper.make_node("Einsum", names, ["y"], equation=equation)], "einsum",
-            [helper.make_tensor_value_info(n, TensorProto.FLOAT, d) for n, d in zip(names, dims)],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
-        folder = tempfile.TemporaryDirectory(prefix="tenon-einsum-")
-        self.addCleanup(folder.cleanup)
-        file, artifact = pathlib.Path(folder.name) / "model.onnx", pathlib.Path(folder.name) / "model.tenon"
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), file)
-        native.tenon("compile", "--quiet", file, "-o", artifact, "--target=host")
+        model = OnnxModel([("Einsum", " ".join(names), "y", {"equation": equation})], dict(zip(names, dims)))
         random = np.random.default_rng(0)
         for n, m in ((1, 1), (7, 3), (33, 18)):
             shapes = [[{"N": n, "M": m}.get(size, size) for size in operand] for operand in dims]
             inputs = {name: random.standard_normal(shape).astype(np.float32) for name, shape in zip(names, shapes)}
             wanted, plain = (np.einsum(equation, *(x.astype(t) for x in inputs.values()))
                              for t in (np.float64, np.float32))
-            compare(native.outputs(artifact, inputs, threads=1)["y"], wanted, plain, f"{equation} N={n} M={m}")
+            for outputs in model.run(inputs):
+                compare(outputs["y"], wanted, plain, f"{equation} N={n} M={m}")
 
 
 for _name, _case in CASES.items():

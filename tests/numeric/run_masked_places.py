@@ -9,22 +9,20 @@ TENON_BUILD names the build folder.
 import itertools
 import pathlib
 import sys
-import tempfile
 import unittest
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
-import native  # noqa: E402
+from onnx_model import OnnxModel  # noqa: E402
 from tenon import Error  # noqa: E402
 
 FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
-PLACES = [("NonZero", "mask", "found", {}), ("Transpose", "found", "places", {"perm": [1, 0]})]
-COUNT = [("Shape", "places", "extent", {}), ("Gather", "extent zero", "count", {}),
-         ("Unsqueeze", "count zeros", "counts", {})]
+PLACES = [("NonZero", "mask", "found"), ("Transpose", "found", "places", {"perm": [1, 0]})]
+COUNT = [("Shape", "places", "extent"), ("Gather", "extent zero", "count"),
+         ("Unsqueeze", "count zeros", "counts")]
 random = np.random.default_rng(0)
 
 
@@ -35,27 +33,17 @@ def normal(*shape):
 class MaskedPlaces(unittest.TestCase):
     def compile(self, nodes, inputs):
         """A model of these inputs and the output y; `inputs` maps a name to type and dims."""
-        folder = tempfile.TemporaryDirectory(prefix="tenon-places-")
-        self.addCleanup(folder.cleanup)
-        file, artifact = pathlib.Path(folder.name) / "model.onnx", pathlib.Path(folder.name) / "model.tenon"
         constants = {"zero": 0, "zeros": [0], "all": [-1], "last": [2], "one": [1], "unit": 1, "two": [2], "three": [3],
                      "last1": [-1], "rows_of_4": [-1, 4], "rows_of_2": [-1, 2]}
-        graph = helper.make_graph(
-            [helper.make_node(op, operands.split(), output.split(), name=output, **attributes)
-             for op, operands, output, attributes in nodes], "places",
-            [helper.make_tensor_value_info(name, kind, dims) for name, (kind, dims) in inputs.items()],
-            [helper.make_tensor_value_info("y", FLOAT, None)],
-            [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items()])
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), file)
-        native.tenon("compile", "--quiet", file, "-o", artifact, "--target=host")
-        return lambda x: native.outputs(artifact, x, threads=1)["y"]
+        model = OnnxModel(nodes, inputs, weights={n: np.array(value, np.int64) for n, value in constants.items()})
+        return lambda x: model.run(x)[-1]["y"]
 
     def test_features_among_tokens(self):
         """As vision-language models do it: the mask of tokens, expanded along the features of each."""
         run = self.compile(
-            [("Unsqueeze", "tokens last", "column", {}), ("Shape", "x", "dims", {}),
-             ("Expand", "column dims", "mask", {}), *PLACES, *COUNT, ("Reshape", "features all", "flat", {}),
-             ("Slice", "flat zeros counts zeros", "chosen", {}), ("ScatterND", "x places chosen", "y", {})],
+            [("Unsqueeze", "tokens last", "column"), ("Shape", "x", "dims"),
+             ("Expand", "column dims", "mask"), *PLACES, *COUNT, ("Reshape", "features all", "flat"),
+             ("Slice", "flat zeros counts zeros", "chosen"), ("ScatterND", "x places chosen", "y")],
             {"tokens": (BOOL, ["B", "S"]), "x": (FLOAT, ["B", "S", 8]), "features": (FLOAT, ["B", "N", 8])})
         for b, s, n, likely in ((1, 5, 4, 0.5), (3, 17, 20, 0.5), (2, 4, 4, 1), (2, 6, 1, 0), (2, 40, 50, 0.9)):
             x = {"tokens": random.random((b, s)) < likely, "x": normal(b, s, 8), "features": normal(b, n, 8)}
@@ -68,8 +56,8 @@ class MaskedPlaces(unittest.TestCase):
 
     def test_a_mask_that_differs_along_every_dim(self):
         run = self.compile(
-            [*PLACES, *COUNT, ("Slice", "values zeros counts", "chosen", {}),
-             ("ScatterND", "x places chosen", "y", {})],
+            [*PLACES, *COUNT, ("Slice", "values zeros counts", "chosen"),
+             ("ScatterND", "x places chosen", "y")],
             {"mask": (BOOL, ["B", "S", 3]), "x": (FLOAT, ["B", "S", 3]), "values": (FLOAT, ["N"])})
         for b, s in ((1, 1), (3, 9)):
             x = {"mask": random.random((b, s, 3)) < 0.5, "x": normal(b, s, 3), "values": normal(b * s * 3)}
@@ -80,8 +68,8 @@ class MaskedPlaces(unittest.TestCase):
     def test_a_row_for_each_place(self):
         """A mask of numbers over the first dims, and rows."""
         run = self.compile(
-            [*PLACES, *COUNT, ("Slice", "rows zeros counts zeros one", "chosen", {}),
-             ("ScatterND", "x places chosen", "y", {})],
+            [*PLACES, *COUNT, ("Slice", "rows zeros counts zeros one", "chosen"),
+             ("ScatterND", "x places chosen", "y")],
             {"mask": (TensorProto.INT64, ["B", "S"]), "x": (FLOAT, ["B", "S", "D"]), "rows": (FLOAT, ["N", "D"])})
         mask = np.array([[0, 3, 0, -1], [7, 0, 0, 0]])
         x = {"mask": mask, "x": normal(2, 4, 6), "rows": normal(5, 6)}
@@ -92,12 +80,12 @@ class MaskedPlaces(unittest.TestCase):
     def test_rows_expanded_to_their_number(self):
         """As PyTorch's newer exporter writes x[tokens] = features: the number is the sum of the mask."""
         run = self.compile(
-            [("Unsqueeze", "tokens last", "column", {}), ("Shape", "x", "dims", {}),
-             ("Expand", "column dims", "mask", {}), *PLACES, ("Cast", "tokens", "numbers", {"to": TensorProto.INT64}),
-             ("Reshape", "numbers all", "list", {}), ("ReduceSum", "list", "sum", {"keepdims": 1}),
-             ("Slice", "dims two three", "width", {}), ("Concat", "sum width", "wanted", {"axis": 0}),
-             ("Expand", "features wanted", "rows", {}), ("Reshape", "rows all", "chosen", {"allowzero": 0}),
-             ("ScatterND", "x places chosen", "y", {})],
+            [("Unsqueeze", "tokens last", "column"), ("Shape", "x", "dims"),
+             ("Expand", "column dims", "mask"), *PLACES, ("Cast", "tokens", "numbers", {"to": TensorProto.INT64}),
+             ("Reshape", "numbers all", "list"), ("ReduceSum", "list", "sum", {"keepdims": 1}),
+             ("Slice", "dims two three", "width"), ("Concat", "sum width", "wanted", {"axis": 0}),
+             ("Expand", "features wanted", "rows"), ("Reshape", "rows all", "chosen", {"allowzero": 0}),
+             ("ScatterND", "x places chosen", "y")],
             {"tokens": (BOOL, ["B", "S"]), "x": (FLOAT, ["B", "S", 8]), "features": (FLOAT, ["N", 8])})
         tokens = np.zeros((2, 7), bool)
         tokens[0, 1:4] = tokens[1, 2:4] = True
@@ -111,8 +99,8 @@ class MaskedPlaces(unittest.TestCase):
 
     def test_one_row_for_all_places(self):
         run = self.compile(
-            [*PLACES, *COUNT, ("Shape", "row", "width", {}), ("Concat", "counts width", "dims", {"axis": 0}),
-             ("Expand", "row dims", "chosen", {}), ("ScatterND", "x places chosen", "y", {})],
+            [*PLACES, *COUNT, ("Shape", "row", "width"), ("Concat", "counts width", "dims", {"axis": 0}),
+             ("Expand", "row dims", "chosen"), ("ScatterND", "x places chosen", "y")],
             {"mask": (BOOL, ["S"]), "x": (FLOAT, ["S", "D"]), "row": (FLOAT, ["D"])})
         for likely in (0, 0.5, 1):
             x = {"mask": random.random(9) < likely, "x": normal(9, 4), "row": normal(4)}
@@ -120,7 +108,7 @@ class MaskedPlaces(unittest.TestCase):
             np.testing.assert_array_equal(run(x), want)
 
     INDICES = [("Split", "places", "first second", {"axis": 1, "num_outputs": 2}),
-               ("Squeeze", "first one", "k", {}), ("Squeeze", "second one", "t", {})]
+               ("Squeeze", "first one", "k"), ("Squeeze", "second one", "t")]
 
     def expert(self, kept, chosen, x, w, weight):
         """What y + (what a mask [K, T] chose: x[t] @ w * weight[t, k]) is."""
@@ -142,38 +130,38 @@ class MaskedPlaces(unittest.TestCase):
     def test_experts_added_at_their_tokens(self):
         """PyTorch's newer exporter: tuples of indices, a token of several places is added to several times."""
         self.check_experts([
-            *PLACES, *self.INDICES, ("Unsqueeze", "t last1", "ts", {}), ("GatherND", "x ts", "rows", {}),
-            ("MatMul", "rows w", "product", {}), ("Relu", "product", "live", {}), ("Unsqueeze", "k last1", "ks", {}),
-            ("Concat", "ts ks", "pairs", {"axis": -1}), ("GatherND", "weight pairs", "each", {}),
-            ("Unsqueeze", "each one", "column", {}), ("Mul", "live column", "scaled", {}),
+            *PLACES, *self.INDICES, ("Unsqueeze", "t last1", "ts"), ("GatherND", "x ts", "rows"),
+            ("MatMul", "rows w", "product"), ("Relu", "product", "live"), ("Unsqueeze", "k last1", "ks"),
+            ("Concat", "ts ks", "pairs", {"axis": -1}), ("GatherND", "weight pairs", "each"),
+            ("Unsqueeze", "each one", "column"), ("Mul", "live column", "scaled"),
             ("ScatterND", "kept ts scaled", "y", {"reduction": "add"})])
 
     def test_experts_put_at_their_tokens(self):
         """The older exporter: rows gathered along the second dim, weights from a list, and none of two places alike."""
         self.check_experts([
-            *PLACES, *self.INDICES, ("Unsqueeze", "x zeros", "slab", {}), ("Gather", "slab t", "picked", {"axis": 1}),
-            ("Reshape", "picked rows_of_4", "rows", {}), ("Gemm", "rows w", "product", {}),
-            ("Relu", "product", "live", {}), ("Shape", "weight", "extents", {}),
-            ("Gather", "extents unit", "experts", {}), ("Mul", "t experts", "row", {}), ("Add", "row k", "place", {}),
-            ("Reshape", "weight all", "flat", {}), ("Gather", "flat place", "each", {}), ("Shape", "t", "number", {}),
-            ("Concat", "number one", "shape", {"axis": 0}), ("Reshape", "each shape", "column", {}),
-            ("Mul", "live column", "scaled", {}), ("Sub", "kept kept", "blank", {}), ("Shape", "scaled", "wide", {}),
-            ("Unsqueeze", "t one", "ts", {}), ("Expand", "ts wide", "indices", {}),
-            ("ScatterElements", "blank indices scaled", "added", {"axis": 0}), ("Add", "kept added", "y", {})],
+            *PLACES, *self.INDICES, ("Unsqueeze", "x zeros", "slab"), ("Gather", "slab t", "picked", {"axis": 1}),
+            ("Reshape", "picked rows_of_4", "rows"), ("Gemm", "rows w", "product"),
+            ("Relu", "product", "live"), ("Shape", "weight", "extents"),
+            ("Gather", "extents unit", "experts"), ("Mul", "t experts", "row"), ("Add", "row k", "place"),
+            ("Reshape", "weight all", "flat"), ("Gather", "flat place", "each"), ("Shape", "t", "number"),
+            ("Concat", "number one", "shape", {"axis": 0}), ("Reshape", "each shape", "column"),
+            ("Mul", "live column", "scaled"), ("Sub", "kept kept", "blank"), ("Shape", "scaled", "wide"),
+            ("Unsqueeze", "t one", "ts"), ("Expand", "ts wide", "indices"),
+            ("ScatterElements", "blank indices scaled", "added", {"axis": 0}), ("Add", "kept added", "y")],
             likely=("one", 0))
 
     def test_rows_of_a_mask_computed_and_put_back(self):
         """y = x; y[mask] = softmax(x[mask]) * s[mask]: a node for each use of the mask."""
-        again = [("NonZero", "mask", "found2", {}), ("Transpose", "found2", "places2", {"perm": [1, 0]})]
+        again = [("NonZero", "mask", "found2"), ("Transpose", "found2", "places2", {"perm": [1, 0]})]
         run = self.compile(
-            [*PLACES, *again, ("GatherND", "x places", "rows", {}), ("Softmax", "rows", "soft", {}),
-             ("GatherND", "s places2", "scales", {}), ("Mul", "soft scales", "scaled", {}),
-             ("Unsqueeze", "mask last", "column", {}), ("Shape", "x", "dims", {}),
-             ("Expand", "column dims", "wide", {}),
-             ("NonZero", "wide", "found3", {}), ("Transpose", "found3", "places3", {"perm": [1, 0]}),
-             ("Shape", "places3", "extent", {}), ("Gather", "extent zeros", "count", {}),
-             ("Reshape", "scaled all", "list", {}), ("Slice", "list zeros count zeros", "chosen", {}),
-             ("ScatterND", "x places3 chosen", "y", {})],
+            [*PLACES, *again, ("GatherND", "x places", "rows"), ("Softmax", "rows", "soft"),
+             ("GatherND", "s places2", "scales"), ("Mul", "soft scales", "scaled"),
+             ("Unsqueeze", "mask last", "column"), ("Shape", "x", "dims"),
+             ("Expand", "column dims", "wide"),
+             ("NonZero", "wide", "found3"), ("Transpose", "found3", "places3", {"perm": [1, 0]}),
+             ("Shape", "places3", "extent"), ("Gather", "extent zeros", "count"),
+             ("Reshape", "scaled all", "list"), ("Slice", "list zeros count zeros", "chosen"),
+             ("ScatterND", "x places3 chosen", "y")],
             {"mask": (BOOL, ["B", "S"]), "x": (FLOAT, ["B", "S", 5]), "s": (FLOAT, ["B", "S", 1])})
         for likely in (0, 0.5, 1):
             x = {"mask": random.random((2, 7)) < likely, "x": normal(2, 7, 5), "s": normal(2, 7, 1)}
@@ -185,8 +173,8 @@ class MaskedPlaces(unittest.TestCase):
     def test_indices_that_only_places_make_valid(self):
         """table[number[t]]: where the mask is false the number is no index."""
         run = self.compile(
-            [*PLACES, ("GatherND", "number places", "picked", {}), ("Gather", "table picked", "rows", {}),
-             ("ScatterND", "x places rows", "y", {})],
+            [*PLACES, ("GatherND", "number places", "picked"), ("Gather", "table picked", "rows"),
+             ("ScatterND", "x places rows", "y")],
             {"mask": (BOOL, ["T"]), "number": (TensorProto.INT64, ["T"]), "table": (FLOAT, ["N", 3]),
              "x": (FLOAT, ["T", 3])})
         x = {"mask": np.array([1, 0, 1, 0], bool), "number": np.array([1, 99, -2, -99]), "table": normal(2, 3),
@@ -200,8 +188,8 @@ class MaskedPlaces(unittest.TestCase):
 
     def test_parts_whose_sizes_are_data(self):
         run = self.compile(
-            [("Split", "x sizes", "a b c", {"axis": 0}), ("MatMul", "a w", "p", {}), ("Relu", "b", "q", {}),
-             ("Neg", "c", "r", {}), ("Concat", "p q r", "y", {"axis": 0})],
+            [("Split", "x sizes", "a b c", {"axis": 0}), ("MatMul", "a w", "p"), ("Relu", "b", "q"),
+             ("Neg", "c", "r"), ("Concat", "p q r", "y", {"axis": 0})],
             {"x": (FLOAT, ["T", 4]), "sizes": (TensorProto.INT64, [3]), "w": (FLOAT, [4, 4])})
         for sizes in ([2, 3, 4], [0, 9, 0], [9, 0, 0], [0, 0, 9]):
             x = {"x": normal(9, 4), "sizes": np.array(sizes), "w": normal(4, 4)}
@@ -215,14 +203,14 @@ class MaskedPlaces(unittest.TestCase):
     def test_what_mixes_places_is_refused(self):
         """All of these give y [T, 2] or a number, with rows [count, 2] read at the places."""
         inputs = {"mask": (BOOL, ["T"]), "x": (FLOAT, ["T", 2]), "w": (FLOAT, ["T", 2])}
-        rows = [*PLACES, ("GatherND", "x places", "rows", {})]
-        put, turned = [("ScatterND", "x places z", "y", {})], ("Transpose", "rows", "turned", {"perm": [1, 0]})
+        rows = [*PLACES, ("GatherND", "x places", "rows")]
+        put, turned = [("ScatterND", "x places z", "y")], ("Transpose", "rows", "turned", {"perm": [1, 0]})
         for nodes in ([("ReduceSum", "rows zeros", "y", {"keepdims": 0})],
                       [("Softmax", "rows", "z", {"axis": 0}), *put],
-                      [("CumSum", "rows zero", "z", {}), *put], [("Add", "rows w", "z", {}), *put],
-                      [turned, ("Reshape", "turned rows_of_2", "z", {}), *put],
-                      [("Concat", "rows w", "y", {"axis": 0})], [("Gather", "rows zeros", "y", {})],
-                      [turned, ("MatMul", "turned rows", "y", {})],
+                      [("CumSum", "rows zero", "z"), *put], [("Add", "rows w", "z"), *put],
+                      [turned, ("Reshape", "turned rows_of_2", "z"), *put],
+                      [("Concat", "rows w", "y", {"axis": 0})], [("Gather", "rows zeros", "y")],
+                      [turned, ("MatMul", "turned rows", "y")],
                       [("Cast", "rows", "y", {"to": FLOAT})]):
             with self.assertRaisesRegex(AssertionError, "known from the shapes of .*count of node 'found'"):
                 self.compile([*rows, *nodes], inputs)
@@ -230,14 +218,14 @@ class MaskedPlaces(unittest.TestCase):
         for order in ("b a", "a a", "a b"):
             joined = ("Concat", order, "y", {"axis": int(order == "a b")})
             with self.assertRaisesRegex(AssertionError, "known from the shapes of the inputs, .*size of part"):
-                self.compile([("Split", "x sizes", "a b", {}), joined], parts)
+                self.compile([("Split", "x sizes", "a b"), joined], parts)
 
     def test_one_number_for_all_places(self):
         """As PyTorch's newer exporter writes x[mask] = number: the number, expanded to a list as long as the mask's sum."""
         run = self.compile(
-            [*PLACES, ("Reshape", "mask all", "flags", {}), ("Cast", "flags", "numbers", {"to": TensorProto.INT64}),
-             ("ReduceSum", "numbers", "sum", {"keepdims": 1}), ("Expand", "number sum", "repeated", {}),
-             ("Reshape", "repeated all", "chosen", {"allowzero": 0}), ("ScatterND", "x places chosen", "y", {})],
+            [*PLACES, ("Reshape", "mask all", "flags"), ("Cast", "flags", "numbers", {"to": TensorProto.INT64}),
+             ("ReduceSum", "numbers", "sum", {"keepdims": 1}), ("Expand", "number sum", "repeated"),
+             ("Reshape", "repeated all", "chosen", {"allowzero": 0}), ("ScatterND", "x places chosen", "y")],
             {"mask": (BOOL, ["B", "S", 3]), "x": (FLOAT, ["B", "S", 3]), "number": (FLOAT, [])})
         for b, s, likely in ((1, 1, 1), (3, 9, 0.5), (2, 4, 0)):
             x = {"mask": random.random((b, s, 3)) < likely, "x": normal(b, s, 3), "number": np.float32(-1e9)}
@@ -247,9 +235,9 @@ class MaskedPlaces(unittest.TestCase):
         inputs = {"mask": (BOOL, ["S"]), "x": (FLOAT, ["S"])}
         data = r"(y|r|e) .*: wanted .* known from the shapes of the inputs, .*count of node 'found' \(NonZero\)"
         for nodes in ([("Cast", "found", "y", {"to": FLOAT})],  # a tensor of data's size
-                      [("GatherND", "x places", "y", {})],
-                      [*COUNT, ("Range", "zero count unit", "r", {}), ("Cast", "r", "y", {"to": FLOAT})],
-                      [*COUNT, ("Expand", "x counts", "e", {}), ("Add", "e e", "y", {})],
+                      [("GatherND", "x places", "y")],
+                      [*COUNT, ("Range", "zero count unit", "r"), ("Cast", "r", "y", {"to": FLOAT})],
+                      [*COUNT, ("Expand", "x counts", "e"), ("Add", "e e", "y")],
                       [*COUNT, ("Cast", "count", "y", {"to": FLOAT})]):
             with self.assertRaisesRegex(AssertionError, data):
                 self.compile([*PLACES, *nodes], inputs)

@@ -7,42 +7,32 @@ TENON_BUILD names the build folder.
 
 import pathlib
 import sys
-import tempfile
 import unittest
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, numpy_helper
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
-import native  # noqa: E402
+from onnx_model import OnnxModel  # noqa: E402
 from tenon import Error  # noqa: E402
 
 
-def integers(name, *values, shape=None):
-    return helper.make_tensor(name, TensorProto.INT64, [len(values)] if shape is None else shape, values)
+def integers(name, *values, shape=(-1,)):
+    return name, np.array(values, np.int64).reshape(shape)
 
 
 class ShapeArithmetic(unittest.TestCase):
     def compile(self, nodes, constants, result, *options):
         """A model of the input x, [S] float32, and the output y."""
-        folder = tempfile.TemporaryDirectory(prefix="tenon-shapes-")
-        self.addCleanup(folder.cleanup)
-        file, artifact = pathlib.Path(folder.name) / "model.onnx", pathlib.Path(folder.name) / "model.tenon"
-        graph = helper.make_graph(
-            [helper.make_node(op, inputs.split(), [output], **attributes) for op, inputs, output, attributes in nodes],
-            "shapes", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["S"])],
-            [helper.make_tensor_value_info("y", result, None)], constants)
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), file)
-        native.tenon("compile", "--quiet", file, "-o", artifact, "--target=host", *options)
-        return lambda x: native.outputs(artifact, {"x": x}, threads=1)["y"]
+        model = OnnxModel(nodes, {"x": ["S"]}, {"y": (result, None)}, dict(constants), options=options)
+        return lambda x: model.run({"x": x})[-1]["y"]
 
     def test_a_number_of_windows(self):
         """(S - 127) / 384, which is negative where S is below 127: no window, and no run."""
         run = self.compile(
-            [("Shape", "x", "s", {}), ("Squeeze", "s zero", "n", {}), ("Sub", "n c127", "a", {}),
-             ("Div", "a c384", "count", {}), ("Range", "start count step", "y", {})],
+            [("Shape", "x", "s"), ("Squeeze", "s zero", "n"), ("Sub", "n c127", "a"),
+             ("Div", "a c384", "count"), ("Range", "start count step", "y")],
             [integers("zero", 0), *(integers(n, v, shape=[]) for n, v in
                                     (("c127", 127), ("c384", 384), ("start", 0), ("step", 1)))], TensorProto.INT64)
         for size in (127, 510, 511, 1300):
@@ -52,8 +42,8 @@ class ShapeArithmetic(unittest.TestCase):
 
     def test_bounds_that_decide(self):
         """x[:-n] for n = -S mod 8, which means another thing where n is 0; not so between two multiples."""
-        graph = ([("Shape", "x", "s", {}), ("Mul", "s minus", "negative", {}), ("Mod", "negative eight", "n", {}),
-                  ("Mul", "n minus", "end", {}), ("Slice", "x zero end", "y", {})],
+        graph = ([("Shape", "x", "s"), ("Mul", "s minus", "negative"), ("Mod", "negative eight", "n"),
+                  ("Mul", "n minus", "end"), ("Slice", "x zero end", "y")],
                  [integers("zero", 0), integers("eight", 8), integers("minus", -1)], TensorProto.FLOAT)
         with self.assertRaisesRegex(AssertionError, r"Slice.*found -\(\(7 \* S\) mod 8\); give --dim S=1..7, or .*=9..15"):
             self.compile(*graph)
@@ -66,8 +56,8 @@ class ShapeArithmetic(unittest.TestCase):
 
     def test_bounds_beyond_what_the_file_takes(self):
         """--dim narrows: it does not allow what the file means nothing for."""
-        graph = ([("Shape", "x", "s", {}), ("Squeeze", "s zero", "n", {}), ("Sub", "n c127", "a", {}),
-                  ("Div", "a c384", "count", {}), ("Range", "start count step", "y", {})],
+        graph = ([("Shape", "x", "s"), ("Squeeze", "s zero", "n"), ("Sub", "n c127", "a"),
+                  ("Div", "a c384", "count"), ("Range", "start count step", "y")],
                  [integers("zero", 0), *(integers(n, v, shape=[]) for n, v in
                                          (("c127", 127), ("c384", 384), ("start", 0), ("step", 1)))], TensorProto.INT64)
         run = self.compile(*graph, "--dim", "S=1..2000")
@@ -80,8 +70,8 @@ class ShapeArithmetic(unittest.TestCase):
     def test_blocks(self):
         """Reshaped to S / 4 rows of 4: S is a multiple of 4."""
         run = self.compile(
-            [("Shape", "x", "s", {}), ("Div", "s four", "rows", {}), ("Concat", "rows four", "shape", {"axis": 0}),
-             ("Reshape", "x shape", "blocks", {}), ("ReduceSum", "blocks one", "y", {"keepdims": 0})],
+            [("Shape", "x", "s"), ("Div", "s four", "rows"), ("Concat", "rows four", "shape", {"axis": 0}),
+             ("Reshape", "x shape", "blocks"), ("ReduceSum", "blocks one", "y", {"keepdims": 0})],
             [integers("four", 4), integers("one", 1)], TensorProto.FLOAT)
         for size in (4, 20):
             x = np.arange(size, dtype=np.float32)
@@ -92,15 +82,15 @@ class ShapeArithmetic(unittest.TestCase):
     def test_padded_blocks(self):
         """Padded to rows of 4, as block-wise attention and chunked scans are: any S, not multiples of 4 alone."""
         paddings = {
-            "negated": [("Mul", "s minus", "negative", {}), ("Mod", "negative four", "padding", {})],
-            "subtracted": [("Mod", "s four", "over", {}), ("Sub", "four over", "missing", {}),
-                           ("Mod", "missing four", "padding", {})],
+            "negated": [("Mul", "s minus", "negative"), ("Mod", "negative four", "padding")],
+            "subtracted": [("Mod", "s four", "over"), ("Sub", "four over", "missing"),
+                           ("Mod", "missing four", "padding")],
         }
         for name, padding in paddings.items():
             run = self.compile(
-                [("Shape", "x", "s", {}), *padding, ("Concat", "zero padding", "pads", {"axis": 0}),
-                 ("Pad", "x pads", "padded", {}), ("Add", "s padding", "length", {}), ("Div", "length four", "rows", {}),
-                 ("Concat", "rows four", "shape", {"axis": 0}), ("Reshape", "padded shape", "blocks", {}),
+                [("Shape", "x", "s"), *padding, ("Concat", "zero padding", "pads", {"axis": 0}),
+                 ("Pad", "x pads", "padded"), ("Add", "s padding", "length"), ("Div", "length four", "rows"),
+                 ("Concat", "rows four", "shape", {"axis": 0}), ("Reshape", "padded shape", "blocks"),
                  ("ReduceSum", "blocks one", "y", {"keepdims": 0})],
                 [integers("zero", 0), integers("four", 4), integers("one", 1), integers("minus", -1)], TensorProto.FLOAT)
             for size in (1, 3, 4, 5, 20, 23):
@@ -111,9 +101,9 @@ class ShapeArithmetic(unittest.TestCase):
     def test_a_product_over_a_size_in_two_forms(self):
         """S / 4 rows beside (S + 3) / 4 rows: S is a multiple of 4, and a product takes both."""
         run = self.compile(
-            [("Shape", "x", "s", {}), ("Div", "s four", "rows", {}), ("Concat", "rows four", "shape", {"axis": 0}),
-             ("Reshape", "x shape", "blocks", {}), ("Add", "s three", "more", {}), ("Div", "more four", "atmost", {}),
-             ("Squeeze", "atmost zero", "end", {}), ("Range", "start end step", "numbers", {}),
+            [("Shape", "x", "s"), ("Div", "s four", "rows"), ("Concat", "rows four", "shape", {"axis": 0}),
+             ("Reshape", "x shape", "blocks"), ("Add", "s three", "more"), ("Div", "more four", "atmost"),
+             ("Squeeze", "atmost zero", "end"), ("Range", "start end step", "numbers"),
              ("Cast", "numbers", "weights", {"to": TensorProto.FLOAT}),
              ("Einsum", "weights blocks", "y", {"equation": "c,ct->t"})],
             [integers("four", 4), integers("three", 3), integers("zero", 0),
@@ -126,7 +116,7 @@ class ShapeArithmetic(unittest.TestCase):
 
     def test_a_slice_of_one_is_broadcast(self):
         """x[:1] has min(1, S) elements: added to x it is one, not S at most 1."""
-        run = self.compile([("Slice", "x zero one", "first", {}), ("Add", "x first", "y", {})],
+        run = self.compile([("Slice", "x zero one", "first"), ("Add", "x first", "y")],
                            [integers("zero", 0), integers("one", 1)], TensorProto.FLOAT)
         for size in (1, 5):
             x = np.arange(3, 3 + size, dtype=np.float32)
@@ -137,12 +127,12 @@ class ShapeArithmetic(unittest.TestCase):
         most 1."""
         table = np.arange(8, dtype=np.float32)[None] ** 2
         run = self.compile(
-            [("Shape", "x", "s", {}), ("Sub", "one s", "a", {}), ("Max", "a zero", "row", {}),
-             ("Sub", "eight s", "b", {}), ("Max", "b zero", "column", {}), ("Slice", "table row end zero", "some", {}),
-             ("Slice", "some column end one", "last", {}), ("Unsqueeze", "x one", "xs", {}),
-             ("Add", "xs last", "y", {})],
+            [("Shape", "x", "s"), ("Sub", "one s", "a"), ("Max", "a zero", "row"),
+             ("Sub", "eight s", "b"), ("Max", "b zero", "column"), ("Slice", "table row end zero", "some"),
+             ("Slice", "some column end one", "last"), ("Unsqueeze", "x one", "xs"),
+             ("Add", "xs last", "y")],
             [integers(name, value) for name, value in (("one", 1), ("zero", 0), ("eight", 8), ("end", 2**63 - 1))]
-            + [helper.make_tensor("table", TensorProto.FLOAT, [1, 8], table.ravel())], TensorProto.FLOAT)
+            + [("table", table)], TensorProto.FLOAT)
         for size in (1, 5, 8, 9):
             x = np.arange(3, 3 + size, dtype=np.float32)
             np.testing.assert_array_equal(run(x), x[:, None] + table[:, -size:])
@@ -151,14 +141,14 @@ class ShapeArithmetic(unittest.TestCase):
 
     def test_what_a_slice_leaves(self):
         """x[4:] has S - min(4, S) elements; expanded to S - 4, which exporters compare with -1, S is at least 4."""
-        minus_means_own = [("ConstantOfShape", "one", "ones", {"value": integers("value", 1)}),
-                           ("Mul", "ones minus", "own", {}), ("Equal", "rest own", "is_own", {}),
-                           ("Where", "is_own ones rest", "extent", {})]
+        minus_means_own = [("ConstantOfShape", "one", "ones", {"value": numpy_helper.from_array(np.array([1]))}),
+                           ("Mul", "ones minus", "own"), ("Equal", "rest own", "is_own"),
+                           ("Where", "is_own ones rest", "extent")]
         for nodes, extent in (([], "rest"), (minus_means_own, "extent")):
             run = self.compile(
-                [("Shape", "x", "s", {}), ("Sub", "s four", "rest", {}), *nodes, ("Slice", "x four s", "tail", {}),
-                 ("Unsqueeze", "tail zero", "row", {}), ("Concat", f"two {extent}", "dims", {"axis": 0}),
-                 ("Expand", "row dims", "y", {})],
+                [("Shape", "x", "s"), ("Sub", "s four", "rest"), *nodes, ("Slice", "x four s", "tail"),
+                 ("Unsqueeze", "tail zero", "row"), ("Concat", f"two {extent}", "dims", {"axis": 0}),
+                 ("Expand", "row dims", "y")],
                 [integers("four", 4), integers("zero", 0), integers("one", 1), integers("two", 2),
                  integers("minus", -1)], TensorProto.FLOAT)
             for size in (4, 5, 19):
@@ -169,14 +159,13 @@ class ShapeArithmetic(unittest.TestCase):
 
     def test_positions_downwards_as_numbers(self):
         """arange(S - 1, -1, -1.0), as Transformer-XL counts distances; and arange(0, S / 2, 0.5)."""
-        numbers = [helper.make_tensor(n, TensorProto.FLOAT, [], [v])
-                   for n, v in (("minus", -1.0), ("nothing", 0.0), ("half", 0.5))]
-        nodes = [("Shape", "x", "s", {}), ("Squeeze", "s zero", "n", {})]
-        down = self.compile([*nodes, ("Sub", "n unit", "last", {}), ("Cast", "last", "start", {"to": TensorProto.FLOAT}),
-                             ("Range", "start minus minus", "y", {})],
+        numbers = [(n, np.float32(v)) for n, v in (("minus", -1), ("nothing", 0), ("half", 0.5))]
+        nodes = [("Shape", "x", "s"), ("Squeeze", "s zero", "n")]
+        down = self.compile([*nodes, ("Sub", "n unit", "last"), ("Cast", "last", "start", {"to": TensorProto.FLOAT}),
+                             ("Range", "start minus minus", "y")],
                             [integers("zero", 0), integers("unit", 1, shape=[]), *numbers], TensorProto.FLOAT)
-        halves = self.compile([*nodes, ("Cast", "n", "real", {"to": TensorProto.FLOAT}), ("Mul", "real half", "limit", {}),
-                               ("Range", "nothing limit half", "y", {})], [integers("zero", 0), *numbers],
+        halves = self.compile([*nodes, ("Cast", "n", "real", {"to": TensorProto.FLOAT}), ("Mul", "real half", "limit"),
+                               ("Range", "nothing limit half", "y")], [integers("zero", 0), *numbers],
                               TensorProto.FLOAT)
         for size in (1, 2, 7, 40):
             x = np.zeros(size, np.float32)
@@ -186,8 +175,8 @@ class ShapeArithmetic(unittest.TestCase):
     def test_positions_of_ones(self):
         """NonZero of a mask that is true throughout, as exporters write an index over all rows."""
         run = self.compile(
-            [("Shape", "x", "s", {}), ("ConstantOfShape", "s", "ones", {"value": integers("one", 1)}),
-             ("Equal", "ones c1", "mask", {}), ("NonZero", "mask", "y", {})], [integers("c1", 1, shape=[])],
+            [("Shape", "x", "s"), ("ConstantOfShape", "s", "ones", {"value": numpy_helper.from_array(np.array([1]))}),
+             ("Equal", "ones c1", "mask"), ("NonZero", "mask", "y")], [integers("c1", 1, shape=[])],
             TensorProto.INT64)
         for size in (1, 9):
             np.testing.assert_array_equal(run(np.zeros(size, np.float32)), np.arange(size)[None])
@@ -195,7 +184,7 @@ class ShapeArithmetic(unittest.TestCase):
     def test_negative_axes_of_a_transpose(self):
         """As PyTorch's tracing exporter copies them."""
         run = self.compile(
-            [("Reshape", "x shape", "m", {}), ("Transpose", "m", "y", {"perm": [-1, 0]})], [integers("shape", -1, 2)],
+            [("Reshape", "x shape", "m"), ("Transpose", "m", "y", {"perm": [-1, 0]})], [integers("shape", -1, 2)],
             TensorProto.FLOAT)
         x = np.arange(6, dtype=np.float32)
         np.testing.assert_array_equal(run(x), x.reshape(3, 2).T)
