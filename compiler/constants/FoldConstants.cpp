@@ -2,6 +2,7 @@
 #include "compiler/constants/FoldConstants.h"
 #include "compiler/constants/WeightArithmetic.h"
 #include "dialects/tenon/ContractSpec.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -14,6 +15,8 @@ namespace {
 constexpr int64_t fewElements = 1 << 16;
 /// Operations a byte of the result from which on a weight is worth being larger than those it follows from.
 constexpr int64_t worthwhileIntensity = 16;
+/// Operations that a model's compilation may take to compute weights: a minute or two of one core.
+constexpr int64_t mostOperations = int64_t(1) << 37;
 
 /// Elements, if they are known.
 std::optional<int64_t> countOf(Value tensor) {
@@ -75,9 +78,10 @@ private:
 
 class ConstantFolder {
 public:
-  ConstantFolder(Block &block, WeightArithmetic &arithmetic) : block(block), arithmetic(arithmetic) {}
+  ConstantFolder(Block &block, WeightArithmetic &arithmetic, int64_t &operationsLeft)
+      : block(block), arithmetic(arithmetic), operationsLeft(operationsLeft) {}
 
-  llvm::Error run() {
+  void run() {
     for (Operation &op : block)
       if (isKnown(&op))
         known.insert(&op);
@@ -85,12 +89,10 @@ public:
     SmallVector<Operation *> found = llvm::filter_to_vector(known, [&](Operation *op) { return isReadByOthers(op); });
     for (Operation *op : found)
       if (isWorthwhile(op))
-        if (llvm::Error error = fold(op))
-          return error;
+        fold(op);
     for (Operation *op : llvm::reverse(known))
       if (op->use_empty())
         op->erase();
-    return llvm::Error::success();
   }
 
 private:
@@ -136,29 +138,38 @@ private:
            (count <= fewElements || bytes <= origin.weightBytes || origin.operations >= worthwhileIntensity * bytes);
   }
 
-  llvm::Error fold(Operation *op) {
+  void fold(Operation *op) {
+    int64_t operations = Origin(op).operations;
+    if (operations > operationsLeft)
+      return leave(op, llvm::formatv("{0} operations are left to each run: the compiler does up to {1} for a model",
+                                     operations, mostOperations));
     llvm::Expected<Array> value = arithmetic.evaluate(op);
     if (!value)
-      return value.takeError();
+      return leave(op, "left to each run, which fails: " + llvm::toString(value.takeError()));
+    operationsLeft -= operations;
     known.remove(op);
     arithmetic.replace(op->getResult(0), *value, "computed", "a sum");
-    return llvm::Error::success();
+  }
+
+  static void leave(Operation *op, const Twine &reason) {
+    auto options = remark::RemarkOpts::name("constant").category("compute-constants");
+    remark::missed(op->getLoc(), options) << remark::reason("{0}", reason.str());
   }
 
   Block &block;
   WeightArithmetic &arithmetic;
+  int64_t &operationsLeft; ///< Of the model.
   llvm::SetVector<Operation *> known; ///< Follow from weights alone.
 };
 
 } // namespace
 
-llvm::Error foldConstants(ModuleOp module, WeightStore &store) {
+void foldConstants(ModuleOp module, WeightStore &store) {
   WeightArithmetic arithmetic(module, store);
+  int64_t operationsLeft = mostOperations;
   for (auto function : module.getOps<FunctionOpInterface>())
     if (!function.isExternal() && function.getFunctionBody().hasOneBlock())
-      if (llvm::Error error = ConstantFolder(function.getFunctionBody().front(), arithmetic).run())
-        return error;
-  return llvm::Error::success();
+      ConstantFolder(function.getFunctionBody().front(), arithmetic, operationsLeft).run();
 }
 
 } // namespace tenon

@@ -17,11 +17,13 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Passes.h"
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ThreadPool.h"
+
 #include <chrono>
 
 using namespace mlir;
@@ -40,9 +42,10 @@ struct Compiler::Impl {
       return work();
     options.progress(name, -1);
     auto begin = std::chrono::steady_clock::now();
-    auto result = work();
-    options.progress(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-    return result;
+    llvm::scope_exit report([&] {
+      options.progress(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    });
+    return work();
   }
 
   unsigned threads() const { return llvm::hardware_concurrency(options.threads).compute_thread_count(); }
@@ -143,8 +146,7 @@ llvm::Error Compiler::Impl::runProgramPhases(Model &model, StringRef last) {
     if (phase.name == "simplify") {
       if (llvm::Error error = applyRecipe(model))
         return error;
-      if (llvm::Error error = step("constants", [&] { return foldConstants(model.module(), model.impl->weights); }))
-        return error;
+      step("constants", [&] { foldConstants(model.module(), model.impl->weights); });
     }
     if (phase.name == "choose")
       if (llvm::Error error = step("constants", [&] { return computeConstants(model.module(), model.impl->weights); }))

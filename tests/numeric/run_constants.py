@@ -6,14 +6,18 @@ TENON_BUILD names the build folder.
 
 import pathlib
 import sys
+import tempfile
 import unittest
 
 import numpy as np
+import onnx
 from onnx import TensorProto
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
-from onnx_model import OnnxModel  # noqa: E402
+import native  # noqa: E402
+from onnx_model import OnnxModel, model_of  # noqa: E402
+from tenon import Error  # noqa: E402
 
 random = np.random.default_rng(0)
 SUMS = ("tenon.contract", "tenon.reduce", "tenon.norm", "tenon.softmax")
@@ -90,6 +94,23 @@ class SumsOverWeights(unittest.TestCase):
         self.check([("MatMul", "column row", "w"), ("MatMul", "x w", "y")],
                    {"column": normal(400, 1), "row": normal(1, 400)},
                    lambda x, w: x @ (w["column"] @ w["row"]), sums=2, columns=400)
+
+    def test_what_would_take_the_compiler_minutes_stays(self):
+        """A product of 144 thousand million operations."""
+        n = 4160
+        weights = {"a": np.ones((n, n), np.float32), "b": np.ones((n, n), np.float32)}
+        with tempfile.TemporaryDirectory(prefix="tenon-constants-") as folder:
+            file = pathlib.Path(folder) / "model.onnx"
+            onnx.save(model_of([("MatMul", "a b", "w"), ("MatMul", "x w", "y")], {"x": ["B", n]}, weights=weights), file)
+            program = native.tenon("compile", "--quiet", file, "-o", "-", "--emit=mlir@simplify")
+        self.assertEqual(program.count("= tenon.contract "), 2, program)
+
+    def test_what_fails_fails_in_a_run(self):
+        """Rows of weights chosen by weights, one of which there is not."""
+        model = OnnxModel([("Gather", "table rows", "chosen"), ("MatMul", "chosen m", "w"), ("MatMul", "x w", "y")],
+                          {"x": ["B", 3]}, weights={"table": normal(4, 5), "rows": np.array([0, 4, 1]), "m": normal(5, 6)})
+        with self.assertRaisesRegex(Error, "an index in its input is out of range"):
+            model.run({"x": normal(2, 3)})
 
     def test_what_a_run_has_a_part_in_stays(self):
         """The sum of x and a weight is no weight; neither is a mean whose divisor is the length of x."""
