@@ -58,6 +58,7 @@ def programs(build, whole):
 TARGET_SELECTION = {
     "numeric/run_attention.py": ("AttentionTest.test_alibi",),
     "numeric/run_fft.py": ("Fourier.test_pairs",),
+    "numeric/run_grouped_products.py": ("GroupedProducts.test_from_the_end",),
     "numeric/run_scans.py": ("ChannelTest.test_no_factors",),
     "numeric/run_exact_factorization.py": ("BranchTest.test_lora",),
     "numeric/run_factorize.py": ("FactorizeTest.test_steps_in_order",),

@@ -71,6 +71,7 @@ static void addLayout(OpPassManager &passes) {
   passes.addPass(createPlaceChannelsLast());       // while convolutions still are products of windows
   passes.addPass(createFoldWeightMoves());
   passes.addPass(createFlattenContractions());
+  passes.addPass(createGroupProducts());           // before reshapes sink, through those it makes
   passes.addPass(createMoveRows());
   passes.addPass(createNormaliseRows());
   passes.addPass(createSinkReshapes());

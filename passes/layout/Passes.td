@@ -160,6 +160,29 @@ def NarrowProducts : Pass<"tenon-narrow-products", "::mlir::ModuleOp"> {
   }];
 }
 
+def GroupProducts : Pass<"tenon-group-products", "::mlir::ModuleOp"> {
+  let summary = "Rows that each pick a matrix of a weight are multiplied matrix by matrix";
+  let description = [{
+    ```mlir
+    %w = tenon.get @experts : tensor<8x1024x512xf32>                             // [expert, n, k]
+    %g = tenon.map %t = %w, %e = %expert at %r, %n, %k : … -> tensor<?x1024x512xf32, …> { load %t[load %e[%r], %n, %k] }
+    %y = tenon.contract "b m k, b k n -> b m n" %g, %x : … -> tensor<?x1024x1xf32, #tenon.dims<[R, 1024, 1]>>
+    ```
+    becomes
+    ```mlir
+    tenon.weight @experts.panels : tensor<512x512x16xf32> = #tenon.recipe<panels …>      // [expert * 64 + panel, k, column]
+    %g = tenon.map %t = %experts.panels, %e = %expert at %r, %k, %n : … { load %t[load %e[%r] * 64 + %n floordiv 16, %k, %n mod 16] }
+    %y = tenon.contract "m k, m k n -> m n" %x, %g : … -> tensor<?x1024xf32, #tenon.dims<[R, 1024]>>
+    ```
+    FormKernels makes the map part of the product's kernel, whose lowering (`lowering/GroupedProduct.h`) reads each picked matrix once
+    and copies none. Does not fire where the matrix is not picked by data, where columns leave a panel part empty, or where a row's
+    product is so small that finding the rows of each matrix would count; nor in a program for GPUs alone, whose tensor cores multiply
+    gathered matrices.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let options = [Option<"width", "width", "int64_t", "16", "Columns of a panel">];
+}
+
 def PackWeights : Pass<"tenon-pack-weights", "::mlir::ModuleOp"> {
   let summary = "Weights of matrix products stand in column panels";
   let description = [{

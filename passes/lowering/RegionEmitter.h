@@ -103,6 +103,9 @@ public:
   LaneValue load(mlir::Value memory, mlir::Type element, llvm::ArrayRef<Dim> shape, llvm::ArrayRef<LaneValue> indices);
   TensorReader memoryReader(mlir::Value memory, mlir::RankedTensorType type);
 
+  /// An index within [0, size); one that is not, in any lane, is reported in the run's faults.
+  LaneValue clampIndex(const LaneValue &index, mlir::Value size);
+
   /// Stores into memory at consecutive elements from `offset` on.
   void store(LaneValue value, mlir::Value memory, mlir::Value offset);
   /// Loads consecutive elements of a memref<?xT>.
@@ -119,7 +122,6 @@ private:
   std::optional<LaneValue> evaluateLinear(mlir::Operation &op, llvm::ArrayRef<LaneValue> operands);
   LaneValue addIndices(const LaneValue &a, const LaneValue &b, bool subtract);
   LaneValue multiplyIndices(const LaneValue &a, const LaneValue &b);
-  LaneValue clampIndex(const LaneValue &index, mlir::Value size);
   mlir::VectorType vectorOf(mlir::Type element) { return mlir::VectorType::get({int64_t(lanes)}, element); }
   LaneValue fromMemory(LaneValue loaded, mlir::Type element);
   mlir::Value laneMask();

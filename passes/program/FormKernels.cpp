@@ -5,12 +5,13 @@
 // saves is one pass over memory for each map it takes in.
 //
 #include "dialects/tenon/AttentionLayout.h"
+#include "mlir/IR/IRMapping.h"
 #include "passes/Passes.h"
 #include "passes/attention/PositionProducts.h"
+#include "passes/lowering/GroupedProduct.h"
 #include "passes/lowering/RowMove.h"
 #include "passes/lowering/WindowProduct.h"
 #include "passes/scan/ScanForm.h"
-#include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -73,11 +74,14 @@ bool readsOnce(ScanOp scan, Value operand) {
 }
 
 /// A root that reads each element of `operand` once takes in the map that computes it. A
-/// packed product reads its rows once for each worker.
+/// packed product reads its rows once for each worker, a grouped one its matrices.
 bool readsOnce(Operation *root, Value operand) {
   auto map = operand.getDefiningOp<MapOp>();
-  if (auto contract = dyn_cast<ContractOp>(root))
+  if (auto contract = dyn_cast<ContractOp>(root)) {
+    if (GroupedProduct::match(contract))
+      return operand == contract.getRhs() || onlyConverts(map);
     return contract.getPanels() && operand == contract.getLhs() && (onlyConverts(map) || rowMoveOf(map));
+  }
   if (isa<ReduceOp, SoftmaxOp>(root))
     return true;
   // Keys of 64 bits and records are read once for each half or field.
@@ -258,8 +262,8 @@ private:
     for (Type type : group.back()->getResultTypes())
       resultTypes.push_back(dims.rename(type));
     builder.setInsertionPointToEnd(module.getBody());
-    auto kernel = KernelOp::create(builder, locationOf(group), "kernel",
-                                   builder.getFunctionType(argumentTypes, resultTypes));
+    auto kernel =
+        KernelOp::create(builder, locationOf(group), "kernel", builder.getFunctionType(argumentTypes, resultTypes));
     Block *body = builder.createBlock(&kernel.getBody());
     IRMapping mapping;
     for (auto [input, type] : llvm::zip(inputs, argumentTypes))
