@@ -28,11 +28,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     BertConfig, BertModel, ConvNextConfig, ConvNextForImageClassification, DebertaV2Config, DebertaV2Model, GPT2Config,
-    GPT2Model, LlamaConfig, LlamaModel, MobileNetV2Config, MobileNetV2ForImageClassification, ResNetConfig,
+    GPT2LMHeadModel, GPT2Model, LlamaConfig, LlamaModel, MobileNetV2Config, MobileNetV2ForImageClassification,
+    MobileViTConfig, MobileViTForImageClassification, PvtV2Config, PvtV2ForImageClassification, ResNetConfig,
     ResNetForImageClassification, SegformerConfig, SegformerForSemanticSegmentation, SwinConfig,
     SwinForImageClassification, T5Config, T5EncoderModel, ViTConfig, ViTForImageClassification, Wav2Vec2BertConfig,
     Wav2Vec2BertModel, WhisperConfig, WhisperModel,
 )
+from transformers.cache_utils import DynamicCache
 
 OPSET = 18
 SEED = 20260
@@ -131,6 +133,28 @@ class SpeechEncoder(torch.nn.Module):
         return self.encoder(input_features=input_features).last_hidden_state
 
 
+class Step(torch.nn.Module):
+    """One token more of a decoder: its cache is inputs, and outputs with the token's keys and values behind."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        parts = [f"{n}.{kind}" for n in range(model.config.num_hidden_layers) for kind in ("key", "value")]
+        self.output_names = ["logits", *[f"present.{part}" for part in parts]]
+        self.dynamic_shapes = {
+            "input_ids": {0: "batch"}, "attention_mask": {0: "batch", 1: "total"}, "position_ids": {0: "batch"},
+            "past": tuple({0: "batch", 2: "past"} for _ in parts),
+        }
+
+    def forward(self, input_ids, attention_mask, position_ids, *past):
+        cache = DynamicCache()
+        for layer in range(len(past) // 2):
+            cache.update(past[2 * layer], past[2 * layer + 1], layer)
+        out = self.model(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids,
+                         past_key_values=cache, use_cache=True)
+        return (out.logits, *[t for layer in out.past_key_values.layers for t in (layer.keys, layer.values)])
+
+
 def randomise(model, seed):
     """Random weights that keep every layer's part visible in the outputs:
     biases and norms differ from their neutral values, attention is not flat."""
@@ -168,6 +192,18 @@ def token_inputs(batch, length, vocab, seed):
     return {"input_ids": ids, "attention_mask": np.ones((batch, length), np.int64)}
 
 
+def step_inputs(batch, past, layers, heads, size, vocab, seed):
+    """One token behind `past` others, whose keys and values are there."""
+    rng = np.random.default_rng(seed)
+    inputs = {"input_ids": rng.integers(5, vocab, (batch, 1), dtype=np.int64),
+              "attention_mask": np.ones((batch, past + 1), np.int64), "position_ids": np.full((batch, 1), past, np.int64)}
+    for layer in range(layers):
+        for kind in ("key", "value"):
+            cached = rng.standard_normal((batch, heads, past, size)).astype(np.float32)
+            inputs[f"past_key_values.{layer}.{kind}"] = cached
+    return inputs
+
+
 def speech_inputs(seed, *shape):
     rng = np.random.default_rng(seed)
     return {"input_features": rng.standard_normal(shape).astype(np.float32)}
@@ -198,7 +234,7 @@ def export(model, example, path, longest=512, keep_metadata=True):
         opset_version=OPSET,
         input_names=names,
         output_names=model.output_names,
-        dynamic_shapes=dynamic_shapes(names, longest),
+        dynamic_shapes=getattr(model, "dynamic_shapes", None) or dynamic_shapes(names, longest),
         verbose=False,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -322,6 +358,13 @@ def random_model(name):
         return Hidden(randomise(DebertaV2Model(DebertaV2Config(**positions, **sizes)), SEED))
     if name == "segformer-b0":
         return Classifier(randomise(SegformerForSemanticSegmentation(SegformerConfig()), SEED))
+    if name == "pvt-v2-b0":
+        return Classifier(randomise(PvtV2ForImageClassification(PvtV2Config(num_labels=1000)), SEED))
+    if name == "mobilevit-s":
+        return Classifier(randomise(MobileViTForImageClassification(MobileViTConfig(num_labels=1000)), SEED))
+    if name == "gpt2-step":
+        config = GPT2Config(n_layer=STEP["layers"], vocab_size=STEP["vocab"], bos_token_id=1, eos_token_id=2)
+        return Step(randomise(GPT2LMHeadModel(config), SEED))
     if name == "conformer":
         sizes = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 2048,
                  "feature_projection_input_dim": 160}
@@ -341,6 +384,7 @@ def build(name, minilm=None):
 
 
 VOCABULARY = 30522  # of BERT's uncased word pieces, MiniLM's too
+STEP = {"layers": 4, "heads": 12, "size": 64, "vocab": 1000}  # of gpt2-step
 MODELS = {
     "minilm": text_cases(VOCABULARY, [(1, 16), (1, 128), (8, 128)]),
     "bert-base": text_cases(VOCABULARY, [(1, 128), (1, 512)]),
@@ -356,6 +400,9 @@ MODELS = {
     "deberta-v3": {"1x128": token_inputs(1, 128, VOCABULARY, 13)},
     "segformer-b0": {"1x256": image_inputs(1, 256, 14)},
     "conformer": {"1x200": speech_inputs(15, 1, 200, 160)},
+    "pvt-v2-b0": {"1x224": image_inputs(1, 224, 16)},
+    "mobilevit-s": {"1x256": image_inputs(1, 256, 17)},
+    "gpt2-step": {"1x512": step_inputs(1, 512, **STEP, seed=18)},
 }
 SUMMED_PLAINLY = ("minilm", "bert-base", "vit-b16")
 
@@ -367,6 +414,8 @@ def example_inputs(name):
         return image_inputs(2, first["pixel_values"].shape[2], 9)
     if "input_features" in first:
         return speech_inputs(9, 2, *first["input_features"].shape[1:])
+    if "position_ids" in first:
+        return step_inputs(2, 16, **STEP, seed=9)
     return text_inputs(2, 16, VOCABULARY, 1) if "token_type_ids" in first else token_inputs(2, 16, 8192, 1)
 
 

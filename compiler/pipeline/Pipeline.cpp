@@ -38,6 +38,7 @@ static void addSimplify(OpPassManager &passes) {
 
 static void addFuse(OpPassManager &passes) {
   passes.addPass(createFoldWeightMoves());
+  passes.addPass(createSinkInterpolations());      // while matrices are weights, and nothing is merged
   passes.addPass(createRaiseNorms());
   passes.addPass(createNarrowToDemandedRows());
   passes.addPass(createMergeProjections());        // before attention, which then reads slices of one product

@@ -116,4 +116,30 @@ def MergeProjections : Pass<"tenon-merge-projections", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def SinkInterpolations : Pass<"tenon-sink-interpolations", "::mlir::ModuleOp"> {
+  let summary = "Mix channels before a map makes rows more: resizes, concatenations and broadcasts behind products";
+  let description = [{
+    ```mlir
+    %p = tenon.contract "m k, k n -> m n" %x, %project : [16, 32] x [32, 256]
+    %u = tenon.map %t = %p at %i, %c : … { 0.5 * load %t[%i floordiv 4, %c] + 0.5 * load %t[(%i + 2) floordiv 4, %c] }
+    %j = tenon.map %a = %u, %b = %v at %i, %c : … { %c < 256 ? load %a[%i, %c] : load %b[%i, %c - 256] }  // [64, 512]
+    %y = tenon.contract "m k, k n -> m n" %j, %mix : [64, 512] x [512, 256]
+    ```
+    becomes
+    ```mlir
+    tenon.weight @mix.0 = #tenon.recipe<product [@project, slice @mix 0 to 256]>                       // [32, 256]
+    %q = tenon.contract "m k, k n -> m n" %x, %mix.0 : [16, 32] x [32, 256]
+    %r = tenon.contract "m k, k n -> m n" %v, %mix.1 : [64, 256] x [256, 256]
+    %y = tenon.map … { 0.5 * load %q[%i floordiv 4, %n] + 0.5 * load %q[(%i + 2) floordiv 4, %n] + load %r[%i, %n] }
+    ```
+    Equal in real arithmetic: what no channel changes commutes with what mixes channels, a product of parts side by side is
+    the sum of the parts' products, and products with two weights in turn are one with their product.
+
+    Runs where weights are no longer moved (FoldWeightMoves), before merging. Does not fire where more than three quarters of the
+    work would stay, where a map has other readers, adds a constant, or has factors that channels change, where a part of a
+    tensor's channels is read, or a large table would be kept twice.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 #endif
