@@ -29,8 +29,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     BertConfig, BertModel, ConvNextConfig, ConvNextForImageClassification, DebertaV2Config, DebertaV2Model, GPT2Config,
     GPT2LMHeadModel, GPT2Model, LlamaConfig, LlamaModel, MobileNetV2Config, MobileNetV2ForImageClassification,
-    MobileViTConfig, MobileViTForImageClassification, PvtV2Config, PvtV2ForImageClassification, ResNetConfig,
-    ResNetForImageClassification, SegformerConfig, SegformerForSemanticSegmentation, SwinConfig,
+    MobileViTConfig, MobileViTForImageClassification, PvtV2Config, PvtV2ForImageClassification, Qwen3MoeConfig,
+    Qwen3MoeModel, ResNetConfig, ResNetForImageClassification, SegformerConfig, SegformerForSemanticSegmentation, SwinConfig,
     SwinForImageClassification, T5Config, T5EncoderModel, ViTConfig, ViTForImageClassification, Wav2Vec2BertConfig,
     Wav2Vec2BertModel, WhisperConfig, WhisperModel,
 )
@@ -349,6 +349,12 @@ def random_model(name):
         sizes = {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 8, "num_attention_heads": 32,
                  "num_key_value_heads": 8, "vocab_size": 8192}
         return Hidden(LlamaModel(LlamaConfig(**sizes)), use_cache=False)
+    if name == "qwen3-moe":
+        sizes = {"hidden_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 16, "num_key_value_heads": 4, "head_dim": 64,
+                 "num_experts": 16, "num_experts_per_tok": 4, "moe_intermediate_size": 768, "vocab_size": 8192}
+        model = Qwen3MoeModel(Qwen3MoeConfig(**sizes))
+        model.set_experts_implementation("batched_mm")  # its other forms ONNX has no operators for
+        return Hidden(randomise(model, SEED), use_cache=False)
     if name == "deberta-v3":
         positions = {"relative_attention": True, "position_buckets": 256, "max_relative_positions": -1,
                      "share_att_key": True, "pos_att_type": ["p2c", "c2p"], "norm_rel_ebd": "layer_norm",
@@ -396,6 +402,7 @@ MODELS = {
     "mobilenet-v2": {"1x224": image_inputs(1, 224, 11)},
     "convnext-t": {"1x224": image_inputs(1, 224, 12)},
     "llama-2048x8": {"1x512": token_inputs(1, 512, 8192, 6)},
+    "qwen3-moe": {f"1x{n}": token_inputs(1, n, 8192, 19) for n in (1, 64)},
     "whisper-tiny": {"1x3000": speech_inputs(7, 1, 80, 3000)},
     "deberta-v3": {"1x128": token_inputs(1, 128, VOCABULARY, 13)},
     "segformer-b0": {"1x256": image_inputs(1, 256, 14)},

@@ -31,7 +31,7 @@ MODELS = {
     "t5-small": "T5-small encoder", "swin-t": "Swin-T", "resnet-50": "ResNet-50",
     "mobilenet-v2": "MobileNet-V2", "convnext-t": "ConvNeXt-T", "whisper-tiny": "Whisper-tiny encoder",
     "llama-2048x8": "Llama stack, 2048 wide, 8 layers", "deberta-v3": "DeBERTa-v3-base",
-    "segformer-b0": "SegFormer-B0", "conformer": "Conformer (wav2vec2-BERT), 4 layers",
+    "qwen3-moe": "Qwen3-MoE, 2 layers", "segformer-b0": "SegFormer-B0", "conformer": "Conformer (wav2vec2-BERT), 4 layers",
     "pvt-v2-b0": "PVT-v2-B0", "mobilevit-s": "MobileViT-S", "gpt2-step": "GPT-2, 4 layers, a step behind",
 }
 

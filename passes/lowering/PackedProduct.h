@@ -105,6 +105,7 @@ struct PackedProduct {
   mlir::Value b, bOffset;      // memref<?xf32>, index: the first panel
   mlir::Value scratch;         // memref<?xf32> of scratchFloats() elements, on a cache line
   mlir::Value firstTile, lastTile;
+  mlir::Value fetchesNear;     // i1: few rows ask for the lines they read next, not for the next panels; null: no
 
   /// Writes words [kBegin, kBegin + kCount) of row `row` of A to `to` from word
   /// `toOffset` on.

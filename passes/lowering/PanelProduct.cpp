@@ -2,6 +2,7 @@
 #include "passes/lowering/PanelProduct.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/lowering/Hints.h"
 #include "passes/lowering/MatrixTiles.h"
 #include "passes/lowering/NormalisedRow.h"
 
@@ -165,6 +166,7 @@ PackedProduct PanelProduct::productWith(Value panels) {
   product.scratch = scope.function.scratch(builder, loc, f32, scope.index(0, loc));
   product.firstTile = scope.function.firstTile();
   product.lastTile = scope.function.lastTile();
+  product.fetchesNear = scope.function.hasHints(builder, loc, hintFetchNear);
   product.loadRow = [&](OpBuilder &, Location, Value row, Value kBegin, Value kCount, Value to, Value toOffset) {
     loadRow(rowAt(row), kBegin, kCount, to, toOffset);
   };
