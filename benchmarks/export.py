@@ -31,8 +31,9 @@ from transformers import (
     DebertaV2Config, DebertaV2Model, GPT2Config, GPT2LMHeadModel, GPT2Model, LlamaConfig, LlamaModel,
     MobileNetV2Config, MobileNetV2ForImageClassification, MobileViTConfig, MobileViTForImageClassification,
     PvtV2Config, PvtV2ForImageClassification, ResNetConfig, ResNetForImageClassification, SegformerConfig,
-    SegformerForSemanticSegmentation, SwinConfig, SwinForImageClassification, T5Config, T5EncoderModel, ViTConfig,
-    ViTForImageClassification, Wav2Vec2BertConfig, Wav2Vec2BertModel, WhisperConfig, WhisperModel,
+    SegformerForSemanticSegmentation, SwiftFormerConfig, SwiftFormerForImageClassification, SwinConfig,
+    SwinForImageClassification, T5Config, T5EncoderModel, ViTConfig, ViTForImageClassification, Wav2Vec2BertConfig,
+    Wav2Vec2BertModel, WhisperConfig, WhisperModel,
 )
 from transformers.cache_utils import DynamicCache
 
@@ -362,6 +363,8 @@ def random_model(name):
         return Classifier(randomise(PvtV2ForImageClassification(PvtV2Config(num_labels=1000)), SEED))
     if name == "mobilevit-s":
         return Classifier(randomise(MobileViTForImageClassification(MobileViTConfig(num_labels=1000)), SEED))
+    if name == "swiftformer-xs":
+        return Classifier(randomise(SwiftFormerForImageClassification(SwiftFormerConfig(num_labels=1000)), SEED))
     if name == "beit-b16":
         config = BeitConfig(num_labels=1000, use_relative_position_bias=True, **BIASED)
         return Classifier(randomise(BeitForImageClassification(config), SEED))
@@ -405,6 +408,7 @@ MODELS = {
     "conformer": {"1x200": speech_inputs(15, 1, 200, 160)},
     "pvt-v2-b0": {"1x224": image_inputs(1, 224, 16)},
     "mobilevit-s": {"1x256": image_inputs(1, 256, 17)},
+    "swiftformer-xs": {"1x224": image_inputs(1, 224, 20)},
     "beit-b16": {"1x224": image_inputs(1, 224, 19)},
     "gpt2-step": {"1x512": step_inputs(1, 512, **STEP, seed=18)},
 }
