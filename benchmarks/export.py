@@ -27,10 +27,12 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
-    BertConfig, BertModel, ConvNextConfig, ConvNextForImageClassification, DebertaV2Config, DebertaV2Model, GPT2Config,
-    GPT2LMHeadModel, GPT2Model, LlamaConfig, LlamaModel, MobileNetV2Config, MobileNetV2ForImageClassification,
-    MobileViTConfig, MobileViTForImageClassification, PvtV2Config, PvtV2ForImageClassification, Qwen3MoeConfig,
-    Qwen3MoeModel, ResNetConfig, ResNetForImageClassification, SegformerConfig, SegformerForSemanticSegmentation, SwinConfig,
+    BeitConfig, BeitForImageClassification, BertConfig, BertModel, ConvNextConfig, ConvNextForImageClassification,
+    DebertaV2Config, DebertaV2Model, GPT2Config, GPT2LMHeadModel, GPT2Model, LlamaConfig, LlamaModel,
+    MobileNetV2Config, MobileNetV2ForImageClassification, MobileViTConfig, MobileViTForImageClassification,
+    PvtV2Config, PvtV2ForImageClassification, Qwen3MoeConfig, Qwen3MoeModel, ResNetConfig,
+    ResNetForImageClassification, SegformerConfig, SegformerForSemanticSegmentation, SwiftFormerConfig,
+    SwiftFormerForImageClassification, SwinConfig,
     SwinForImageClassification, T5Config, T5EncoderModel, ViTConfig, ViTForImageClassification, Wav2Vec2BertConfig,
     Wav2Vec2BertModel, WhisperConfig, WhisperModel,
 )
@@ -368,6 +370,11 @@ def random_model(name):
         return Classifier(randomise(PvtV2ForImageClassification(PvtV2Config(num_labels=1000)), SEED))
     if name == "mobilevit-s":
         return Classifier(randomise(MobileViTForImageClassification(MobileViTConfig(num_labels=1000)), SEED))
+    if name == "swiftformer-xs":
+        return Classifier(randomise(SwiftFormerForImageClassification(SwiftFormerConfig(num_labels=1000)), SEED))
+    if name == "beit-b16":
+        config = BeitConfig(num_labels=1000, use_relative_position_bias=True, **BIASED)
+        return Classifier(randomise(BeitForImageClassification(config), SEED))
     if name == "gpt2-step":
         config = GPT2Config(n_layer=STEP["layers"], vocab_size=STEP["vocab"], bos_token_id=1, eos_token_id=2)
         return Step(randomise(GPT2LMHeadModel(config), SEED))
@@ -409,6 +416,8 @@ MODELS = {
     "conformer": {"1x200": speech_inputs(15, 1, 200, 160)},
     "pvt-v2-b0": {"1x224": image_inputs(1, 224, 16)},
     "mobilevit-s": {"1x256": image_inputs(1, 256, 17)},
+    "swiftformer-xs": {"1x224": image_inputs(1, 224, 20)},
+    "beit-b16": {"1x224": image_inputs(1, 224, 19)},
     "gpt2-step": {"1x512": step_inputs(1, 512, **STEP, seed=18)},
 }
 SUMMED_PLAINLY = ("minilm", "bert-base", "vit-b16")

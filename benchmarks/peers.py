@@ -43,8 +43,8 @@ CASES = [
     ("swin-t", "1x224"), ("whisper-tiny", "1x3000"), ("llama-2048x8", "1x512"),
     ("resnet-50", "1x224"), ("mobilenet-v2", "1x224"), ("convnext-t", "1x224"),
     ("deberta-v3", "1x128"), ("segformer-b0", "1x256"), ("conformer", "1x200"),
-    ("pvt-v2-b0", "1x224"), ("mobilevit-s", "1x256"), ("gpt2-step", "1x512"),
-    ("qwen3-moe", "1x1"), ("qwen3-moe", "1x64"),
+    ("pvt-v2-b0", "1x224"), ("mobilevit-s", "1x256"), ("gpt2-step", "1x512"), ("beit-b16", "1x224"),
+    ("swiftformer-xs", "1x224"), ("qwen3-moe", "1x1"), ("qwen3-moe", "1x64"),
 ]
 # Milliseconds of the better of ONNX Runtime and OpenVINO on a machine whose
 # FMA peak was EXPECTED_PEAK GFLOP/s a core: threads -> (model, case) -> ms.

@@ -33,6 +33,7 @@ MODELS = {
     "llama-2048x8": "Llama stack, 2048 wide, 8 layers", "deberta-v3": "DeBERTa-v3-base",
     "qwen3-moe": "Qwen3-MoE, 2 layers", "segformer-b0": "SegFormer-B0", "conformer": "Conformer (wav2vec2-BERT), 4 layers",
     "pvt-v2-b0": "PVT-v2-B0", "mobilevit-s": "MobileViT-S", "gpt2-step": "GPT-2, 4 layers, a step behind",
+    "beit-b16": "BEiT-B/16", "swiftformer-xs": "SwiftFormer-XS",
 }
 
 

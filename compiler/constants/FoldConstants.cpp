@@ -4,7 +4,8 @@
 #include "dialects/tenon/ContractSpec.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
-#include "llvm/ADT/SetVector.h"
+#include "passes/simplify/IndexExpression.h"
+#include "llvm/ADT/DenseSet.h"
 
 using namespace mlir;
 
@@ -15,6 +16,8 @@ namespace {
 constexpr int64_t fewElements = 1 << 16;
 /// Operations a byte of the result from which on a weight is worth being larger than those it follows from.
 constexpr int64_t worthwhileIntensity = 16;
+/// What weights pick of weights may add to the model: one part in so many.
+constexpr int64_t partOfModel = 8;
 /// Operations that a model's compilation may take to compute weights: a minute or two of one core.
 constexpr int64_t mostOperations = int64_t(1) << 37;
 
@@ -51,12 +54,21 @@ int64_t operationsOf(Operation *op) {
 
 bool isSum(Operation *op) { return isa<ContractOp, ReduceOp, SoftmaxOp, NormOp>(op); }
 
+/// Whether a map reads elements that are picked by what its operands hold.
+bool picks(Operation *op) {
+  auto map = dyn_cast<MapOp>(op);
+  return map && llvm::any_of(map.getBody().front().getOps<LoadOp>(),
+                             [](LoadOp load) { return llvm::any_of(load.getIndices(), readsData); });
+}
+
+int64_t bytesOf(Value tensor) { return *countOf(tensor) * ((elementOf(tensor).getIntOrFloatBitWidth() + 7) / 8); }
+
 /// What a value is computed from.
 struct Origin {
   explicit Origin(Operation *op) { add(op); }
 
   int64_t weightBytes = 0, operations = 0;
-  bool hasSum = false;
+  bool hasSum = false, isPicked = false;
 
 private:
   void add(Operation *op) {
@@ -64,8 +76,9 @@ private:
       return;
     operations += operationsOf(op);
     hasSum |= isSum(op);
+    isPicked |= picks(op);
     if (isa<GetOp>(op))
-      weightBytes += *countOf(op->getResult(0)) * ((elementOf(op->getResult(0)).getIntOrFloatBitWidth() + 7) / 8);
+      weightBytes += bytesOf(op->getResult(0));
     for (Value operand : op->getOperands())
       add(operand.getDefiningOp());
   }
@@ -78,20 +91,34 @@ private:
 
 class ConstantFolder {
 public:
-  ConstantFolder(Block &block, WeightArithmetic &arithmetic, int64_t &operationsLeft)
-      : block(block), arithmetic(arithmetic), operationsLeft(operationsLeft) {}
+  ConstantFolder(Block &block, WeightArithmetic &arithmetic, int64_t &operationsLeft, int64_t &bytesLeft)
+      : block(block), arithmetic(arithmetic), operationsLeft(operationsLeft), bytesLeft(bytesLeft) {}
 
   void run() {
+    SmallVector<Operation *> inOrder, found;
     for (Operation &op : block)
-      if (isKnown(&op))
+      if (isKnown(&op)) {
+        inOrder.push_back(&op);
         known.insert(&op);
-    // In order: what one of them gave is a weight to those behind it.
-    SmallVector<Operation *> found = llvm::filter_to_vector(known, [&](Operation *op) { return isReadByOthers(op); });
-    for (Operation *op : found)
+        if (isSum(&op) || picks(&op) || llvm::any_of(op.getOperands(), [&](Value operand) {
+              return mayBeWorthwhile.contains(operand.getDefiningOp());
+            }))
+          mayBeWorthwhile.insert(&op);
+      }
+    // From behind: where one is left to each run, what it is computed from may not be.
+    for (Operation *op : llvm::reverse(inOrder)) {
+      if (!isReadByOthers(op))
+        continue;
       if (isWorthwhile(op))
-        fold(op);
-    for (Operation *op : llvm::reverse(known))
-      if (op->use_empty())
+        found.push_back(op);
+      else
+        known.erase(op);
+    }
+    // In order: what one of them gave is a weight to those behind it.
+    for (Operation *op : llvm::reverse(found))
+      fold(op);
+    for (Operation *op : llvm::reverse(inOrder))
+      if (known.contains(op) && op->use_empty())
         op->erase();
   }
 
@@ -99,7 +126,7 @@ private:
   bool isKnown(Operation *op) const {
     if (isa<GetOp>(op))
       return true;
-    if (!isSum(op) && !isa<MapOp, ReshapeOp>(op))
+    if (!isSum(op) && !isa<MapOp, ReshapeOp, ScatterOp>(op))
       return false;
     bool isOfKnown = llvm::all_of(op->getOperands(), [&](Value operand) {
       return operand.getDefiningOp() && known.contains(operand.getDefiningOp());
@@ -117,7 +144,7 @@ private:
   }
 
   static bool spreads(Operation *op) {
-    if (!isa<MapOp>(op))
+    if (!isa<MapOp>(op) || picks(op))
       return false;
     int64_t read = fewElements;
     for (Value operand : op->getOperands())
@@ -129,17 +156,22 @@ private:
     return llvm::any_of(op->getUsers(), [&](Operation *user) { return !known.contains(user); });
   }
 
-  static bool isWorthwhile(Operation *op) {
-    if (isa<GetOp>(op) || !elementOf(op->getResult(0)).isF32() || !WeightArithmetic::nearestWeight(op))
+  bool isWorthwhile(Operation *op) {
+    if (!mayBeWorthwhile.contains(op) || !elementOf(op->getResult(0)).isF32() || !WeightArithmetic::nearestWeight(op))
       return false;
     Origin origin(op);
     int64_t count = *countOf(op->getResult(0)), bytes = count * int64_t(sizeof(float));
-    return origin.hasSum &&
-           (count <= fewElements || bytes <= origin.weightBytes || origin.operations >= worthwhileIntensity * bytes);
+    if (count <= fewElements || bytes <= origin.weightBytes || origin.operations >= worthwhileIntensity * bytes)
+      return true;
+    if (!origin.isPicked || bytes > bytesLeft)
+      return false;
+    bytesLeft -= bytes;
+    return true;
   }
 
   void fold(Operation *op) {
-    int64_t operations = Origin(op).operations;
+    Origin origin(op);
+    int64_t operations = origin.operations;
     if (operations > operationsLeft)
       return leave(op, llvm::formatv("{0} operations are left to each run: the compiler does up to {1} for a model",
                                      operations, mostOperations));
@@ -147,8 +179,8 @@ private:
     if (!value)
       return leave(op, "left to each run, which fails: " + llvm::toString(value.takeError()));
     operationsLeft -= operations;
-    known.remove(op);
-    arithmetic.replace(op->getResult(0), *value, "computed", "a sum");
+    known.erase(op);
+    arithmetic.replace(op->getResult(0), *value, "computed", origin.hasSum ? "a sum" : "what weights pick");
   }
 
   static void leave(Operation *op, const Twine &reason) {
@@ -158,18 +190,23 @@ private:
 
   Block &block;
   WeightArithmetic &arithmetic;
-  int64_t &operationsLeft; ///< Of the model.
-  llvm::SetVector<Operation *> known; ///< Follow from weights alone.
+  int64_t &operationsLeft, &bytesLeft;         ///< Of the model.
+  llvm::DenseSet<Operation *> known;           ///< Follow from weights alone.
+  llvm::DenseSet<Operation *> mayBeWorthwhile; ///< Those with a sum, or with what is picked.
 };
 
 } // namespace
 
 void foldConstants(ModuleOp module, WeightStore &store) {
   WeightArithmetic arithmetic(module, store);
-  int64_t operationsLeft = mostOperations;
+  int64_t operationsLeft = mostOperations, bytesLeft = 0;
+  for (auto weight : module.getOps<WeightOp>())
+    if (auto type = cast<RankedTensorType>(weight.getType()); !isa<RecipeAttr>(weight.getValue()))
+      bytesLeft += type.getNumElements() * ((type.getElementTypeBitWidth() + 7) / 8);
+  bytesLeft /= partOfModel;
   for (auto function : module.getOps<FunctionOpInterface>())
     if (!function.isExternal() && function.getFunctionBody().hasOneBlock())
-      ConstantFolder(function.getFunctionBody().front(), arithmetic, operationsLeft).run();
+      ConstantFolder(function.getFunctionBody().front(), arithmetic, operationsLeft, bytesLeft).run();
 }
 
 } // namespace tenon

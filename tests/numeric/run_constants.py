@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Sums over weights alone: computed when a model is compiled, in float64, and not in every run. Against NumPy in float64.
+"""Sums over weights alone, and what weights pick of weights: computed when a model is compiled, in float64, and not in every
+run. Against NumPy in float64.
 
 TENON_BUILD names the build folder.
 """
@@ -119,6 +120,60 @@ class SumsOverWeights(unittest.TestCase):
                     ("Add", "x share", "sum"), ("MatMul", "sum m", "y")],
                    {"w": normal(9, 8), "m": normal(8, 3), "axis": np.array([0])},
                    lambda x, w: (x + w["w"].sum(0) / max(x.shape[1], 1)) @ w["m"], sums=1)
+
+    def check_picked(self, nodes, weights, want, folded, columns):
+        """As `check`; `folded` is whether a run picks nothing."""
+        model = OnnxModel(nodes, {"x": ["B", "S", columns]}, weights=weights)
+        program = model.program(after="simplify")
+        self.assertEqual(".computed" in program, folded, program)
+        self.assertEqual("tenon.scatter" in program or "index_cast" in program, not folded, program)
+        x = normal(2, 3, columns)
+        for outputs in model.run({"x": x}):
+            np.testing.assert_allclose(outputs["y"], want(x.astype(np.float64)), rtol=2e-5, atol=2e-4)
+
+    def test_biases_picked_by_positions(self):
+        """BEiT's: the distance of two patches is a sum of two numbers, put between those of a class token."""
+        n, heads = 12, 3
+        across = random.integers(0, 20, (n, n, 2))
+        padded = np.full((n + 1, n), 40)
+        padded[1:] = across.sum(-1)
+        index = np.full((n + 1, n + 1), 41)
+        index[:, 1:] = padded
+        weights = {"table": normal(42, heads), "across": across, "axis": np.array([2]), "rows": np.full((n + 1, n), 40),
+                   "columns": np.full((n + 1, n + 1), 41).T, "at": np.arange(1, n + 1)[:, None], "flat": np.array([13, 39]),
+                   "all": np.array([-1])}
+        nodes = [("ReduceSum", "across axis", "distance", {"keepdims": 0}), ("ScatterND", "rows at distance", "padded"),
+                 ("Transpose", "padded", "turned", {"perm": [1, 0]}), ("ScatterND", "columns at turned", "across2"),
+                 ("Transpose", "across2", "index", {"perm": [1, 0]}), ("Reshape", "index all", "each"),
+                 ("Gather", "table each", "bias"), ("Reshape", "bias flat", "matrix"), ("MatMul", "x matrix", "y")]
+        matrix = weights["table"].astype(np.float64)[index.reshape(-1)].reshape(13, 39)
+        self.check_picked(nodes, weights, lambda x: x @ matrix, folded=True, columns=13)
+
+    def test_rows_picked_without_a_sum(self):
+        """Twice as many bytes as the weights they follow from, and less than an eighth of the model."""
+        weights = {"table": normal(40, 160), "rows": random.integers(-40, 40, 600), "other": normal(160, 5000)}
+        picked = weights["table"].astype(np.float64)[weights["rows"]]
+        want = lambda x: np.concatenate([x @ picked.T, x @ weights["other"].astype(np.float64)], -1)
+        self.check_picked([("Gather", "table rows", "w"), ("Transpose", "w", "t", {"perm": [1, 0]}),
+                           ("MatMul", "x t", "p"), ("MatMul", "x other", "q"), ("Concat", "p q", "y", {"axis": -1})],
+                          weights, want, folded=True, columns=160)
+
+    def test_rows_that_would_be_most_of_the_model_are_picked_in_a_run(self):
+        weights = {"table": normal(40, 160), "rows": random.integers(-40, 40, 600)}
+        picked = weights["table"].astype(np.float64)[weights["rows"]]
+        self.check_picked([("Gather", "table rows", "w"), ("Transpose", "w", "t", {"perm": [1, 0]}), ("MatMul", "x t", "y")],
+                          weights, lambda x: x @ picked.T, folded=False, columns=160)
+
+    def test_a_sum_that_is_picked_from_is_computed_though_its_rows_stay(self):
+        """The product of the table is 8 rows; what is picked of it would be most of the model."""
+        weights = {"a": normal(8, 16), "b": normal(16, 160), "rows": random.integers(0, 8, 600)}
+        table = weights["a"].astype(np.float64) @ weights["b"]
+        model = OnnxModel([("MatMul", "a b", "table"), ("Gather", "table rows", "w"), ("Transpose", "w", "t", {"perm": [1, 0]}),
+                           ("MatMul", "x t", "y")], {"x": ["B", 160]}, weights=weights)
+        self.assertEqual(model.program(after="simplify").count("= tenon.contract "), 1)
+        x = normal(3, 160)
+        for outputs in model.run({"x": x}):
+            np.testing.assert_allclose(outputs["y"], x @ table[weights["rows"]].T, rtol=2e-5, atol=5e-4)
 
 
 if __name__ == "__main__":
