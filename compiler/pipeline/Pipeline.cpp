@@ -70,6 +70,7 @@ static void addChoose(OpPassManager &passes) {
 
 static void addLayout(OpPassManager &passes) {
   passes.addPass(createPlaceChannelsLast());       // while convolutions still are products of windows
+  passes.addPass(createPlaceBatchFirst());         // maps composed below take the transpose in
   passes.addPass(createFoldWeightMoves());
   passes.addPass(createFlattenContractions());
   passes.addPass(createGroupProducts());           // before reshapes sink, through those it makes

@@ -368,6 +368,47 @@ int64_t Dim::knownDivisor(const Bounds &bounds) const {
   return common;
 }
 
+/// The terms of a dividend that the constant divisor is known to divide, divided by it, and the other terms.
+struct Multiples {
+  Dim quotient, rest;
+};
+
+static Multiples takeMultiples(const Dim &dividend, int64_t by, const Bounds &bounds) {
+  Multiples result;
+  for (const Term &term : dividend.terms()) {
+    Dim product = term.coefficient, divided = 0;
+    bool isDivided = false;
+    for (const AtomPtr &factor : term.factors) {
+      Dim next = factor->kind == AtomKind::Symbol ? Dim::symbol(factor->name) : detail::combine(factor->kind, factor->operands);
+      bool divides = !isDivided && divisorOf(*factor, bounds) % by == 0;
+      divided = divides ? product * next.floorDiv(by) : divided * next;
+      isDivided |= divides;
+      product *= next;
+    }
+    if (isDivided)
+      result.quotient += divided;
+    else
+      result.rest += product;
+  }
+  return result;
+}
+
+/// `(S + 7) floordiv 8` as `S floordiv 8`, and `(S + 7) mod 8` as 7, where S is a multiple of 8 and so is what is left
+/// beside it decided.
+static Dim withoutMultiples(const Dim::Atom &atom, const std::vector<Dim> &operands, const Bounds &bounds) {
+  Dim plain = detail::combine(atom.kind, operands);
+  std::optional<int64_t> by = operands[1].constant();
+  if (!by || *by <= 1)
+    return plain;
+  auto [quotient, rest] = takeMultiples(operands[0], *by, bounds);
+  if (quotient == Dim(0))
+    return plain;
+  if (atom.kind == AtomKind::Mod)
+    return rest.mod(*by);
+  Interval interval = rest.floorDiv(*by).interval(bounds);
+  return interval.isPoint() ? quotient + interval.lo : plain;
+}
+
 /// The operation on simplified operands, its outcome where bounds decide it.
 static Dim simplifyAtom(const Dim::Atom &atom, const std::vector<Dim> &operands, const Bounds &bounds) {
   if (atom.kind == AtomKind::Min || atom.kind == AtomKind::Max) {
@@ -384,7 +425,7 @@ static Dim simplifyAtom(const Dim::Atom &atom, const std::vector<Dim> &operands,
     }
     return best;
   }
-  Dim result = detail::combine(atom.kind, operands);
+  Dim result = withoutMultiples(atom, operands, bounds);
   Interval interval = result.interval(bounds);
   if (interval.isPoint())
     return interval.lo;

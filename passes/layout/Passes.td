@@ -71,6 +71,34 @@ def PlaceChannelsLast : Pass<"tenon-place-channels-last", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def PlaceBatchFirst : Pass<"tenon-place-batch-first", "::mlir::ModuleOp"> {
+  let summary = "Products of matrices that lie in each other are computed one matrix after another";
+  let description = [{
+    ```mlir
+    %g = tenon.contract "b l h n, b s h n -> b l s h" %c, %k : … -> tensor<2x64x64x8xf32>
+    ```
+    becomes
+    ```mlir
+    %p = tenon.contract "b l h n, b s h n -> b h l s" %c, %k : … -> tensor<2x8x64x64xf32>
+    %g = tenon.map %t = %p at %b, %l, %s, %h { load %t[%b, %h, %l, %s] }
+    ```
+    The lanes of a register tile run along the columns of one matrix; where the result's last index is one of the batch,
+    neighbours in memory are of different matrices, and each step of the sum is two loads for every element. The map goes into
+    whatever reads %g.
+
+    So do those of an operand whose last index is one of the batch, as in AlphaFold's `"i k c, j k c -> i j c"`: it is turned by a map
+    as well, a copy by tiles, before a product gathers it element by element. Operands in another order stay: a product packs rows and
+    columns that lie apart.
+
+    Decided by the steps of the sum, and where both operands are turned by rows and columns too (`Least` in the file, with what was
+    measured). A length that is not known counts as many.
+
+    Does not fire where nothing is summed, nor where one side has no index of its own, as in a filter a channel (`"b m k g, k g ->
+    b m g"`): lanes along the batch are then what vectors there are. Behind FuseContractionOperands, which puts a transpose
+    of the result into the contraction.
+  }];
+}
+
 def MoveRows : Pass<"tenon-move-rows", "::mlir::ModuleOp"> {
   let summary = "Rows are moved where a product with a weight reads them";
   let description = [{

@@ -165,8 +165,16 @@ Dim IndexDomain::simplifyAtom(const Dim::Atom &atom) const {
   return result;
 }
 
+/// Of a symbol that is known to be a multiple.
+static bool dependsOnMultiple(const Dim &dim, const Bounds &bounds) {
+  return !dim.isConstant() && llvm::any_of(dim.symbols(), [&](const std::string &symbol) {
+    return bounds.lookup(symbol).divisor > 1;
+  });
+}
+
 Dim IndexDomain::simplify(const Dim &dim) const {
-  Dim once = rebuild(dim, [&](const Dim::Atom &atom) { return simplifyAtom(atom); });
+  Dim known = dependsOnMultiple(dim, bounds) ? dim.simplify(bounds) : dim;
+  Dim once = rebuild(known, [&](const Dim::Atom &atom) { return simplifyAtom(atom); });
   // x floordiv c * c + x mod c is x; found by writing every remainder as a quotient.
   auto withoutMod = [&](const Dim::Atom &atom) {
     if (atom.kind != Dim::AtomKind::Mod)

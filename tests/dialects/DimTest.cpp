@@ -203,6 +203,23 @@ TEST(Dim, MultiplesOfQuotientsAreComparedWithTheirDividends) {
   EXPECT_EQ(Dim::isKnownLessEqual(Dim(12) * s.floorDiv(Dim(4)), Dim(3) * s, bounds), true);
 }
 
+TEST(Dim, MultiplesLeaveTheDividend) {
+  Bounds bounds;
+  bounds.set("S", {1, 512});
+  bounds.set("P", {0, 1024}, 8);
+  auto simplified = [&](const char *text) { return parsed(text).simplify(bounds); };
+  EXPECT_EQ(simplified("(P + 7) floordiv 8"), parsed("P floordiv 8"));
+  EXPECT_EQ(simplified("8 * ((P + 7) floordiv 8)"), p);
+  EXPECT_EQ(simplified("(8 * ((P + 7) floordiv 8)) floordiv P"), 1);
+  EXPECT_EQ(simplified("(3 * P - 1) floordiv 8"), parsed("3 * (P floordiv 8) - 1"));
+  EXPECT_EQ(simplified("(P * S + S mod 3) floordiv 4"), parsed("S * (P floordiv 4)"));
+  EXPECT_EQ(simplified("(P + 5) mod 8"), 5);
+  EXPECT_EQ(simplified("(P + S) mod 4"), parsed("S mod 4"));
+  EXPECT_EQ(simplified("(P + S) floordiv 8"), parsed("(P + S) floordiv 8"));
+  EXPECT_EQ(simplified("(P + 7) floordiv 16"), parsed("(P + 7) floordiv 16"));
+  EXPECT_EQ(simplified("(S + 7) floordiv 8"), parsed("(S + 7) floordiv 8"));
+}
+
 TEST(Dim, BoundsSimplify) {
   Bounds bounds;
   bounds.set("S", {1, 512});

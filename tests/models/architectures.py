@@ -433,6 +433,21 @@ def mamba2():
     return Architecture(exportable, make(2, 40, 9), {f"{b}x{n}": make(b, n, i) for i, (b, n) in enumerate(sizes)})
 
 
+def bamba():
+    """A Mamba-2 layer and an attention layer, exported at a whole number of chunks: such a file pads nothing, and holds for
+    multiples of the chunk alone."""
+    config = hf.BambaConfig(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+                            num_key_value_heads=2, attn_layer_indices=[1], mamba_n_heads=4, mamba_d_head=16, mamba_d_state=8,
+                            mamba_n_groups=1, mamba_expand=2, mamba_chunk_size=16, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+    model = randomised(hf.BambaForCausalLM(config), 20)
+    run = lambda m, x: m(**x, use_cache=False).logits
+    make = lambda batch, length, seed: {"input_ids": tokens(batch, length, seed), "attention_mask": np.ones((batch, length), np.int64)}
+    dynamic = {name: {0: "batch", 1: "sequence"} for name in ("input_ids", "attention_mask")}
+    exportable = Exportable(model, run, list(dynamic), ["logits"], dynamic)
+    sizes = [(1, 16), (3, 32), (2, 80)]
+    return Architecture(exportable, make(2, 32, 9), {f"{b}x{n}": make(b, n, i) for i, (b, n) in enumerate(sizes)})
+
+
 def unrolled(model, steps, width, outputs=("y",)):
     """One layer of `recurrences`: the batch is dynamic, the steps are not."""
     run = lambda m, inputs: m(inputs["x"])
@@ -456,5 +471,5 @@ def rwkv6():
 
 
 ARCHITECTURES = [bert, minilm, distilbert, modernbert, t5_encoder, t5_wide, t5_step, vit, swin, whisper_encoder, whisper_step,
-                 gpt2_prefill, gpt2_step, llama_prefill, llama_step, mistral, bloom, mamba, mamba2, lmu, rwkv, rwkv_step,
+                 gpt2_prefill, gpt2_step, llama_prefill, llama_step, mistral, bloom, mamba, mamba2, bamba, lmu, rwkv, rwkv_step,
                  rwkv4, rwkv6, gpt_oss, xlnet, deberta, deberta_v2, xmod]

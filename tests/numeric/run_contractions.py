@@ -46,6 +46,9 @@ CASES = {
     "one_row_of_long_blocks": ("m k, k n -> m n", {"m": 1, "k": "N", "n": 1037}),
     "two_rows_of_long_columns": ("m k, n k -> m n", {"m": 2, "k": 700, "n": "N"}),
     "two_rows_of_short_columns": ("m k, n k -> m n", {"m": 2, "k": 75, "n": "N"}),
+    "heads_last": ("b m h k, b n h k -> b m n h", {"b": 2, "m": "M", "h": 5, "k": "K", "n": "N"}),
+    "heads_last_everywhere": ("m k h, n k h -> m n h", {"m": "M", "h": 19, "k": "K", "n": "N"}),
+    "heads_around": ("h m k g, h k n g -> m h n g", {"m": "M", "h": 2, "g": 3, "k": "K", "n": "N"}),
     "unit_dims": ("b m o k, b k n -> b m o n", {"b": 1, "m": "M", "o": 1, "k": "K", "n": "N"}),
 }
 # Several indices are one column where no map reads them one by one.

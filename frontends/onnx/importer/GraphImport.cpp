@@ -85,7 +85,27 @@ Value GraphImport::materialiseConstant(StringRef name, const onnx_reader::Tensor
   return graph.weight(tensor.name.empty() ? name : StringRef(tensor.name), element, tensor.dims, owner->data(), owner);
 }
 
+/// Numbers alone, which may follow a formula; nothing where one is an expression.
+static std::optional<onnx_reader::Tensor> numbersOf(const Sizes &sizes) {
+  onnx_reader::Tensor tensor{
+      {}, onnx_reader::ElementType::Int64, {sizes.dims.begin(), sizes.dims.end()}, int64_t(sizes.elements.size()), {}, {}};
+  std::vector<uint8_t> bytes;
+  for (const Dim &element : sizes.elements) {
+    std::optional<int64_t> number = element.constant();
+    if (!number)
+      return std::nullopt;
+    const auto *first = reinterpret_cast<const uint8_t *>(&*number);
+    bytes.insert(bytes.end(), first, first + sizeof(int64_t));
+  }
+  tensor.data = Bytes::own(std::move(bytes));
+  return tensor;
+}
+
 Value GraphImport::materialiseSizes(const Sizes &sizes, Type element) {
+  if (sizes.elements.size() > 1)
+    if (std::optional<onnx_reader::Tensor> numbers = numbersOf(sizes))
+      if (Value formula = formulaOf(*numbers, element, graph))
+        return formula;
   return graph.map(element, shapeOfDims(sizes.dims), {}, [&](ScalarBuilder &s, ValueRange, ValueRange at) {
     // The element at the row-major position of the index, selected from all.
     Value position = s.index(0);

@@ -1,7 +1,8 @@
 """mask_buffer.py FILE KIND [--random]: attention over x [batch, 4, sequence, 8] whose mask is a buffer of 64 x 64, sliced to the length.
 
 KIND: tril (ones that are compared with zero, as minGPT), additive (-inf added, as llama2), window (bool), eye (no mask: a unit
-matrix), or other (ones below the diagonal but for one).
+matrix), other (ones below the diagonal but for one), or small (no buffer: a triangle of ones for a sequence of 12, made by
+nodes from numbers).
 """
 import sys
 
@@ -32,16 +33,22 @@ elif kind == "additive":
 elif kind == "window":
     nodes, tables = sliced(np.tril(np.triu(np.ones((N, N), bool), -4), 2))
     nodes += [node("Where", "mask scaled minus", "masked")]
+elif kind == "small":
+    size = helper.make_tensor("size", TensorProto.INT64, [2], [12, 12])
+    one = helper.make_tensor("one", TensorProto.INT64, [1], [1])
+    nodes, tables = [node("ConstantOfShape", "size", "ones", value=one), node("Trilu", "ones", "lower", upper=0),
+                     node("Cast", "lower", "mask", to=TensorProto.BOOL), node("Where", "mask scaled minus", "masked")], [size]
 else:
     nodes, tables = sliced(np.eye(N, dtype=np.float32))
     nodes += [node("Add", "scaled mask", "masked")]
+length = 12 if kind == "small" else "sequence"
 graph = helper.make_graph(
     [node("Shape", "x", "dims"), node("Gather", "dims two", "n"), node("Concat", "n n", "ends", axis=0),
      node("Transpose", "x", "keys", perm=[0, 1, 3, 2]), node("MatMul", "x keys", "scores"),
      node("Mul", "scores scale", "scaled"), *nodes, node("Softmax", "masked", "weights", axis=-1),
      node("MatMul", "weights x", "y")], "mask",
-    [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4, "sequence", 8])],
-    [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4, "sequence", 8])],
+    [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4, length, 8])],
+    [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4, length, 8])],
     [*tables, numpy_helper.from_array(np.array([0, 0]), "zeros"), numpy_helper.from_array(np.array([2, 3]), "axes"),
      numpy_helper.from_array(np.array([2]), "two"), numpy_helper.from_array(np.float32(0), "nothing"),
      numpy_helper.from_array(np.float32(-np.inf), "minus"), numpy_helper.from_array(np.float32(8**-0.5), "scale")])
