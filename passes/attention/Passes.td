@@ -36,6 +36,11 @@ def RaiseAttention : Pass<"tenon-raise-attention", "::mlir::ModuleOp"> {
     probabilities), without a product before it (a router's gate) or behind it, whose product sums over something other
     than the softmax's dimension, or between whose contractions elements are mixed (a sum, a norm).
     Exact in real arithmetic; a constant factor is applied to the product instead of its operands.
+
+    Which roundings stay: those the graph asks for, f32 to a narrower type and back between f32 values, are arithmetic of
+    the region. Those that are there only since a product of narrow tensors gives and takes narrow elements are not: scores
+    in f16 that are next converted to f32 for the softmax, weights converted to the f16 of the values. Attention accumulates
+    and weighs in f32. Arithmetic that the graph does in a narrow type (a scale between product and conversion) is done in it.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }

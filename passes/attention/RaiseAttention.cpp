@@ -106,11 +106,11 @@ public:
     ElementTrace trace(roles, captures, loc);
     double scale = query.scale * key.scale;
     if (!trace.build(score, type, softmax.getInput(), at, scores.getResult(), scale) ||
-        !trace.build(weight, type, weights, weightsAt, softmax.getResult(), 1.0)) {
+        !trace.build(weight, type, weights, weightsAt, softmax.getResult(), 1.0,
+                     elementOf(weights))) {
       fail("what stands between the contractions is not arithmetic");
       return {};
     }
-    ElementTrace::dropRoundings(weight);
     return create();
   }
 

@@ -288,9 +288,10 @@ func.func @sink_read(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tenso
   return %o : tensor<2x3x5x8xf32>
 }
 
-// Weights rounded to f16 before the second product: they stay f32, and no weight region is left.
+// Scores and weights that are f16 only since the products are: they stay f32, and no region is left.
 // CHECK-LABEL: func.func @rounded_weights(
 // CHECK: tenon.attention %
+// CHECK-NOT: score (
 // CHECK-NOT: weight (
 // CHECK: return
 func.func @rounded_weights(%q: tensor<1x2x5x8xf16>, %k: tensor<1x2x7x8xf16>, %v: tensor<1x2x7x8xf16>) -> tensor<1x2x5x8xf16> {
@@ -338,4 +339,31 @@ func.func @factor_in_f16(%q: tensor<1x2x5x8xf16>, %k: tensor<1x2x7x8xf16>, %v: t
   }
   %o = tenon.contract "b h i j, b h j d -> b h i d" %g, %v : (tensor<1x2x5x7xf16>, tensor<1x2x7x8xf16>) -> tensor<1x2x5x8xf16>
   return %o : tensor<1x2x5x8xf16>
+}
+
+// Near miss: f32 scores and f32 weights that the graph itself rounds to bf16 and widens again. Both roundings are arithmetic.
+// CHECK-LABEL: func.func @rounded_in_the_graph(
+// CHECK: score (%[[X:[^,]*]],
+// CHECK: %[[S:.*]] = arith.truncf %[[X]] : f32 to bf16
+// CHECK: arith.extf %[[S]] : bf16 to f32
+// CHECK: weight (%[[P:[^,]*]],
+// CHECK: %[[W:.*]] = arith.truncf %[[P]] : f32 to bf16
+// CHECK: arith.extf %[[W]] : bf16 to f32
+func.func @rounded_in_the_graph(%q: tensor<1x2x5x8xf32>, %k: tensor<1x2x7x8xf32>, %v: tensor<1x2x7x8xf32>) -> tensor<1x2x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<1x2x5x8xf32>, tensor<1x2x7x8xf32>) -> tensor<1x2x5x7xf32>
+  %t = tenon.map %x = %s at %b, %h, %i, %j : (tensor<1x2x5x7xf32>) -> tensor<1x2x5x7xf32> {
+    %y = tenon.load %x[%b, %h, %i, %j] : tensor<1x2x5x7xf32>
+    %n = arith.truncf %y : f32 to bf16
+    %z = arith.extf %n : bf16 to f32
+    tenon.yield %z : f32
+  }
+  %p = tenon.softmax %t over 3 : tensor<1x2x5x7xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<1x2x5x7xf32>) -> tensor<1x2x5x7xf32> {
+    %y = tenon.load %x[%b, %h, %i, %j] : tensor<1x2x5x7xf32>
+    %n = arith.truncf %y : f32 to bf16
+    %z = arith.extf %n : bf16 to f32
+    tenon.yield %z : f32
+  }
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<1x2x5x7xf32>, tensor<1x2x7x8xf32>) -> tensor<1x2x5x8xf32>
+  return %o : tensor<1x2x5x8xf32>
 }
