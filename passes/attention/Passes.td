@@ -32,6 +32,11 @@ def RaiseAttention : Pass<"tenon-raise-attention", "::mlir::ModuleOp"> {
     ```
     and a map which gives the result the order the contraction had; a transpose that follows cancels it.
 
+    Which dimensions of the softmax are batch, heads and queries is not for their order to say: namings are tried, the usual
+    one first, `[batch, heads…, queries, keys]`. Several dimensions may be one role (blocks of a window, `[b, w, h, i, j]`, are
+    batch items; heads on one shared key head, `[b, i, h, j]`, are queries), and of namings with the same queries the one
+    is taken under which the fewest operands are moved in memory first.
+
     Must not fire, and does not: a softmax whose result or whose scores are read by anything else (returned
     probabilities), without a product before it (a router's gate) or behind it, whose product sums over something other
     than the softmax's dimension, or between whose contractions elements are mixed (a sum, a norm).
@@ -75,7 +80,7 @@ def RaiseKeep : Pass<"tenon-raise-keep", "::mlir::ModuleOp"> {
 
     A mask on one side of a choice by position, `select(j < n, x + mask, sink)`, is a condition of that side: `j >= n or …`.
 
-    An added constant 0, what is left of a mask that masks nothing, goes as well: an exponential does not see the
+    A mask that is subtracted, `x - 1e30 * mask`, is one that is added. An added constant 0, what is left of a mask that masks nothing, goes as well: an exponential does not see the
     sign of zero.
 
     Does not fire on two finite masks, or a finite one beside -inf: where both are dead the sum is -inf, where one is, it is

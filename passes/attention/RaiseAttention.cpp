@@ -86,7 +86,64 @@ struct AttentionOperand {
   std::string layout;
   double scale = 1.0;
   bool wantsCopy = false; ///< No tensor behind it has rows a constant distance apart.
+  bool isMoved = false;   ///< Nor is it the furthest of them: elements are moved first.
 };
+
+//===----------------------------------------------------------------------------===//
+// Which dimension is what
+//===----------------------------------------------------------------------------===//
+
+/// The softmax's dimensions other than the keys. Several that are one role are numbered row by row.
+struct Naming {
+  SmallVector<unsigned> batch, heads, queries;
+};
+
+/// What the dimensions may be, by queries; of those with the same, the one that moves fewest operands is taken.
+///
+/// | softmax over j of | is tried as |
+/// |---|---|
+/// | [b, h, i, j], [b, g, r, i, j] | the first is the batch, the last the queries, between them heads |
+/// | [b, w, h, i, j], in windows | then the first two are the batch, … |
+/// | [b, h, y, i, j], along an axis | then one of the others is the heads |
+/// | [b, i, h, j], keys without heads | the last two are queries, where there are more of the first than known |
+/// | [i, j, b, h] | then any other one is the queries |
+SmallVector<SmallVector<Naming>> namingsOf(SoftmaxOp softmax) {
+  Shape shape = shapeOf(softmax.getResult());
+  unsigned rank = shape.size(), keys = softmax.getOver();
+  SmallVector<SmallVector<unsigned>> queries;
+  auto add = [&](ArrayRef<unsigned> dims) {
+    if (!llvm::is_contained(queries, dims))
+      queries.emplace_back(dims);
+  };
+  bool hasRowsOfHeads = keys + 1 == rank && rank >= 3;
+  if (hasRowsOfHeads && shape[keys - 1].isConstant() && !shape[keys - 2].isConstant())
+    add({keys - 2, keys - 1});
+  add({keys + 1 == rank ? keys - 1 : rank - 1});
+  if (hasRowsOfHeads)
+    add({keys - 2, keys - 1});
+  for (unsigned d = 0; d < rank; ++d)
+    if (d != keys)
+      add({d});
+  SmallVector<SmallVector<Naming>> namings;
+  for (ArrayRef<unsigned> rows : queries) {
+    SmallVector<unsigned> others;
+    for (unsigned d = 0; d < rank; ++d)
+      if (d != keys && !llvm::is_contained(rows, d))
+        others.push_back(d);
+    namings.emplace_back();
+    auto take = [&](ArrayRef<unsigned> batch, ArrayRef<unsigned> heads) {
+      namings.back().push_back({SmallVector<unsigned>(batch), SmallVector<unsigned>(heads), SmallVector<unsigned>(rows)});
+    };
+    for (unsigned lead = std::min<unsigned>(1, others.size()); lead <= others.size(); ++lead)
+      take(ArrayRef(others).take_front(lead), ArrayRef(others).drop_front(lead));
+    for (unsigned heads = 1; heads + 1 < others.size(); ++heads) {
+      SmallVector<unsigned> batch(others);
+      batch.erase(batch.begin() + heads);
+      take(batch, others[heads]);
+    }
+  }
+  return namings;
+}
 
 //===----------------------------------------------------------------------------===//
 // One attention
@@ -94,24 +151,28 @@ struct AttentionOperand {
 
 class Raiser {
 public:
-  Raiser(SoftmaxOp softmax, ContractOp scores, ContractOp product)
-      : softmax(softmax), scores(scores), product(product), roles(domainOf(softmax)), builder(product),
+  Raiser(SoftmaxOp softmax, ContractOp scores, ContractOp product, Naming naming)
+      : softmax(softmax), scores(scores), product(product), naming(std::move(naming)), roles(domainOf(softmax)),
+        builder(product),
         loc(FusedLoc::get(softmax.getContext(), {scores.getLoc(), softmax.getLoc(), product.getLoc()})) {}
 
-  /// Null and no change to the module if this is no attention; `reason` then says why.
-  Value raise() {
-    if (!nameRoles() || !matchScores() || !matchProduct())
-      return {};
+  /// False if this is no attention; `reason` then says why.
+  bool match() {
+    nameRoles();
+    if (!matchScores() || !matchProduct())
+      return false;
     Type type = scoreType();
     ElementTrace trace(roles, captures, loc);
     double scale = query.scale * key.scale;
-    if (!trace.build(score, type, softmax.getInput(), at, scores.getResult(), scale) ||
-        !trace.build(weight, type, weights, weightsAt, softmax.getResult(), 1.0,
-                     elementOf(weights))) {
-      fail("what stands between the contractions is not arithmetic");
-      return {};
-    }
-    return create();
+    return (trace.build(score, type, softmax.getInput(), at, scores.getResult(), scale) &&
+            trace.build(weight, type, weights, weightsAt, softmax.getResult(), 1.0, elementOf(weights))) ||
+           fail("what stands between the contractions is not arithmetic");
+  }
+
+  /// How many operands have to be moved in memory first.
+  unsigned movedOperands() const {
+    return llvm::count_if(ArrayRef{&query, &key, &value},
+                          [](const AttentionOperand *operand) { return operand->isMoved || operand->wantsCopy; });
   }
 
   StringRef getReason() const { return reason; }
@@ -127,43 +188,50 @@ private:
     return element.isF64() ? element : Float32Type::get(element.getContext());
   }
 
-  /// The softmax's dims are [batch, heads…, queries, keys] but for the place of the last two.
-  bool nameRoles() {
-    Shape shape = shapeOf(softmax.getResult());
-    unsigned keys = softmax.getOver(), queries = keys + 1 == shape.size() ? keys - 1 : shape.size() - 1;
-    if (shape.size() < 2 || keys + 2 < shape.size())
-      return fail("the softmax is not over one of the last two dimensions");
-    at.resize(shape.size());
-    SmallVector<unsigned> batch;
-    for (unsigned d = 0; d < shape.size(); ++d)
-      if (d != keys && d != queries)
-        batch.push_back(d);
-    if (!batch.empty()) {
-      roles.hasBatch = true;
-      at[batch[0]] = roles.b = roles.domain.addIndex(shape[batch[0]]);
-    }
-    nameHeads(shape, ArrayRef<unsigned>(batch).drop_front(!batch.empty()));
-    at[queries] = roles.i = roles.domain.addIndex(shape[queries]);
-    at[keys] = roles.j = roles.domain.addIndex(shape[keys]);
-    return true;
+  void nameRoles() {
+    at.resize(shapeOf(softmax.getResult()).size());
+    roles.hasBatch = !naming.batch.empty();
+    roles.hasHeads = !naming.heads.empty();
+    if (roles.hasBatch)
+      roles.b = nameRole(naming.batch);
+    if (roles.hasHeads)
+      roles.h = nameRole(naming.heads);
+    roles.i = nameRole(naming.queries);
+    at[softmax.getOver()] = roles.j = roles.domain.addIndex(shapeOf(softmax.getResult())[softmax.getOver()]);
+    addDigits(roles.b, naming.batch);
+    addDigits(roles.i, naming.queries);
   }
 
-  /// Several head dimensions (a group of query heads per key head) are one index, split.
-  void nameHeads(ArrayRef<Dim> shape, ArrayRef<unsigned> heads) {
-    if (heads.empty())
-      return;
+  /// Several dimensions of a role (a group of query heads per key head) are one index, split.
+  Dim nameRole(ArrayRef<unsigned> dims) {
+    Shape shape = shapeOf(softmax.getResult());
     Dim count(1);
-    for (unsigned d : heads)
+    for (unsigned d : dims)
       count *= shape[d];
-    roles.hasHeads = true;
-    roles.h = roles.domain.addIndex(count);
-    for (unsigned k = 0; k < heads.size(); ++k) {
+    Dim role = roles.domain.addIndex(count);
+    for (unsigned k = 0; k < dims.size(); ++k) {
       Dim below(1);
-      for (unsigned d : heads.drop_front(k + 1))
+      for (unsigned d : dims.drop_front(k + 1))
         below *= shape[d];
-      Dim digit = roles.h.floorDiv(below);
-      at[heads[k]] = roles.domain.simplify(k == 0 ? digit : digit.mod(shape[heads[k]]));
+      Dim digit = role.floorDiv(below);
+      at[dims[k]] = roles.domain.simplify(k == 0 ? digit : digit.mod(shape[dims[k]]));
     }
+    return role;
+  }
+
+  /// Operands are split by an index for each dimension; where those stand side by side they are the role again.
+  void addDigits(const Dim &role, ArrayRef<unsigned> dims) {
+    if (dims.size() < 2)
+      return;
+    Digits digits{role, {}};
+    Dim number(0);
+    for (unsigned d : dims) {
+      Dim extent = shapeOf(softmax.getResult())[d];
+      digits.symbols.push_back(roles.domain.addIndex(extent));
+      number = number * extent + digits.symbols.back();
+    }
+    numberOf.emplace(*role.asSymbol(), number);
+    digitsOf.push_back(std::move(digits));
   }
 
   //===--------------------------------------------------------------------------===//
@@ -228,6 +296,7 @@ private:
     for (const View &view : llvm::reverse(views)) {
       if (!layOut(view, isQuery, result))
         continue;
+      result.isMoved = view.base != views.back().base;
       if (hasConstantRows(result))
         return true;
       if (!scattered)
@@ -254,8 +323,10 @@ private:
     std::string keyHead;
     if (!isQuery && roles.hasHeads)
       keyHead = nameKeyHead(view.indices);
+    for (Dim &index : view.indices)
+      index = roles.domain.simplify(index.substitute(numberOf));
     auto dims = splitDims(view.indices, shape, roles.domain);
-    if (!dims)
+    if (!dims || !llvm::all_of(digitsOf, [&](const Digits &digits) { return mergeDigits(digits, *dims); }))
       return false;
     std::string layout;
     Shape split;
@@ -330,6 +401,31 @@ private:
       shape[d] = shape[d] * shape[d + 1];
       shape.erase(shape.begin() + d + 1);
     }
+  }
+
+  struct Digits {
+    Dim role;
+    SmallVector<Dim> symbols; ///< One for each dimension of the softmax that is of this role.
+  };
+
+  /// The dims of a role's digits as one; false if they do not stand side by side in their order.
+  bool mergeDigits(const Digits &digits, SmallVectorImpl<SplitDim> &dims) const {
+    SmallVector<StringRef> wanted;
+    for (const Dim &symbol : digits.symbols)
+      if (extentOf(symbol) != Dim(1))
+        wanted.push_back(StringRef(*symbol.asSymbol()));
+    auto isDigit = [&](const SplitDim &dim) { return llvm::is_contained(wanted, StringRef(dim.symbol)); };
+    auto *first = llvm::find_if(dims, isDigit);
+    if (first == dims.end())
+      return true;
+    if (size_t(dims.end() - first) < wanted.size() ||
+        !llvm::equal(llvm::map_range(ArrayRef(first, wanted.size()), [](const SplitDim &dim) { return StringRef(dim.symbol); }),
+                     wanted))
+      return false;
+    first->symbol = std::string(*digits.role.asSymbol());
+    first->size = extentOf(digits.role);
+    dims.erase(first + 1, first + wanted.size());
+    return llvm::none_of(dims, isDigit);
   }
 
   /// Key heads shared by groups of query heads are read at `h floordiv group`.
@@ -426,7 +522,7 @@ private:
     for (unsigned d = 0; d < at.size(); ++d)
       if (!llvm::is_contained(weightsAt, at[d]))
         number = number * softmaxShape[d] + at[d];
-    *missing = number;
+    *missing = roles.domain.simplify(number);
     if (llvm::is_contained(weightsAt, Dim(-1)))
       return fail("the weights are rearranged in a way that is no permutation");
     auto access = accessOf(weights, weightsAt, softmax.getResult(), roles.domain);
@@ -469,6 +565,7 @@ private:
     operand = {copy, shape, llvm::join(order, " "), operand.scale};
   }
 
+public:
   Value create() {
     for (AttentionOperand *operand : {&query, &key, &value})
       if (operand->wantsCopy)
@@ -481,8 +578,11 @@ private:
     };
     if (roles.hasBatch)
       append('b', roles.b);
+    bool hasConstantHeads = roles.hasHeads && extentOf(roles.h).isConstant();
+    if (roles.hasHeads && !hasConstantHeads) // Rows stay a constant distance apart.
+      append('h', roles.h);
     append('n', roles.i);
-    if (roles.hasHeads)
+    if (hasConstantHeads)
       append('h', roles.h);
     append('d', depthSymbol);
     for (auto [region, scalars] : {std::pair(&score, 5), {&weight, 5}})
@@ -496,45 +596,41 @@ private:
       op.getScore().takeBody(score);
     if (!ElementTrace::isIdentity(weight))
       op.getWeight().takeBody(weight);
-    return inOrderOfProduct(op.getResult());
+    return inOrderOfProduct(op.getResult(), layout);
   }
 
+private:
   /// The result in the order the second contraction gave it.
-  Value inOrderOfProduct(Value result) {
+  Value inOrderOfProduct(Value result, StringRef layout) {
     auto type = cast<RankedTensorType>(product.getType());
     return MapOp::create(builder, loc, type, result,
                          [&](OpBuilder &b, Location loc, ValueRange tensors, ValueRange indices) -> Value {
-                           return LoadOp::create(b, loc, tensors[0], resultIndices(b, loc, indices));
+                           return LoadOp::create(b, loc, tensors[0], resultIndices(b, loc, indices, layout));
                          });
   }
 
-  SmallVector<Value> resultIndices(OpBuilder &b, Location loc, ValueRange indices) {
+  SmallVector<Value> resultIndices(OpBuilder &b, Location loc, ValueRange indices, StringRef layout) {
     auto indexOf = [&](StringRef word) { return indices[llvm::find(resultWords, word) - resultWords.begin()]; };
     auto leaf = [&](StringRef symbol) { return indexOf(weightWordOf.lookup(symbol)); };
     Shape shape = shapeOf(softmax.getResult());
     SmallVector<Value> result;
-    Dim head(0), query;
-    bool isFirst = true;
-    for (unsigned d = 0; d < at.size(); ++d) {
-      if (at[d] == roles.j)
-        continue;
-      if (at[d] == roles.i)
-        query = softmaxAt[d];
-      else if (isFirst)
-        result.push_back(emitIndex(b, loc, softmaxAt[d], *weightDomain, leaf)), isFirst = false;
-      else
-        head = head * shape[d] + softmaxAt[d];
+    for (StringRef role : llvm::split(layout.drop_back(2), ' ')) {
+      ArrayRef<unsigned> dims = role == "b" ? naming.batch : role == "h" ? naming.heads : naming.queries;
+      Dim number(0);
+      for (unsigned d : dims)
+        number = number * shape[d] + softmaxAt[d];
+      result.push_back(emitIndex(b, loc, weightDomain->simplify(number), *weightDomain, leaf));
     }
-    result.push_back(emitIndex(b, loc, query, *weightDomain, leaf));
-    if (roles.hasHeads)
-      result.push_back(emitIndex(b, loc, weightDomain->simplify(head), *weightDomain, leaf));
     result.push_back(indexOf(valueDepthWord));
     return result;
   }
 
   SoftmaxOp softmax;
   ContractOp scores, product;
+  Naming naming;
   Roles roles;
+  std::map<std::string, Dim, std::less<>> numberOf; ///< Roles of several dimensions by their digits.
+  SmallVector<Digits> digitsOf;
   OpBuilder builder;
   Location loc;
   StringRef reason;
@@ -574,6 +670,28 @@ struct RaiseAttention : impl::RaiseAttentionBase<RaiseAttention> {
       raise(softmax);
   }
 
+  /// Null and no change to the module if this is no attention; `reason` then says why, under the usual names.
+  static Value raise(SoftmaxOp softmax, ContractOp scores, ContractOp product, std::string &reason) {
+    std::string usual;
+    for (ArrayRef<Naming> namings : namingsOf(softmax)) {
+      std::unique_ptr<Raiser> found;
+      for (const Naming &naming : namings) {
+        auto raiser = std::make_unique<Raiser>(softmax, scores, product, naming);
+        bool isOne = raiser->match();
+        if (!isOne && usual.empty())
+          usual = raiser->getReason();
+        if (isOne && (!found || raiser->movedOperands() < found->movedOperands()))
+          found = std::move(raiser);
+        if (found && found->movedOperands() == 0)
+          break;
+      }
+      if (found)
+        return found->create();
+    }
+    reason = usual;
+    return {};
+  }
+
   static void raise(SoftmaxOp softmax) {
     Location loc = softmax.getLoc();
     auto options = remark::RemarkOpts::name("attention").category("tenon-raise-attention");
@@ -594,14 +712,12 @@ struct RaiseAttention : impl::RaiseAttentionBase<RaiseAttention> {
         reason = "the scores are read by more than the softmax";
         continue;
       }
-      Raiser raiser(softmax, scores, product);
-      if (Value result = raiser.raise()) {
+      if (Value result = raise(softmax, scores, product, reason)) {
         product.getResult().replaceAllUsesWith(result);
         eraseDeadOps(product);
         remark::passed(loc, options) << remark::add("softmax between two contractions is attention");
         return;
       }
-      reason = raiser.getReason();
     }
     remark::missed(loc, options) << remark::reason("{0}", reason);
   }

@@ -214,6 +214,26 @@ void cleanUp(AttentionOp op) {
   }
 }
 
+/// x - select(c, 1e30, 0), as XLNet and Transformer-XL mask, is x + select(c, -1e30, -0): one form of it.
+void addNegatedMasks(Region &score) {
+  for (auto difference : llvm::make_early_inc_range(score.front().getOps<arith::SubFOp>())) {
+    auto choice = difference.getRhs().getDefiningOp<arith::SelectOp>();
+    std::optional<double> yes = choice ? constantOf(choice.getTrueValue()) : std::nullopt;
+    std::optional<double> no = choice ? constantOf(choice.getFalseValue()) : std::nullopt;
+    if (!yes || !no)
+      continue;
+    OpBuilder builder(difference);
+    auto negated = [&](double value) -> Value {
+      auto number = builder.getFloatAttr(difference.getType(), value == 0 ? 0 : -value);
+      return arith::ConstantOp::create(builder, difference.getLoc(), number);
+    };
+    Value mask = arith::SelectOp::create(builder, difference.getLoc(), choice.getCondition(), negated(*yes), negated(*no));
+    difference.replaceAllUsesWith(
+        arith::AddFOp::create(builder, difference.getLoc(), difference.getLhs(), mask).getResult());
+    difference.erase();
+  }
+}
+
 struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
   void runOnOperation() override {
     getOperation().walk([](AttentionOp op) { raise(op); });
@@ -222,6 +242,7 @@ struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
   static void raise(AttentionOp op) {
     if (!op.hasScore() || op.hasKeep() || op.getNormaliser() != Normaliser::Softmax || op.getKeys().size() != 1)
       return;
+    addNegatedMasks(op.getScore());
     auto found = std::make_unique<MaskFinder>(op, replacing);
     if (found->isMixed())
       found = std::make_unique<MaskFinder>(op, absorbing);

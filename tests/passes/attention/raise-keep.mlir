@@ -331,3 +331,42 @@ func.func @replaced_too_mildly(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
     }
   return %o : tensor<2x3x5x4xf32>
 }
+
+// A mask that is subtracted.
+// CHECK-LABEL: func.func @subtracted(
+// CHECK: normalise softmax empty uniform
+// CHECK-NOT: score (
+// CHECK: keep (%{{.*}}, %{{.*}}, %[[I:[a-z0-9]+]], %[[J:[a-z0-9]+]]) {
+// CHECK: arith.cmpi sgt, %[[J]], %[[I]]
+// CHECK: return
+func.func @subtracted(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j) {
+      %zero = arith.constant 0.0 : f32
+      %much = arith.constant 1.0e+30 : f32
+      %dead = arith.cmpi sgt, %j, %i : index
+      %0 = arith.select %dead, %much, %zero : f32
+      %1 = arith.subf %x, %0 : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+
+// Near miss: too little of it to absorb a score.
+// CHECK-LABEL: func.func @subtracted_mildly(
+// CHECK-NOT: keep (
+// CHECK: return
+func.func @subtracted_mildly(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j) {
+      %zero = arith.constant 0.0 : f32
+      %some = arith.constant 1.0e+04 : f32
+      %dead = arith.cmpi sgt, %j, %i : index
+      %0 = arith.select %dead, %some, %zero : f32
+      %1 = arith.subf %x, %0 : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
