@@ -288,6 +288,142 @@ func.func @sink_read(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tenso
   return %o : tensor<2x3x5x8xf32>
 }
 
+// Arithmetic on the scores inside the choice, as composed maps have it.
+// CHECK-LABEL: func.func @sink_behind_bias(
+// CHECK: tenon.attention %
+// CHECK: arith.addf
+// CHECK: arith.select
+// CHECK-NOT: tenon.softmax
+func.func @sink_behind_bias(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %t: tensor<3xf32>, %m: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %c = tenon.map %x = %s, %u = %t, %a = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>, tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c6 = arith.constant 6 : index
+    %c7 = arith.constant 7 : index
+    %isKey = arith.cmpi slt, %j, %c7 : index
+    %key = arith.select %isKey, %j, %c0 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %bias = tenon.load %a[%i, %key] : tensor<5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %biased = arith.addf %score, %bias : f32
+    %e = arith.select %isKey, %biased, %sink : f32
+    tenon.yield %e : f32
+  }
+  %p = tenon.softmax %c over 3 : tensor<2x3x5x8xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j]
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// The entry stands before the keys: softmax off by one, by padding.
+// CHECK-LABEL: func.func @sink_in_front(
+// CHECK-COUNT-2: -> tensor<2x3x8x8xf32>
+// CHECK: tenon.attention %
+// CHECK-NOT: tenon.softmax
+func.func @sink_in_front(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %t: tensor<3xf32>, %m: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %c = tenon.map %x = %s, %u = %t, %a = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>, tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c6 = arith.constant 6 : index
+    %c7 = arith.constant 7 : index
+    %before = arith.subi %j, %c1 : index
+    %isKey = arith.cmpi sge, %before, %c0 : index
+    %low = arith.maxsi %before, %c0 : index
+    %key = arith.minsi %low, %c6 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %bias = tenon.load %a[%i, %key] : tensor<5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %biased = arith.addf %score, %bias : f32
+    %e = arith.select %isKey, %biased, %sink : f32
+    tenon.yield %e : f32
+  }
+  %p = tenon.softmax %c over 3 : tensor<2x3x5x8xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j + 1]
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Near miss: the entries kept are not those of the keys.
+// CHECK-LABEL: func.func @sink_misplaced(
+// CHECK: tenon.softmax
+func.func @sink_misplaced(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %t: tensor<3xf32>, %m: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %c = tenon.map %x = %s, %u = %t, %a = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>, tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c6 = arith.constant 6 : index
+    %c7 = arith.constant 7 : index
+    %before = arith.subi %j, %c1 : index
+    %isKey = arith.cmpi sge, %before, %c0 : index
+    %low = arith.maxsi %before, %c0 : index
+    %key = arith.minsi %low, %c6 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %bias = tenon.load %a[%i, %key] : tensor<5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %biased = arith.addf %score, %bias : f32
+    %e = arith.select %isKey, %biased, %sink : f32
+    tenon.yield %e : f32
+  }
+  %p = tenon.softmax %c over 3 : tensor<2x3x5x8xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j]
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Near miss: keys in another order than the values.
+// CHECK-LABEL: func.func @sink_behind_reversed_keys(
+// CHECK: tenon.softmax
+func.func @sink_behind_reversed_keys(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %t: tensor<3xf32>, %m: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %c = tenon.map %x = %s, %u = %t, %a = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>, tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c6 = arith.constant 6 : index
+    %c7 = arith.constant 7 : index
+    %isKey = arith.cmpi slt, %j, %c7 : index
+    %other = arith.subi %c6, %j : index
+    %key = arith.select %isKey, %other, %c0 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %bias = tenon.load %a[%i, %key] : tensor<5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %biased = arith.addf %score, %bias : f32
+    %e = arith.select %isKey, %biased, %sink : f32
+    tenon.yield %e : f32
+  }
+  %p = tenon.softmax %c over 3 : tensor<2x3x5x8xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j]
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Near miss: a score in the entry that is no key.
+// CHECK-LABEL: func.func @sink_with_score(
+// CHECK: tenon.softmax
+func.func @sink_with_score(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %t: tensor<3xf32>, %m: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %c = tenon.map %x = %s, %u = %t, %a = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>, tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c6 = arith.constant 6 : index
+    %c7 = arith.constant 7 : index
+    %isKey = arith.cmpi slt, %j, %c7 : index
+    %key = arith.select %isKey, %j, %c0 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %bias = tenon.load %a[%i, %key] : tensor<5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %biased = arith.addf %score, %bias : f32
+    %chosen = arith.select %isKey, %biased, %sink : f32
+    %e = arith.addf %chosen, %score : f32
+    tenon.yield %e : f32
+  }
+  %p = tenon.softmax %c over 3 : tensor<2x3x5x8xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j]
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
 // Scores and weights that are f16 only since the products are: they stay f32, and no region is left.
 // CHECK-LABEL: func.func @rounded_weights(
 // CHECK: tenon.attention %
