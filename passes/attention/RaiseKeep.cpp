@@ -227,11 +227,51 @@ void addNegatedMasks(Region &score) {
       auto number = builder.getFloatAttr(difference.getType(), value == 0 ? 0 : -value);
       return arith::ConstantOp::create(builder, difference.getLoc(), number);
     };
-    Value mask = arith::SelectOp::create(builder, difference.getLoc(), choice.getCondition(), negated(*yes), negated(*no));
+    Value mask =
+        arith::SelectOp::create(builder, difference.getLoc(), choice.getCondition(), negated(*yes), negated(*no));
     difference.replaceAllUsesWith(
         arith::AddFOp::create(builder, difference.getLoc(), difference.getLhs(), mask).getResult());
     difference.erase();
   }
+}
+
+/// y * select(c, 1, 0) and y * (c as a number) are select(c, y, 0), for a y that is finite.
+void selectForProducts(Region &score) {
+  for (auto product : llvm::make_early_inc_range(score.front().getOps<arith::MulFOp>()))
+    for (bool left : {true, false}) {
+      Value mask = left ? product.getLhs() : product.getRhs(), other = left ? product.getRhs() : product.getLhs();
+      auto choice = mask.getDefiningOp<arith::SelectOp>();
+      auto number = mask.getDefiningOp<arith::UIToFPOp>();
+      std::optional<double> yes = choice ? constantOf(choice.getTrueValue()) : std::nullopt;
+      std::optional<double> no = choice ? constantOf(choice.getFalseValue()) : std::nullopt;
+      bool isCondition = number && number.getIn().getType().isInteger(1);
+      if (!isCondition && !(yes == 1.0 && no == 0.0) && !(yes == 0.0 && no == 1.0))
+        continue;
+      OpBuilder builder(product);
+      Value zero = arith::ConstantOp::create(builder, product.getLoc(), builder.getFloatAttr(product.getType(), 0));
+      bool liveIfTrue = isCondition || yes == 1.0;
+      Value selected =
+          arith::SelectOp::create(builder, product.getLoc(), isCondition ? number.getIn() : choice.getCondition(),
+                                  liveIfTrue ? other : zero, liveIfTrue ? zero : other);
+      product.replaceAllUsesWith(selected);
+      product.erase();
+      break;
+    }
+}
+
+/// The choices between a weight and zero, from the outermost on, by what does not depend on the score.
+SmallVector<MaskTerm> zeroMasks(AttentionOp op) {
+  RegionAnalysis analysis(op.getScore(), /*hasScore=*/true);
+  SmallVector<MaskTerm> masks;
+  Value value = op.getScore().front().getTerminator()->getOperand(0);
+  while (auto select = value.getDefiningOp<arith::SelectOp>()) {
+    bool deadIfFalse = constantOf(select.getFalseValue()) == 0.0, deadIfTrue = constantOf(select.getTrueValue()) == 0.0;
+    if (deadIfFalse == deadIfTrue || !select->hasOneUse() || analysis.dependenceOf(select.getCondition()).score)
+      break;
+    value = deadIfFalse ? select.getTrueValue() : select.getFalseValue();
+    masks.push_back({select, deadIfFalse, 0, value});
+  }
+  return masks;
 }
 
 struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
@@ -240,7 +280,11 @@ struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
   }
 
   static void raise(AttentionOp op) {
-    if (!op.hasScore() || op.hasKeep() || op.getNormaliser() != Normaliser::Softmax || op.getKeys().size() != 1)
+    if (!op.hasScore() || op.hasKeep() || op.getKeys().size() != 1)
+      return;
+    if (op.getNormaliser() == Normaliser::None && !op.hasWeight())
+      raiseZeros(op);
+    if (op.getNormaliser() != Normaliser::Softmax)
       return;
     addNegatedMasks(op.getScore());
     auto found = std::make_unique<MaskFinder>(op, replacing);
@@ -248,6 +292,19 @@ struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
       found = std::make_unique<MaskFinder>(op, absorbing);
     llvm::for_each(found->zeros, removeSummand);
     raiseMasks(op, *found);
+    cleanUp(op);
+  }
+
+  /// Without a normaliser a dead key is one of weight zero.
+  static void raiseZeros(AttentionOp op) {
+    selectForProducts(op.getScore());
+    SmallVector<MaskTerm> masks = zeroMasks(op);
+    if (!masks.empty()) {
+      writeKeep(op, masks);
+      removeMasks(masks);
+      remark::passed(op.getLoc(), remark::RemarkOpts::name("keep").category("tenon-raise-keep"))
+          << remark::add("weights chosen to be zero became a keep region");
+    }
     cleanUp(op);
   }
 

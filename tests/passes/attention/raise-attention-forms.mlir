@@ -503,3 +503,39 @@ func.func @rounded_in_the_graph(%q: tensor<1x2x5x8xf32>, %k: tensor<1x2x7x8xf32>
   %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<1x2x5x7xf32>, tensor<1x2x7x8xf32>) -> tensor<1x2x5x8xf32>
   return %o : tensor<1x2x5x8xf32>
 }
+
+// A graph's attention: the score is a function of a number of the query and one of the key, of edges alone.
+// CHECK-LABEL: func.func @additive(
+// CHECK: %[[Z:.*]] = tenon.map at
+// CHECK: tenon.attention %[[Z]], (%[[Z]]), (%arg3) captures (%arg2, %arg0, %arg1) normalise softmax
+// CHECK: score (%{{[a-z0-9]+}}, %[[B:[a-z0-9]+]], %[[H:[a-z0-9]+]], %[[I:[a-z0-9]+]], %[[J:[a-z0-9]+]], %[[E:[a-z0-9]+]], %[[L:[a-z0-9]+]], %[[R:[a-z0-9]+]]) {
+// CHECK-DAG: tenon.load %[[E]][%[[B]], %[[I]], %[[J]]]
+// CHECK-DAG: tenon.load %[[L]][%[[B]], %[[I]], %[[H]]]
+// CHECK-DAG: tenon.load %[[R]][%[[B]], %[[J]], %[[H]]]
+// CHECK-NOT: tenon.softmax
+func.func @additive(%l: tensor<2x7x3xf32>, %r: tensor<2x7x3xf32>, %e: tensor<2x7x7xi1>, %v: tensor<2x7x3x8xf32>) -> tensor<2x7x3x8xf32> {
+  %s = tenon.map %m = %e, %x = %l, %y = %r at %b, %i, %j, %h : (tensor<2x7x7xi1>, tensor<2x7x3xf32>, tensor<2x7x3xf32>) -> tensor<2x7x7x3xf32>
+    = select(%m[%b, %i, %j], max(%x[%b, %i, %h] + %y[%b, %j, %h], 0.2 * (%x[%b, %i, %h] + %y[%b, %j, %h])), -1.0e+30)
+  %p = tenon.softmax %s over 2 : tensor<2x7x7x3xf32>
+  %o = tenon.contract "b i j h, b j h d -> b i h d" %p, %v : (tensor<2x7x7x3xf32>, tensor<2x7x3x8xf32>) -> tensor<2x7x3x8xf32>
+  return %o : tensor<2x7x3x8xf32>
+}
+
+// Near misses: scores that are there already (Synthesizer), and weights of keys alone (pooling).
+// CHECK-LABEL: func.func @scores_given(
+// CHECK: tenon.softmax
+func.func @scores_given(%s: tensor<2x3x7x7xf32>, %l: tensor<7xf32>, %v: tensor<2x3x7x8xf32>) -> tensor<2x3x7x8xf32> {
+  %t = tenon.map %x = %s, %u = %l at %b, %h, %i, %j : (tensor<2x3x7x7xf32>, tensor<7xf32>) -> tensor<2x3x7x7xf32> = %x[%b, %h, %i, %j] + %u[%j]
+  %p = tenon.softmax %t over 3 : tensor<2x3x7x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x7x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x7x8xf32>
+  return %o : tensor<2x3x7x8xf32>
+}
+
+// CHECK-LABEL: func.func @pooled(
+// CHECK: tenon.softmax
+func.func @pooled(%r: tensor<2x7xf32>, %v: tensor<2x7x8xf32>) -> tensor<2x3x8xf32> {
+  %s = tenon.map %y = %r at %b, %i, %j : (tensor<2x7xf32>) -> tensor<2x3x7xf32> = %y[%b, %j]
+  %p = tenon.softmax %s over 2 : tensor<2x3x7xf32>
+  %o = tenon.contract "b i j, b j d -> b i d" %p, %v : (tensor<2x3x7xf32>, tensor<2x7x8xf32>) -> tensor<2x3x8xf32>
+  return %o : tensor<2x3x8xf32>
+}
