@@ -549,7 +549,7 @@ private:
       indexOf[word] = dim;
     auto summed = spec.summed();
     auto columns = left ? spec.columns() : spec.rows();
-    if (roles.hasHeads && summed.size() == 1 && indexOf.lookup(summed[0]) == roles.h)
+    if (llvm::any_of(spec.result, [&](StringRef word) { return indexOf.contains(word) && indexOf[word] == roles.j; }))
       return fail("the weights of several heads are mixed behind the softmax, so all are in memory");
     auto isKey = [&](const Dim &index) { return index == roles.j || (index == Dim(0) && extentOf(roles.j) == Dim(1)); };
     if (summed.size() != 1 || !isKey(indexOf.lookup(summed[0])) || columns.size() != 1 || !spec.lone().empty())

@@ -88,7 +88,7 @@ def RaiseKeep : Pass<"tenon-raise-keep", "::mlir::ModuleOp"> {
     sign of zero.
 
     Without a normaliser a dead key is one of weight zero: `select(c, y, 0)`, or y times c as a number, for a finite y, is the
-    keep region c.
+    keep region c. Such a factor of the query or the key alone in a linear score stays one, for ReassociateAttention.
 
     Does not fire on two finite masks, or a finite one beside -inf: where both are dead the sum is -inf, where one is, it is
     finite, and a row without live keys then prefers the latter; on conditions that depend on the score; on an op

@@ -6,6 +6,7 @@
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
+#include "passes/attention/LinearScore.h"
 #include "passes/attention/RegionAnalysis.h"
 
 using namespace mlir;
@@ -235,8 +236,11 @@ void addNegatedMasks(Region &score) {
   }
 }
 
-/// y * select(c, 1, 0) and y * (c as a number) are select(c, y, 0), for a y that is finite.
-void selectForProducts(Region &score) {
+/// y * select(c, 1, 0) and y * (c as a number) are select(c, y, 0), for a y that is finite. Of a linear score such
+/// factors of the query or the key alone are taken into those, which leaves the products free to change order.
+void selectForProducts(AttentionOp op) {
+  Region &score = op.getScore();
+  bool isLinear = LinearScore::match(op).has_value();
   for (auto product : llvm::make_early_inc_range(score.front().getOps<arith::MulFOp>()))
     for (bool left : {true, false}) {
       Value mask = left ? product.getLhs() : product.getRhs(), other = left ? product.getRhs() : product.getLhs();
@@ -246,6 +250,9 @@ void selectForProducts(Region &score) {
       std::optional<double> no = choice ? constantOf(choice.getFalseValue()) : std::nullopt;
       bool isCondition = number && number.getIn().getType().isInteger(1);
       if (!isCondition && !(yes == 1.0 && no == 0.0) && !(yes == 0.0 && no == 1.0))
+        continue;
+      Dependence on = RegionAnalysis(score, /*hasScore=*/true).dependenceOf(mask);
+      if (isLinear && !(on.query && on.key))
         continue;
       OpBuilder builder(product);
       Value zero = arith::ConstantOp::create(builder, product.getLoc(), builder.getFloatAttr(product.getType(), 0));
@@ -297,7 +304,7 @@ struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
 
   /// Without a normaliser a dead key is one of weight zero.
   static void raiseZeros(AttentionOp op) {
-    selectForProducts(op.getScore());
+    selectForProducts(op);
     SmallVector<MaskTerm> masks = zeroMasks(op);
     if (!masks.empty()) {
       writeKeep(op, masks);

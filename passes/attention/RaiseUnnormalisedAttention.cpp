@@ -30,7 +30,8 @@ ContractOp scoresBehind(Value weights) {
 /// The two contractions with the `left` or right operand of the second one as the weights.
 std::optional<AttentionGraph> graphAround(ContractOp product, bool left) {
   Value weights = left ? product.getLhs() : product.getRhs(), values = left ? product.getRhs() : product.getLhs();
-  if (!isa_and_present<MapOp, ReshapeOp, ContractOp>(weights.getDefiningOp()) || product.getPanels() || !isData(values))
+  bool isMade = isa_and_present<MapOp, ReshapeOp, ContractOp>(weights.getDefiningOp());
+  if (!isMade || product.use_empty() || product.getPanels() || !isData(values))
     return std::nullopt;
   std::string error;
   ContractSpec spec = *ContractSpec::parse(product.getSpec(), error);

@@ -136,6 +136,15 @@ class AttentionGraphs(unittest.TestCase):
                     ("Transpose", "k1", "kt", {"perm": [0, 1, 3, 2]}), ("MatMul", "q1 kt", "a")]
         self.check([*features, ("ReduceSum", "a last", "l"), ("Div", "a l", "p"), *OUT], want, 1)
 
+    def test_linear_scores_of_keys_that_are_kept(self):
+        """The mask is a factor of the keys: as above, no tensor of queries and keys remains."""
+        def want(q, k, v, keep):
+            return scores(q, k) * keep[:, None, None] @ v,
+
+        program = self.check([*SCORES, ("Unsqueeze", "keep middle", "m"), ("Cast", "m", "mask", {"to": TensorProto.FLOAT}),
+                              ("Mul", "s mask", "p"), *OUT], want, 1, extra={"keep": (TensorProto.BOOL, ["B", "M"])}, tolerance=1e-4)
+        self.assertNotIn("keep (", program)
+
     def test_retention(self):
         """Rows over the absolute value of their sum, at least 1."""
         def want(q, k, v):

@@ -408,3 +408,19 @@ func.func @zeros_of_scores(%q: tensor<2x3x5x4xf32>) -> (tensor<2x3x5x4xf32>, ten
     score (%x, %b, %h, %i, %j) = select(%j <= %i, %x, 0.0)
   return %o, %p : tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>
 }
+
+// Near miss: a factor of keys in a linear score goes into the keys.
+// CHECK-LABEL: func.func @zeros_of_keys
+// CHECK: arith.mulf
+// CHECK-NOT: keep
+func.func @zeros_of_keys(%q: tensor<2x3x5x4xf32>, %mask: tensor<2x5xi1>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%mask) normalise none empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x5xi1>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j, %m) {
+      %0 = tenon.load %m[%b, %j] : tensor<2x5xi1>
+      %1 = arith.uitofp %0 : i1 to f32
+      %2 = arith.mulf %x, %1 : f32
+      tenon.yield %2 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}

@@ -57,7 +57,7 @@ func.func @three(%q: !q, %k: !q, %v: !v) -> !v {
 }
 
 // Near misses: a layer of weights; one whose weights are computed; sizes that are known, or few keys; scores that are wanted; a
-// softmax between them.
+// softmax between them; a result that is not (RaiseLinearAttention leaves it).
 // CHECK-LABEL: func.func @layer(
 // CHECK-NOT: tenon.attention
 func.func @layer(%x: !x) -> !y {
@@ -115,4 +115,13 @@ func.func @softmax(%q: !q, %k: !q, %v: !v) -> !v {
   %p = tenon.map %x = %n at %b, %h, %i, %j : (!s) -> !s = max(%x[%b, %h, %i, %j], 0.25)
   %o = tenon.contract "b h m k, b h k n -> b h m n" %p, %v : (!s, !v) -> !v
   return %o : !v
+}
+
+// CHECK-LABEL: func.func @unused(
+// CHECK-NOT: tenon.attention
+func.func @unused(%q: !q, %k: !q, %v: !v) -> !v {
+  %s = tenon.contract "b h m k, b h n k -> b h m n" %q, %k : (!q, !q) -> !s
+  %p = tenon.map %x = %s at %b, %h, %i, %j : (!s) -> !s = max(%x[%b, %h, %i, %j], 0.0)
+  %o = tenon.contract "b h m k, b h k n -> b h m n" %p, %v : (!s, !v) -> !v
+  return %v : !v
 }
