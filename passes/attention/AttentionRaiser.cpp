@@ -550,7 +550,9 @@ private:
     auto summed = spec.summed();
     auto columns = left ? spec.columns() : spec.rows();
     if (llvm::any_of(spec.result, [&](StringRef word) { return indexOf.contains(word) && indexOf[word] == roles.j; }))
-      return fail("the weights of several heads are mixed behind the softmax, so all are in memory");
+      return fail(summed.size() == 1 && indexOf.lookup(summed[0]) == roles.i
+                      ? "the softmax is over the queries, so the scores of all are in memory"
+                      : "the weights of several heads are mixed behind the softmax, so all are in memory");
     auto isKey = [&](const Dim &index) { return index == roles.j || (index == Dim(0) && extentOf(roles.j) == Dim(1)); };
     if (summed.size() != 1 || !isKey(indexOf.lookup(summed[0])) || columns.size() != 1 || !spec.lone().empty())
       return fail("the second contraction does not sum over the keys alone");

@@ -70,3 +70,11 @@ func.func @additive(%l: tensor<5x4xf32>, %v: tensor<5x6xf32>, %w: tensor<4xf32>)
   %o = tenon.contract "i j, j d -> i d" %p, %v : (tensor<5x5xf32>, tensor<5x6xf32>) -> tensor<5x6xf32>
   return %o : tensor<5x6xf32>
 }
+
+// CHECK: the softmax is over the queries
+func.func @over_queries(%q: !q, %v: !q) -> !q {
+  %s = tenon.contract "b h m k, b h n k -> b h m n" %q, %q : (!q, !q) -> !s
+  %p = tenon.softmax %s over 2 : !s
+  %o = tenon.contract "b h m k, b h k n -> b h m n" %p, %v : (!s, !q) -> !q
+  return %o : !q
+}
