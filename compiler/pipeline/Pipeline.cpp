@@ -44,8 +44,10 @@ static void addFuse(OpPassManager &passes) {
   passes.addPass(createMergeProjections());        // before attention, which then reads slices of one product
   passes.addPass(createPickRowsBehindProducts());
   passes.addPass(createRaiseAttention());          // before contractions take in the transposes it explains
+  passes.addPass(createMoveRowFactors());          // before what wants weights that one product reads
+  passes.addPass(createRaiseLinearAttention());    // before functions: recurrences it is, where it can be
+  passes.addPass(createRaiseUnnormalisedAttention());
   passes.addPass(createRaiseKeep());
-  passes.addPass(createRaiseLinearAttention());
   passes.addPass(createFoldAttentionMoves());
   passes.addPass(createFoldScanMoves());
   passes.addPass(createFuseContractionOperands());

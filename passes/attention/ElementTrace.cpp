@@ -154,8 +154,10 @@ Value ElementTrace::elementOfReshape(ReshapeOp reshape, ArrayRef<Value> indices)
 }
 
 Value ElementTrace::element(Value tensor, ArrayRef<Value> indices) {
-  if (tensor == target)
-    return converted(scalar, elementOf(target));
+  if (tensor == target) {
+    narrowed.push_back(converted(scalar, elementOf(target)));
+    return narrowed.back();
+  }
   if (auto reshape = tensor.getDefiningOp<ReshapeOp>())
     return elementOfReshape(reshape, indices);
   auto map = tensor.getDefiningOp<MapOp>();
@@ -164,12 +166,15 @@ Value ElementTrace::element(Value tensor, ArrayRef<Value> indices) {
   return dependsOn(tensor, target) ? Value() : loadCapture(tensor, indices);
 }
 
-bool ElementTrace::build(Region &region, Type type, Value tensor, ArrayRef<Dim> at, Value from, double scale) {
+bool ElementTrace::build(Region &region, Type type, Value tensor, ArrayRef<Dim> at, Value from, double scale,
+                         Type readAs) {
   OpBuilder regionBuilder(tensor.getContext());
   builder = &regionBuilder;
   block = regionBuilder.createBlock(&region);
   target = from;
+  this->readAs = readAs;
   known.clear();
+  narrowed.clear();
   block->addArgument(type, loc);
   for (const Dim &role : {roles.b, roles.h, roles.i, roles.j})
     known[block->addArgument(regionBuilder.getIndexType(), loc)] = role;
@@ -182,38 +187,43 @@ bool ElementTrace::build(Region &region, Type type, Value tensor, ArrayRef<Dim> 
   if (!result)
     return false;
   YieldOp::create(regionBuilder, loc, converted(result, type));
+  dropImpliedRoundings();
   return true;
 }
 
-/// `value`, of a narrow type, before it was rounded to it; null where it is not a rounded value of `type` or a choice among such.
-static Value unrounded(Value value, Type type, OpBuilder &builder) {
+bool ElementTrace::isImplied(arith::TruncFOp rounding) const {
+  return rounding && (llvm::is_contained(narrowed, rounding.getResult()) || rounding.getType() == readAs);
+}
+
+/// `value`, of a narrow type, before it was rounded to it; null where it is not a value of `type` whose rounding is
+/// implied, or a choice among such.
+Value ElementTrace::unrounded(Value value, Type type) {
   Location loc = value.getLoc();
   if (auto rounding = value.getDefiningOp<arith::TruncFOp>())
-    return rounding.getIn().getType() == type ? rounding.getIn() : Value();
+    return isImplied(rounding) && rounding.getIn().getType() == type ? rounding.getIn() : Value();
   if (matchPattern(value, m_Constant()))
-    return builder.createOrFold<arith::ExtFOp>(loc, type, value);
+    return builder->createOrFold<arith::ExtFOp>(loc, type, value);
   auto choice = value.getDefiningOp<arith::SelectOp>();
   if (!choice)
     return {};
-  Value yes = unrounded(choice.getTrueValue(), type, builder), no = unrounded(choice.getFalseValue(), type, builder);
-  return yes && no ? arith::SelectOp::create(builder, loc, choice.getCondition(), yes, no) : Value();
+  Value yes = unrounded(choice.getTrueValue(), type), no = unrounded(choice.getFalseValue(), type);
+  return yes && no ? arith::SelectOp::create(*builder, loc, choice.getCondition(), yes, no) : Value();
 }
 
-void ElementTrace::dropRoundings(Region &weight) {
-  Block &block = weight.front();
-  OpBuilder builder(block.getTerminator());
-  for (Operation &op : llvm::make_early_inc_range(block)) {
-    builder.setInsertionPoint(&op);
+void ElementTrace::dropImpliedRoundings() {
+  for (Operation &op : llvm::make_early_inc_range(*block)) {
+    builder->setInsertionPoint(&op);
     auto compare = dyn_cast<arith::CmpFOp>(op);
     bool asksForNaN =
         compare && compare.getPredicate() == arith::CmpFPredicate::UNO && compare.getLhs() == compare.getRhs();
-    if (auto rounding = asksForNaN ? compare.getLhs().getDefiningOp<arith::TruncFOp>() : arith::TruncFOp())
+    if (auto rounding = asksForNaN ? compare.getLhs().getDefiningOp<arith::TruncFOp>() : arith::TruncFOp();
+        isImplied(rounding))
       op.setOperands({rounding.getIn(), rounding.getIn()});
     else if (auto widening = dyn_cast<arith::ExtFOp>(op))
-      if (Value wide = unrounded(widening.getIn(), widening.getType(), builder))
+      if (Value wide = unrounded(widening.getIn(), widening.getType()))
         widening.replaceAllUsesWith(wide);
   }
-  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(*block)))
     if (isOpTriviallyDead(&op))
       op.erase();
 }

@@ -10,6 +10,7 @@
 #define TENON_PASSES_ATTENTION_ELEMENTTRACE_H
 
 #include "llvm/ADT/SetVector.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/IRMapping.h"
 #include "passes/simplify/View.h"
 
@@ -41,11 +42,14 @@ public:
 
   /// Fills `region`: (scalar of type `type`, b, h, i, j, captures…) to element `at` of `tensor`, where `target`'s
   /// element, wherever it is read, is the scalar times `scale`. False if something between is not arithmetic.
+  ///
+  /// A rounding that is there only because a product or softmax of narrow tensors has narrow elements is none of the
+  /// region's: the target's own, and those to `readAs`, what a narrow product reads. Attention accumulates and
+  /// weighs in a wider type, which is nearer to the mathematics, and a guard against NaN or nothing at all is then
+  /// seen as such, which takes one pass over the keys where two would be taken. Every other rounding is arithmetic that
+  /// the graph asks for (f32 to bf16 and back between f32 values), and stays.
   bool build(mlir::Region &region, mlir::Type type, mlir::Value tensor, llvm::ArrayRef<Dim> at, mlir::Value target,
-             double scale);
-  /// Weights that a model rounds to the type of its tensors stay as wide as the region computes them: nearer to the mathematics, and
-  /// a guard against NaN or nothing at all is then seen as such, which takes one pass over the keys where two would be taken.
-  static void dropRoundings(mlir::Region &weight);
+             double scale, mlir::Type readAs = {});
   /// Gives the region an argument for each capture that later regions added.
   static void addMissingCaptures(mlir::Region &region, unsigned scalars, llvm::ArrayRef<mlir::Value> captures);
   /// The region yields its first argument.
@@ -59,6 +63,9 @@ private:
   bool isWorthEvaluating(MapOp map, llvm::ArrayRef<mlir::Value> indices);
   mlir::Value emit(const Dim &dim);
   mlir::Value converted(mlir::Value scalar, mlir::Type type);
+  bool isImplied(mlir::arith::TruncFOp rounding) const;
+  mlir::Value unrounded(mlir::Value value, mlir::Type type);
+  void dropImpliedRoundings();
 
   Roles &roles;
   llvm::SetVector<mlir::Value> &captures;
@@ -66,6 +73,8 @@ private:
   mlir::OpBuilder *builder = nullptr;
   mlir::Block *block = nullptr;
   mlir::Value target, scalar;
+  mlir::Type readAs;
+  llvm::SmallVector<mlir::Value> narrowed; ///< The scalar, in the target's type.
   KnownIndices known;
 };
 

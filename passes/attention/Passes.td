@@ -32,10 +32,24 @@ def RaiseAttention : Pass<"tenon-raise-attention", "::mlir::ModuleOp"> {
     ```
     and a map which gives the result the order the contraction had; a transpose that follows cancels it.
 
+    Which dimensions of the softmax are batch, heads and queries is not for their order to say: namings are tried, the usual
+    one first, `[batch, heads…, queries, keys]`. Several dimensions may be one role (blocks of a window, `[b, w, h, i, j]`, are
+    batch items; heads on one shared key head, `[b, i, h, j]`, are queries), and of namings with the same queries the one
+    is taken under which the fewest operands are moved in memory first.
+
+    Scores that are no product, but a function of numbers of the query and numbers of the key, and of what is given for both (GAT:
+    LeakyReLU of their sum, and edges), become the score region of an attention over queries and keys of one zero each: its
+    product costs one multiply-add, and no tensor of queries and keys is left.
+
     Must not fire, and does not: a softmax whose result or whose scores are read by anything else (returned
-    probabilities), without a product before it (a router's gate) or behind it, whose product sums over something other
+    probabilities), without a product or such a function before it (a router's gate) or a product behind it, whose product sums over something other
     than the softmax's dimension, or between whose contractions elements are mixed (a sum, a norm).
     Exact in real arithmetic; a constant factor is applied to the product instead of its operands.
+
+    Which roundings stay: those the graph asks for, f32 to a narrower type and back between f32 values, are arithmetic of
+    the region. Those that are there only since a product of narrow tensors gives and takes narrow elements are not: scores
+    in f16 that are next converted to f32 for the softmax, weights converted to the f16 of the values. Attention accumulates
+    and weighs in f32. Arithmetic that the graph does in a narrow type (a scale between product and conversion) is done in it.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
@@ -70,8 +84,11 @@ def RaiseKeep : Pass<"tenon-raise-keep", "::mlir::ModuleOp"> {
 
     A mask on one side of a choice by position, `select(j < n, x + mask, sink)`, is a condition of that side: `j >= n or …`.
 
-    An added constant 0, what is left of a mask that masks nothing, goes as well: an exponential does not see the
+    A mask that is subtracted, `x - 1e30 * mask`, is one that is added. An added constant 0, what is left of a mask that masks nothing, goes as well: an exponential does not see the
     sign of zero.
+
+    Without a normaliser a dead key is one of weight zero: `select(c, y, 0)`, or y times c as a number, for a finite y, is the
+    keep region c. Such a factor of the query or the key alone in a linear score stays one, for ReassociateAttention.
 
     Does not fire on two finite masks, or a finite one beside -inf: where both are dead the sum is -inf, where one is, it is
     finite, and a row without live keys then prefers the latter; on conditions that depend on the score; on an op
@@ -149,6 +166,59 @@ def RaiseLinearAttention : Pass<"tenon-raise-linear-attention", "::mlir::ModuleO
     factors; one of them has to be a choice between zero and something by j <= i, whatever comparison says so. Exact where
     scores are finite: a score that is not, times zero, is not a number, and is left out here. It must not fire without
     such a mask (two products in a row are no attention), for scores that go through a function, or values that know the query.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def MoveRowFactors : Pass<"tenon-move-row-factors", "::mlir::ModuleOp"> {
+  let summary = "Weights divided by their row's sum: divide behind the product with the values, which gives the sum as well";
+  let description = [{
+    ```mlir
+    %a = tenon.map %x = %s … { relu(%x[…])² }                              // of queries and keys, [B, H, N, M]
+    %l = tenon.reduce sum %a over [3]                                      // [B, H, N]
+    %w = tenon.map %y = %a, %z = %l at %b, %h, %i, %j { %y[%b, %h, %i, %j] / (%z[%b, %h, %i] + 1.0e-6) }
+    %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v
+    ```
+    becomes
+    ```mlir
+    %u = tenon.map %t = %v at %b, %h, %j, %d { %d < 64 ? %t[%b, %h, %j, %d] : 1 }                  // [B, H, M, 65]
+    %r = tenon.contract "b h i j, b h j d -> b h i d" %a, %u
+    %l = tenon.map %y = %r at %b, %h, %i { %y[%b, %h, %i, 64] }
+    %o = tenon.map %y = %r, %z = %l at %b, %h, %i, %d { %y[%b, %h, %i, %d] / (%z[%b, %h, %i] + 1.0e-6) }
+    ```
+    Whatever function of the sum the rows are divided by or multiplied with (its absolute value, at least 1, in RetNet). Exact
+    in real arithmetic: Σ_j (a_ij r_i) v_j = r_i Σ_j a_ij v_j. The weights are then read by one product, which the passes behind
+    it make an attention without a normaliser.
+
+    Must not fire, and does not: where the factor differs from key to key, where the sum is one of something else, over something
+    else, or wanted elsewhere; for values that are a weight; and for weights that are of no product of queries and keys, or of one
+    that others read.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def RaiseUnnormalisedAttention : Pass<"tenon-raise-unnormalised-attention", "::mlir::ModuleOp"> {
+  let summary = "Two contractions with a function between them as attention without a normaliser";
+  let description = [{
+    ```mlir
+    %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k
+    %p = tenon.map %x = %s … = %keep[%b, %j] ? 1 / (1 + exp(-%x[…] * 0.125)) : 0
+    %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v
+    ```
+    becomes
+    ```mlir
+    %o = tenon.attention %q, (%k), (%v) captures (%keep) normalise none empty zero layout [...]
+           score (%x, %b, %h, %i, %j, %keep) = %keep[%b, %j] ? 1 / (1 + exp(-%x * 0.125)) : 0
+    ```
+    of which RaiseKeep takes the mask. Sigmoid, ReLU and squared ReLU attention, gated attention units. What is between the
+    contractions is read as in RaiseAttention. Exact in real arithmetic.
+
+    Precondition: queries, keys and values are computed from inputs. A layer of weights, φ(X W) U, is the same by its form and stays
+    two products, as weights have panels to be read from. Must not fire, and does not, on that; where the scores are read by
+    anything else; for less than 16 keys, a constant, of which two small products are quicker; and for three matrices in a row, whose middle sizes are constants: where the number of keys is a symbol,
+    they are raised for ReassociateAttention.
+
+    After it: RaiseKeep. Before it: RaiseLinearAttention, which makes recurrences of what it can, and MoveRowFactors.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }

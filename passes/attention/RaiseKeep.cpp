@@ -6,6 +6,7 @@
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
+#include "passes/attention/LinearScore.h"
 #include "passes/attention/RegionAnalysis.h"
 
 using namespace mlir;
@@ -214,19 +215,103 @@ void cleanUp(AttentionOp op) {
   }
 }
 
+/// x - select(c, 1e30, 0), as XLNet and Transformer-XL mask, is x + select(c, -1e30, -0): one form of it.
+void addNegatedMasks(Region &score) {
+  for (auto difference : llvm::make_early_inc_range(score.front().getOps<arith::SubFOp>())) {
+    auto choice = difference.getRhs().getDefiningOp<arith::SelectOp>();
+    std::optional<double> yes = choice ? constantOf(choice.getTrueValue()) : std::nullopt;
+    std::optional<double> no = choice ? constantOf(choice.getFalseValue()) : std::nullopt;
+    if (!yes || !no)
+      continue;
+    OpBuilder builder(difference);
+    auto negated = [&](double value) -> Value {
+      auto number = builder.getFloatAttr(difference.getType(), value == 0 ? 0 : -value);
+      return arith::ConstantOp::create(builder, difference.getLoc(), number);
+    };
+    Value mask =
+        arith::SelectOp::create(builder, difference.getLoc(), choice.getCondition(), negated(*yes), negated(*no));
+    difference.replaceAllUsesWith(
+        arith::AddFOp::create(builder, difference.getLoc(), difference.getLhs(), mask).getResult());
+    difference.erase();
+  }
+}
+
+/// y * select(c, 1, 0) and y * (c as a number) are select(c, y, 0), for a y that is finite. Of a linear score such
+/// factors of the query or the key alone are taken into those, which leaves the products free to change order.
+void selectForProducts(AttentionOp op) {
+  Region &score = op.getScore();
+  bool isLinear = LinearScore::match(op).has_value();
+  for (auto product : llvm::make_early_inc_range(score.front().getOps<arith::MulFOp>()))
+    for (bool left : {true, false}) {
+      Value mask = left ? product.getLhs() : product.getRhs(), other = left ? product.getRhs() : product.getLhs();
+      auto choice = mask.getDefiningOp<arith::SelectOp>();
+      auto number = mask.getDefiningOp<arith::UIToFPOp>();
+      std::optional<double> yes = choice ? constantOf(choice.getTrueValue()) : std::nullopt;
+      std::optional<double> no = choice ? constantOf(choice.getFalseValue()) : std::nullopt;
+      bool isCondition = number && number.getIn().getType().isInteger(1);
+      if (!isCondition && !(yes == 1.0 && no == 0.0) && !(yes == 0.0 && no == 1.0))
+        continue;
+      Dependence on = RegionAnalysis(score, /*hasScore=*/true).dependenceOf(mask);
+      if (isLinear && !(on.query && on.key))
+        continue;
+      OpBuilder builder(product);
+      Value zero = arith::ConstantOp::create(builder, product.getLoc(), builder.getFloatAttr(product.getType(), 0));
+      bool liveIfTrue = isCondition || yes == 1.0;
+      Value selected =
+          arith::SelectOp::create(builder, product.getLoc(), isCondition ? number.getIn() : choice.getCondition(),
+                                  liveIfTrue ? other : zero, liveIfTrue ? zero : other);
+      product.replaceAllUsesWith(selected);
+      product.erase();
+      break;
+    }
+}
+
+/// The choices between a weight and zero, from the outermost on, by what does not depend on the score.
+SmallVector<MaskTerm> zeroMasks(AttentionOp op) {
+  RegionAnalysis analysis(op.getScore(), /*hasScore=*/true);
+  SmallVector<MaskTerm> masks;
+  Value value = op.getScore().front().getTerminator()->getOperand(0);
+  while (auto select = value.getDefiningOp<arith::SelectOp>()) {
+    bool deadIfFalse = constantOf(select.getFalseValue()) == 0.0, deadIfTrue = constantOf(select.getTrueValue()) == 0.0;
+    if (deadIfFalse == deadIfTrue || !select->hasOneUse() || analysis.dependenceOf(select.getCondition()).score)
+      break;
+    value = deadIfFalse ? select.getTrueValue() : select.getFalseValue();
+    masks.push_back({select, deadIfFalse, 0, value});
+  }
+  return masks;
+}
+
 struct RaiseKeep : impl::RaiseKeepBase<RaiseKeep> {
   void runOnOperation() override {
     getOperation().walk([](AttentionOp op) { raise(op); });
   }
 
   static void raise(AttentionOp op) {
-    if (!op.hasScore() || op.hasKeep() || op.getNormaliser() != Normaliser::Softmax || op.getKeys().size() != 1)
+    if (!op.hasScore() || op.hasKeep() || op.getKeys().size() != 1)
       return;
+    if (op.getNormaliser() == Normaliser::None && !op.hasWeight())
+      raiseZeros(op);
+    if (op.getNormaliser() != Normaliser::Softmax)
+      return;
+    addNegatedMasks(op.getScore());
     auto found = std::make_unique<MaskFinder>(op, replacing);
     if (found->isMixed())
       found = std::make_unique<MaskFinder>(op, absorbing);
     llvm::for_each(found->zeros, removeSummand);
     raiseMasks(op, *found);
+    cleanUp(op);
+  }
+
+  /// Without a normaliser a dead key is one of weight zero.
+  static void raiseZeros(AttentionOp op) {
+    selectForProducts(op);
+    SmallVector<MaskTerm> masks = zeroMasks(op);
+    if (!masks.empty()) {
+      writeKeep(op, masks);
+      removeMasks(masks);
+      remark::passed(op.getLoc(), remark::RemarkOpts::name("keep").category("tenon-raise-keep"))
+          << remark::add("weights chosen to be zero became a keep region");
+    }
     cleanUp(op);
   }
 

@@ -23,7 +23,7 @@ void eraseDeadOps(Operation *last) {
   }
 }
 
-static void dropUnreadInputs(MapOp map) {
+void eraseUnreadInputs(MapOp map) {
   for (unsigned input = map.getInputs().size(); input-- > 0;) {
     if (!map.getOperandArgs()[input].use_empty())
       continue;
@@ -45,7 +45,7 @@ bool dropRowShift(SoftmaxOp softmax) {
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(unshifted.getBody().front())))
     if (op.use_empty() && !op.hasTrait<OpTrait::IsTerminator>())
       op.erase();
-  dropUnreadInputs(unshifted);
+  eraseUnreadInputs(unshifted);
   softmax.getInputMutable().assign(unshifted.getResult());
   if (map->use_empty())
     eraseDeadOps(map);

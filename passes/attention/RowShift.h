@@ -12,6 +12,8 @@ namespace tenon {
 
 /// Replaces the operand by one without the subtraction and gives true, or changes nothing.
 bool dropRowShift(SoftmaxOp softmax);
+/// Takes the inputs that its region does not load from a map.
+void eraseUnreadInputs(MapOp map);
 /// Erases an op nothing uses, and what only it used.
 void eraseDeadOps(mlir::Operation *last);
 

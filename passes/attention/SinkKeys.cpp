@@ -1,6 +1,7 @@
 //===- SinkKeys.cpp - learned sinks as keys ----------------------------------------------===//
 #include "passes/attention/SinkKeys.h"
 #include "dialects/tenon/ContractSpec.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/IRMapping.h"
 #include "passes/attention/ElementTrace.h"
 
@@ -35,7 +36,7 @@ private:
   // Whether it is one
   //===--------------------------------------------------------------------------===//
 
-  /// The weights are the softmax's without its last entries, summed over with the values.
+  /// The weights are the softmax's without entries before and behind those of keys, summed over with the values.
   bool matchProduct() {
     if (softmax.getOver() + 1 != shapeOf(softmax.getResult()).size() || product.getPanels() || scores.getPanels())
       return false;
@@ -46,8 +47,15 @@ private:
     auto at = llvm::map_to_vector<4>(shapeOf(weights), [&](const Dim &size) { return domain.addIndex(size); });
     View view = viewOf(weights, at, domain, Through::Movement);
     auto summed = spec.summed();
-    return view.base == softmax.getResult() && llvm::equal(view.indices, at) && lastOf(weights) == keys &&
-           summed.size() == 1 && summed[0] == (left ? spec.lhs : spec.rhs).back();
+    if (view.base != softmax.getResult() || view.indices.size() != at.size() || lastOf(weights) != keys ||
+        summed.size() != 1 || summed[0] != (left ? spec.lhs : spec.rhs).back() ||
+        !llvm::equal(ArrayRef(view.indices).drop_back(), ArrayRef(at).drop_back()))
+      return false;
+    std::optional<int64_t> before = (view.indices.back() - at.back()).constant();
+    if (!before || *before < 0)
+      return false;
+    first = Dim(*before);
+    return true;
   }
 
   bool isDependent(Value tensor) { return dependsOn(tensor, scores.getResult()); }
@@ -72,32 +80,56 @@ private:
       Value input = inputOf(load, map);
       if (lastOf(input) == all)
         return load.getIndices().back() == entry && isExtended(input);
-      return lastOf(input) == keys && isOnlyForKeys(load, entry) && isExtensible(input);
+      return lastOf(input) == keys && isAtKey(load.getIndices().back(), entry) &&
+             isOnlyForKeys(load.getResult(), entry) && isExtensible(input);
     });
   }
 
-  /// What is loaded is selected only where the entry is below the number of keys.
-  bool isOnlyForKeys(LoadOp load, Value entry) const {
-    return llvm::all_of(load->getUsers(), [&](Operation *user) {
-      auto select = dyn_cast<arith::SelectOp>(user);
-      auto compare = select ? select.getCondition().getDefiningOp<arith::CmpIOp>() : arith::CmpIOp();
-      if (!compare || compare.getLhs() != entry || sizeOf(compare.getRhs()) != keys)
-        return false;
-      bool isKey = compare.getPredicate() == arith::CmpIPredicate::slt ||
-                   compare.getPredicate() == arith::CmpIPredicate::ult;
-      bool isBeside = compare.getPredicate() == arith::CmpIPredicate::sge ||
-                      compare.getPredicate() == arith::CmpIPredicate::uge;
-      return (isKey && select.getFalseValue() != load.getResult()) ||
-             (isBeside && select.getTrueValue() != load.getResult());
+  /// An index where `entry` is a place; of a choice that the place decides, the side it takes.
+  static Dim readAt(Value index, Value entry, const Dim &place, IndexDomain &within) {
+    if (auto choice = index.getDefiningOp<arith::SelectOp>())
+      if (std::optional<bool> side = outcome(choice.getCondition(), entry, place, within))
+        return readAt(*side ? choice.getTrueValue() : choice.getFalseValue(), entry, place, within);
+    return readIndex(index, {{entry, place}}, within);
+  }
+
+  /// A comparison where `entry` is a place, if that decides it.
+  static std::optional<bool> outcome(Value condition, Value entry, const Dim &place, IndexDomain &within) {
+    auto compare = condition.getDefiningOp<arith::CmpIOp>();
+    if (!compare)
+      return std::nullopt;
+    return decide(compare.getPredicate(), readIndex(compare.getLhs(), {{entry, place}}, within),
+                  readIndex(compare.getRhs(), {{entry, place}}, within), within);
+  }
+
+  /// For an entry that is a key, the index is that key.
+  bool isAtKey(Value index, Value entry) const {
+    IndexDomain within = domain;
+    Dim key = within.addIndex(keys);
+    return within.isEqual(readAt(index, entry, key + first, within), key);
+  }
+
+  /// What is computed from `value` is chosen only where the entry is a key.
+  bool isOnlyForKeys(Value value, Value entry) const {
+    return llvm::all_of(value.getUsers(), [&](Operation *user) {
+      auto choice = dyn_cast<arith::SelectOp>(user);
+      if (choice && choice.getCondition() != value && isLeftOut(choice, value, entry))
+        return true;
+      return isa<arith::ArithDialect, math::MathDialect>(user->getDialect()) &&
+             isOnlyForKeys(user->getResult(0), entry);
     });
   }
 
-  static std::optional<Dim> sizeOf(Value value) {
-    if (auto size = value.getDefiningOp<SizeOp>())
-      return size.getDim().getValue();
-    if (auto constant = value.getDefiningOp<arith::ConstantIndexOp>())
-      return Dim(constant.value());
-    return std::nullopt;
+  /// For an entry before or behind the keys the choice takes its other side.
+  bool isLeftOut(arith::SelectOp choice, Value value, Value entry) const {
+    auto takesOther = [&](const Dim &count, const Dim &from) {
+      if (count == Dim(0))
+        return true;
+      IndexDomain within = domain;
+      std::optional<bool> side = outcome(choice.getCondition(), entry, within.addIndex(count) + from, within);
+      return side && (*side ? choice.getTrueValue() : choice.getFalseValue()) != value;
+    };
+    return takesOther(first, Dim(0)) && takesOther(all - keys - first, keys + first);
   }
 
   /// The product of queries and keys, or maps of it: key by key.
@@ -122,9 +154,17 @@ private:
 
   /// Whether an index is that of a key, and the index, or 0 where it is not.
   std::pair<Value, Value> keyOf(OpBuilder &b, Value entry) const {
-    Value count = emitIndex(b, loc, keys, domain, [](StringRef) { return Value(); });
-    Value isKey = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, entry, count);
-    return {isKey, arith::SelectOp::create(b, loc, isKey, entry, arith::ConstantIndexOp::create(b, loc, 0))};
+    auto constant = [&](const Dim &size) { return emitIndex(b, loc, size, domain, [](StringRef) { return Value(); }); };
+    using Predicate = arith::CmpIPredicate;
+    Value isKey, key = entry;
+    if (first + keys != all)
+      isKey = arith::CmpIOp::create(b, loc, Predicate::slt, entry, constant(first + keys));
+    if (first != Dim(0)) {
+      Value isBehind = arith::CmpIOp::create(b, loc, Predicate::sge, entry, constant(first));
+      isKey = isKey ? Value(arith::AndIOp::create(b, loc, isBehind, isKey)) : isBehind;
+      key = arith::SubIOp::create(b, loc, entry, constant(first));
+    }
+    return {isKey, arith::SelectOp::create(b, loc, isKey, key, constant(Dim(0)))};
   }
 
   /// The tensor with zeros for the entries that are no keys.
@@ -219,7 +259,8 @@ private:
   ContractOp scores, product;
   OpBuilder builder;
   Location loc;
-  Dim keys, all; ///< Keys, and entries of the softmax.
+  Dim keys, all;      ///< Keys, and entries of the softmax.
+  Dim first = Dim(0); ///< The entry of the first key.
   IndexDomain domain;
   ContractSpec spec; ///< Of the second contraction.
   bool left = false; ///< Its left operand is the weights.

@@ -9,7 +9,8 @@
 //
 //     p = softmax(select(j < keys, q·[k, 0], sink));   o = p · [v, 0]
 //
-// which is attention as any other. Costs a copy of keys and values, so memory linear in them.
+// which is attention as any other; entries may stand before the keys as well (softmax off by one, by padding).
+// Costs a copy of keys and values, so memory linear in them.
 //
 #ifndef TENON_PASSES_ATTENTION_SINKKEYS_H
 #define TENON_PASSES_ATTENTION_SINKKEYS_H

@@ -282,8 +282,10 @@ std::optional<LaneValue> RegionEmitter::evaluateLinear(Operation &op, ArrayRef<L
   return std::nullopt;
 }
 
-/// Products and sums may be contracted (design 4.13), nothing else.
+/// Products and sums may be contracted (design 4.13), nothing else: between two conversions the flag would drop a rounding.
 static void allowContraction(Operation *op) {
+  if (isa<arith::ExtFOp, arith::TruncFOp>(op))
+    return;
   if (auto interface = dyn_cast<arith::ArithFastMathInterface>(op))
     op->setAttr(interface.getFastMathAttrName(),
                 arith::FastMathFlagsAttr::get(op->getContext(), arith::FastMathFlags::contract));

@@ -288,9 +288,146 @@ func.func @sink_read(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tenso
   return %o : tensor<2x3x5x8xf32>
 }
 
-// Weights rounded to f16 before the second product: they stay f32, and no weight region is left.
+// Arithmetic on the scores inside the choice, as composed maps have it.
+// CHECK-LABEL: func.func @sink_behind_bias(
+// CHECK: tenon.attention %
+// CHECK: arith.addf
+// CHECK: arith.select
+// CHECK-NOT: tenon.softmax
+func.func @sink_behind_bias(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %t: tensor<3xf32>, %m: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %c = tenon.map %x = %s, %u = %t, %a = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>, tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c6 = arith.constant 6 : index
+    %c7 = arith.constant 7 : index
+    %isKey = arith.cmpi slt, %j, %c7 : index
+    %key = arith.select %isKey, %j, %c0 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %bias = tenon.load %a[%i, %key] : tensor<5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %biased = arith.addf %score, %bias : f32
+    %e = arith.select %isKey, %biased, %sink : f32
+    tenon.yield %e : f32
+  }
+  %p = tenon.softmax %c over 3 : tensor<2x3x5x8xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j]
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// The entry stands before the keys: softmax off by one, by padding.
+// CHECK-LABEL: func.func @sink_in_front(
+// CHECK-COUNT-2: -> tensor<2x3x8x8xf32>
+// CHECK: tenon.attention %
+// CHECK-NOT: tenon.softmax
+func.func @sink_in_front(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %t: tensor<3xf32>, %m: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %c = tenon.map %x = %s, %u = %t, %a = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>, tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c6 = arith.constant 6 : index
+    %c7 = arith.constant 7 : index
+    %before = arith.subi %j, %c1 : index
+    %isKey = arith.cmpi sge, %before, %c0 : index
+    %low = arith.maxsi %before, %c0 : index
+    %key = arith.minsi %low, %c6 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %bias = tenon.load %a[%i, %key] : tensor<5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %biased = arith.addf %score, %bias : f32
+    %e = arith.select %isKey, %biased, %sink : f32
+    tenon.yield %e : f32
+  }
+  %p = tenon.softmax %c over 3 : tensor<2x3x5x8xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j + 1]
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Near miss: the entries kept are not those of the keys.
+// CHECK-LABEL: func.func @sink_misplaced(
+// CHECK: tenon.softmax
+func.func @sink_misplaced(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %t: tensor<3xf32>, %m: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %c = tenon.map %x = %s, %u = %t, %a = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>, tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c6 = arith.constant 6 : index
+    %c7 = arith.constant 7 : index
+    %before = arith.subi %j, %c1 : index
+    %isKey = arith.cmpi sge, %before, %c0 : index
+    %low = arith.maxsi %before, %c0 : index
+    %key = arith.minsi %low, %c6 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %bias = tenon.load %a[%i, %key] : tensor<5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %biased = arith.addf %score, %bias : f32
+    %e = arith.select %isKey, %biased, %sink : f32
+    tenon.yield %e : f32
+  }
+  %p = tenon.softmax %c over 3 : tensor<2x3x5x8xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j]
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Near miss: keys in another order than the values.
+// CHECK-LABEL: func.func @sink_behind_reversed_keys(
+// CHECK: tenon.softmax
+func.func @sink_behind_reversed_keys(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %t: tensor<3xf32>, %m: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %c = tenon.map %x = %s, %u = %t, %a = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>, tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c6 = arith.constant 6 : index
+    %c7 = arith.constant 7 : index
+    %isKey = arith.cmpi slt, %j, %c7 : index
+    %other = arith.subi %c6, %j : index
+    %key = arith.select %isKey, %other, %c0 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %bias = tenon.load %a[%i, %key] : tensor<5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %biased = arith.addf %score, %bias : f32
+    %e = arith.select %isKey, %biased, %sink : f32
+    tenon.yield %e : f32
+  }
+  %p = tenon.softmax %c over 3 : tensor<2x3x5x8xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j]
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Near miss: a score in the entry that is no key.
+// CHECK-LABEL: func.func @sink_with_score(
+// CHECK: tenon.softmax
+func.func @sink_with_score(%q: tensor<2x3x5x8xf32>, %k: tensor<2x3x7x8xf32>, %v: tensor<2x3x7x8xf32>, %t: tensor<3xf32>, %m: tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<2x3x5x8xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x7xf32>
+  %c = tenon.map %x = %s, %u = %t, %a = %m at %b, %h, %i, %j : (tensor<2x3x5x7xf32>, tensor<3xf32>, tensor<5x7xf32>) -> tensor<2x3x5x8xf32> {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c6 = arith.constant 6 : index
+    %c7 = arith.constant 7 : index
+    %isKey = arith.cmpi slt, %j, %c7 : index
+    %key = arith.select %isKey, %j, %c0 : index
+    %score = tenon.load %x[%b, %h, %i, %key] : tensor<2x3x5x7xf32>
+    %bias = tenon.load %a[%i, %key] : tensor<5x7xf32>
+    %sink = tenon.load %u[%h] : tensor<3xf32>
+    %biased = arith.addf %score, %bias : f32
+    %chosen = arith.select %isKey, %biased, %sink : f32
+    %e = arith.addf %chosen, %score : f32
+    tenon.yield %e : f32
+  }
+  %p = tenon.softmax %c over 3 : tensor<2x3x5x8xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<2x3x5x8xf32>) -> tensor<2x3x5x7xf32> = %x[%b, %h, %i, %j]
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<2x3x5x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x5x8xf32>
+  return %o : tensor<2x3x5x8xf32>
+}
+
+// Scores and weights that are f16 only since the products are: they stay f32, and no region is left.
 // CHECK-LABEL: func.func @rounded_weights(
 // CHECK: tenon.attention %
+// CHECK-NOT: score (
 // CHECK-NOT: weight (
 // CHECK: return
 func.func @rounded_weights(%q: tensor<1x2x5x8xf16>, %k: tensor<1x2x7x8xf16>, %v: tensor<1x2x7x8xf16>) -> tensor<1x2x5x8xf16> {
@@ -338,4 +475,67 @@ func.func @factor_in_f16(%q: tensor<1x2x5x8xf16>, %k: tensor<1x2x7x8xf16>, %v: t
   }
   %o = tenon.contract "b h i j, b h j d -> b h i d" %g, %v : (tensor<1x2x5x7xf16>, tensor<1x2x7x8xf16>) -> tensor<1x2x5x8xf16>
   return %o : tensor<1x2x5x8xf16>
+}
+
+// Near miss: f32 scores and f32 weights that the graph itself rounds to bf16 and widens again. Both roundings are arithmetic.
+// CHECK-LABEL: func.func @rounded_in_the_graph(
+// CHECK: score (%[[X:[^,]*]],
+// CHECK: %[[S:.*]] = arith.truncf %[[X]] : f32 to bf16
+// CHECK: arith.extf %[[S]] : bf16 to f32
+// CHECK: weight (%[[P:[^,]*]],
+// CHECK: %[[W:.*]] = arith.truncf %[[P]] : f32 to bf16
+// CHECK: arith.extf %[[W]] : bf16 to f32
+func.func @rounded_in_the_graph(%q: tensor<1x2x5x8xf32>, %k: tensor<1x2x7x8xf32>, %v: tensor<1x2x7x8xf32>) -> tensor<1x2x5x8xf32> {
+  %s = tenon.contract "b h i d, b h j d -> b h i j" %q, %k : (tensor<1x2x5x8xf32>, tensor<1x2x7x8xf32>) -> tensor<1x2x5x7xf32>
+  %t = tenon.map %x = %s at %b, %h, %i, %j : (tensor<1x2x5x7xf32>) -> tensor<1x2x5x7xf32> {
+    %y = tenon.load %x[%b, %h, %i, %j] : tensor<1x2x5x7xf32>
+    %n = arith.truncf %y : f32 to bf16
+    %z = arith.extf %n : bf16 to f32
+    tenon.yield %z : f32
+  }
+  %p = tenon.softmax %t over 3 : tensor<1x2x5x7xf32>
+  %w = tenon.map %x = %p at %b, %h, %i, %j : (tensor<1x2x5x7xf32>) -> tensor<1x2x5x7xf32> {
+    %y = tenon.load %x[%b, %h, %i, %j] : tensor<1x2x5x7xf32>
+    %n = arith.truncf %y : f32 to bf16
+    %z = arith.extf %n : bf16 to f32
+    tenon.yield %z : f32
+  }
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %w, %v : (tensor<1x2x5x7xf32>, tensor<1x2x7x8xf32>) -> tensor<1x2x5x8xf32>
+  return %o : tensor<1x2x5x8xf32>
+}
+
+// A graph's attention: the score is a function of a number of the query and one of the key, of edges alone.
+// CHECK-LABEL: func.func @additive(
+// CHECK: %[[Z:.*]] = tenon.map at
+// CHECK: tenon.attention %[[Z]], (%[[Z]]), (%arg3) captures (%arg2, %arg0, %arg1) normalise softmax
+// CHECK: score (%{{[a-z0-9]+}}, %[[B:[a-z0-9]+]], %[[H:[a-z0-9]+]], %[[I:[a-z0-9]+]], %[[J:[a-z0-9]+]], %[[E:[a-z0-9]+]], %[[L:[a-z0-9]+]], %[[R:[a-z0-9]+]]) {
+// CHECK-DAG: tenon.load %[[E]][%[[B]], %[[I]], %[[J]]]
+// CHECK-DAG: tenon.load %[[L]][%[[B]], %[[I]], %[[H]]]
+// CHECK-DAG: tenon.load %[[R]][%[[B]], %[[J]], %[[H]]]
+// CHECK-NOT: tenon.softmax
+func.func @additive(%l: tensor<2x7x3xf32>, %r: tensor<2x7x3xf32>, %e: tensor<2x7x7xi1>, %v: tensor<2x7x3x8xf32>) -> tensor<2x7x3x8xf32> {
+  %s = tenon.map %m = %e, %x = %l, %y = %r at %b, %i, %j, %h : (tensor<2x7x7xi1>, tensor<2x7x3xf32>, tensor<2x7x3xf32>) -> tensor<2x7x7x3xf32>
+    = select(%m[%b, %i, %j], max(%x[%b, %i, %h] + %y[%b, %j, %h], 0.2 * (%x[%b, %i, %h] + %y[%b, %j, %h])), -1.0e+30)
+  %p = tenon.softmax %s over 2 : tensor<2x7x7x3xf32>
+  %o = tenon.contract "b i j h, b j h d -> b i h d" %p, %v : (tensor<2x7x7x3xf32>, tensor<2x7x3x8xf32>) -> tensor<2x7x3x8xf32>
+  return %o : tensor<2x7x3x8xf32>
+}
+
+// Near misses: scores that are there already (Synthesizer), and weights of keys alone (pooling).
+// CHECK-LABEL: func.func @scores_given(
+// CHECK: tenon.softmax
+func.func @scores_given(%s: tensor<2x3x7x7xf32>, %l: tensor<7xf32>, %v: tensor<2x3x7x8xf32>) -> tensor<2x3x7x8xf32> {
+  %t = tenon.map %x = %s, %u = %l at %b, %h, %i, %j : (tensor<2x3x7x7xf32>, tensor<7xf32>) -> tensor<2x3x7x7xf32> = %x[%b, %h, %i, %j] + %u[%j]
+  %p = tenon.softmax %t over 3 : tensor<2x3x7x7xf32>
+  %o = tenon.contract "b h i j, b h j d -> b h i d" %p, %v : (tensor<2x3x7x7xf32>, tensor<2x3x7x8xf32>) -> tensor<2x3x7x8xf32>
+  return %o : tensor<2x3x7x8xf32>
+}
+
+// CHECK-LABEL: func.func @pooled(
+// CHECK: tenon.softmax
+func.func @pooled(%r: tensor<2x7xf32>, %v: tensor<2x7x8xf32>) -> tensor<2x3x8xf32> {
+  %s = tenon.map %y = %r at %b, %i, %j : (tensor<2x7xf32>) -> tensor<2x3x7xf32> = %y[%b, %j]
+  %p = tenon.softmax %s over 2 : tensor<2x3x7xf32>
+  %o = tenon.contract "b i j, b j d -> b i d" %p, %v : (tensor<2x3x7xf32>, tensor<2x7x8xf32>) -> tensor<2x3x8xf32>
+  return %o : tensor<2x3x8xf32>
 }

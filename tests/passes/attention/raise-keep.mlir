@@ -331,3 +331,96 @@ func.func @replaced_too_mildly(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
     }
   return %o : tensor<2x3x5x4xf32>
 }
+
+// A mask that is subtracted.
+// CHECK-LABEL: func.func @subtracted(
+// CHECK: normalise softmax empty uniform
+// CHECK-NOT: score (
+// CHECK: keep (%{{.*}}, %{{.*}}, %[[I:[a-z0-9]+]], %[[J:[a-z0-9]+]]) {
+// CHECK: arith.cmpi sgt, %[[J]], %[[I]]
+// CHECK: return
+func.func @subtracted(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j) {
+      %zero = arith.constant 0.0 : f32
+      %much = arith.constant 1.0e+30 : f32
+      %dead = arith.cmpi sgt, %j, %i : index
+      %0 = arith.select %dead, %much, %zero : f32
+      %1 = arith.subf %x, %0 : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+
+// Near miss: too little of it to absorb a score.
+// CHECK-LABEL: func.func @subtracted_mildly(
+// CHECK-NOT: keep (
+// CHECK: return
+func.func @subtracted_mildly(%q: tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j) {
+      %zero = arith.constant 0.0 : f32
+      %some = arith.constant 1.0e+04 : f32
+      %dead = arith.cmpi sgt, %j, %i : index
+      %0 = arith.select %dead, %some, %zero : f32
+      %1 = arith.subf %x, %0 : f32
+      tenon.yield %1 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+
+// Without a normaliser a dead key has weight zero: chosen, or by a factor.
+// CHECK-LABEL: func.func @zeros
+// CHECK: normalise none empty zero
+// CHECK: score
+// CHECK-NOT: arith.select
+// CHECK: keep (
+// CHECK-DAG: tenon.load
+// CHECK-DAG: arith.cmpi sle
+// CHECK: tenon.yield
+func.func @zeros(%q: tensor<2x3x5x4xf32>, %mask: tensor<2x5xi1>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%mask) normalise none empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x5xi1>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j, %m) {
+      %zero = arith.constant 0.0 : f32
+      %0 = math.absf %x : f32
+      %1 = arith.cmpi sle, %j, %i : index
+      %2 = arith.select %1, %0, %zero : f32
+      %3 = tenon.load %m[%b, %j] : tensor<2x5xi1>
+      %4 = arith.uitofp %3 : i1 to f32
+      %5 = arith.mulf %2, %4 : f32
+      tenon.yield %5 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
+
+// Near misses: a choice by the score, and the score of a dead key under softmax, where zero is no mask.
+// CHECK-LABEL: func.func @zeros_of_scores
+// CHECK-NOT: keep
+func.func @zeros_of_scores(%q: tensor<2x3x5x4xf32>) -> (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) {
+  %o = tenon.attention %q, (%q), (%q) normalise none empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j) = select(%x > 0.5, %x, 0.0)
+  %p = tenon.attention %q, (%q), (%q) normalise softmax empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j) = select(%j <= %i, %x, 0.0)
+  return %o, %p : tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>
+}
+
+// Near miss: a factor of keys in a linear score goes into the keys.
+// CHECK-LABEL: func.func @zeros_of_keys
+// CHECK: arith.mulf
+// CHECK-NOT: keep
+func.func @zeros_of_keys(%q: tensor<2x3x5x4xf32>, %mask: tensor<2x5xi1>) -> tensor<2x3x5x4xf32> {
+  %o = tenon.attention %q, (%q), (%q) captures (%mask) normalise none empty zero layout ["b h n d", "b h n d", "b h n d", "b h n d"]
+      : (tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>, tensor<2x5xi1>) -> tensor<2x3x5x4xf32>
+    score (%x, %b, %h, %i, %j, %m) {
+      %0 = tenon.load %m[%b, %j] : tensor<2x5xi1>
+      %1 = arith.uitofp %0 : i1 to f32
+      %2 = arith.mulf %x, %1 : f32
+      tenon.yield %2 : f32
+    }
+  return %o : tensor<2x3x5x4xf32>
+}
