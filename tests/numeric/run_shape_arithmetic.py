@@ -205,6 +205,14 @@ class ShapeArithmetic(unittest.TestCase):
             with self.assertRaises(Error):
                 model.run({"x": x, "mask": np.zeros((3, 15), np.float32)})
 
+    def test_scales_of_half_precision(self):
+        """Resize by scales that a file in half precision casts to float32."""
+        model = OnnxModel([("Cast", "half", "scales", {"to": TensorProto.FLOAT}), ("Resize", "x  scales", "y")],
+                          {"x": [1, 2, "H", 3]}, weights={"half": np.array([1, 1, 2, 2], np.float16)})
+        x = np.random.default_rng(0).standard_normal((1, 2, 4, 3)).astype(np.float32)
+        for found in model.run({"x": x}):
+            np.testing.assert_array_equal(found["y"], x.repeat(2, 2).repeat(2, 3))
+
 
 if __name__ == "__main__":
     unittest.main()
