@@ -2,6 +2,7 @@
 #include "frontends/onnx/importer/Activation.h"
 #include "frontends/onnx/importer/Contraction.h"
 #include "frontends/onnx/importer/Microsoft.h"
+#include "frontends/onnx/importer/StorageTypes.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -112,4 +113,64 @@ LogicalResult microsoft::importMatMulNBits(NodeContext &n) {
   Value result = n.graph.matmul(n.graph.cast(x, n.graph.f32()), weight);
   result = n.graph.cast(result, elementOf(x));
   return n.result(n.has(5) ? n.graph.add(result, n.tensor(5)) : result);
+}
+
+/// The table, its indices, scales and zero points. Bytes hold several numbers along the last dim, or one of a type of
+/// few bits.
+LogicalResult microsoft::importGatherBlockQuantized(NodeContext &n) {
+  int64_t bits = n.integer("bits", 4), block = n.integer("block_size", 128);
+  int64_t gatherAxis = n.integer("gather_axis", 0), blockAxis = n.integer("quantize_axis", 1);
+  ElementType type = n.type(0);
+  Value table = n.tensor(0), indices = n.tensor(1), scales = n.tensor(2), zeros = n.optional(3);
+  if (!table || !indices || !scales || n.graph.hasFailed())
+    return failure();
+  Shape stored = shapeOf(table), shape = stored;
+  bool isPacked = type == ElementType::UInt8 && bits < 8;
+  std::optional<int64_t> from = n.graph.axis(gatherAxis, shape.size()), along = n.graph.axis(blockAxis, shape.size());
+  if (!from || !along)
+    return failure();
+  if (!llvm::is_contained({2, 4, 8}, bits) || block < 1 || isStorageFloat(type) || (isPacked && *from != 0) ||
+      shapeOf(scales).size() != shape.size())
+    return n.error() << "wants integers of 2, 4 or 8 bits in blocks with a scale each, packed ones gathered along axis "
+                        "0, found bits = "
+                     << bits << ", block_size = " << block << ", scales " << toString(shapeOf(scales)) << " for "
+                     << toString(stored);
+  int64_t perByte = isPacked ? 8 / bits : 1, last = int64_t(shape.size()) - 1;
+  shape[last] = shape[last] * Dim(perByte);
+  Shape to(ArrayRef<Dim>(shape).take_front(*from));
+  llvm::append_range(to, shapeOf(indices));
+  llvm::append_range(to, ArrayRef<Dim>(shape).drop_front(*from + 1));
+  SmallVector<Value> inputs{table, indices, scales};
+  if (zeros)
+    inputs.push_back(zeros);
+  Type i32 = n.graph.i32(), f32 = n.graph.f32(), element = elementOf(scales);
+  size_t picks = shapeOf(indices).size();
+  auto body = [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    Value picked = s.load(t[1], at.slice(*from, picks));
+    SmallVector<Value> place(at.take_front(*from));
+    place.push_back(n.graph.wrappedIndex(s, picked, shape[*from]));
+    llvm::append_range(place, at.drop_front(*from + picks));
+    auto number = [&](Value tensor, SmallVector<Value> where) {
+      Value position = where[last];
+      if (isPacked)
+        where[last] = s.div(position, s.index(perByte), Sign::Unsigned);
+      Value bytes = s.load(tensor, where);
+      Value whole = s.cast(isStorage(type) ? decode(s, bytes, type) : bytes, i32,
+                           isSignedStorage(type) ? Sign::Signed : signOf(type));
+      if (!isPacked)
+        return whole;
+      Value shift = s.cast(s.mul(s.rem(position, s.index(perByte), Sign::Unsigned), s.index(bits)), i32);
+      return s.bitAnd(s.builder.createOrFold<arith::ShRUIOp>(s.loc, whole, shift),
+                      s.integer(i32, (int64_t(1) << bits) - 1));
+    };
+    SmallVector<Value> group = place;
+    group[*along] = s.div(place[*along], s.index(block), Sign::Unsigned);
+    Value value = number(t[0], place);
+    if (zeros)
+      value = s.sub(value, number(t[3], group));
+    else if (type == ElementType::UInt8)
+      value = s.sub(value, s.integer(i32, int64_t(1) << (bits - 1)));
+    return s.cast(s.mul(s.cast(value, f32), s.cast(s.load(t[2], group), f32)), element);
+  };
+  return n.result(n.graph.map(element, to, inputs, body), n.type(2));
 }
