@@ -82,6 +82,25 @@ case("qlinear_global_pool", "QLinearGlobalAveragePool", [bytes_of(2, 4, 6, 5), A
 case("qlinear_pool", "QLinearAveragePool", [bytes_of(2, 4, 6, 4), AS, AZ, number(0.0137), YZ],
      lambda a, s, z, y, w: quantised(real(a, s, z).reshape(2, 4, 3, 2, 2, 2).mean((3, 5)), y, w), kernel_shape=[2, 2],
      strides=[2, 2])
+case("qlinear_pool_channels_last", "QLinearAveragePool", [bytes_of(2, 6, 4, 4), AS, AZ, number(0.0137), YZ],
+     lambda a, s, z, y, w: quantised(real(a, s, z).reshape(2, 3, 2, 2, 2, 4).mean((2, 4)), y, w), kernel_shape=[2, 2],
+     strides=[2, 2], channels_last=1)
+case("nhwc_max_pool", "NhwcMaxPool", [bytes_of(2, 6, 4, 3, dtype=np.int8)],
+     lambda x: x.reshape(2, 3, 2, 2, 2, 3).max((2, 4)), kernel_shape=[2, 2], strides=[2, 2])
+
+
+def convolved(x, w):
+    """Channels of x last, of w second."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], (1, 2))
+    return np.einsum("bhwcyx,ocyx->bhwo", windows, w)
+
+
+case("qlinear_conv_channels_last", "QLinearConv",
+     [bytes_of(2, 6, 5, 4), AS, AZ, bytes_of(7, 4, 3, 3, dtype=np.int8), np.abs(normal(7)) * np.float32(0.02),
+      bytes_of(7, dtype=np.int8), number(0.4), YZ, bytes_of(7, dtype=np.int16).astype(np.int32)],
+     lambda x, s, z, f, t, u, y, w, b: quantised(
+         (convolved(real(x, number(1), z, np.int32), real(f, number(1), u[:, None, None, None], np.int32)) + b) * (s * t),
+         y, w), channels_last=1)
 
 WQ, WS, WZ = bytes_of(12, 7, dtype=np.int8), np.abs(normal(7)) * np.float32(0.02), bytes_of(7, dtype=np.int8)
 case("matmul_integer_to_float", "MatMulIntegerToFloat", [AQ, WQ, AS, WS, AZ, WZ, normal(7)],

@@ -11,8 +11,7 @@ using namespace mlir;
 using namespace tenon;
 using namespace tenon::onnx_importer;
 
-/// [first, extents..., channels] as [first, channels, extents...].
-static Value channelsSecond(NodeContext &n, Value x) {
+Value microsoft::channelsSecond(NodeContext &n, Value x) {
   if (!x || shapeOf(x).size() < 3)
     return x;
   SmallVector<int64_t> order = llvm::to_vector(llvm::seq<int64_t>(0, shapeOf(x).size()));
@@ -20,8 +19,7 @@ static Value channelsSecond(NodeContext &n, Value x) {
   return x.getDefiningOp<GetOp>() ? n.graph.transposedWeight(x, order) : n.graph.transpose(x, order);
 }
 
-/// And back.
-static Value channelsLast(NodeContext &n, Value x) {
+Value microsoft::channelsLast(NodeContext &n, Value x) {
   if (!x || shapeOf(x).size() < 3)
     return x;
   SmallVector<int64_t> order = llvm::to_vector(llvm::seq<int64_t>(0, shapeOf(x).size()));
@@ -30,7 +28,7 @@ static Value channelsLast(NodeContext &n, Value x) {
 }
 
 //===----------------------------------------------------------------------------===//
-// Convolution
+// Windows
 //===----------------------------------------------------------------------------===//
 
 /// x, filters, bias and what is added before the activation.
@@ -56,6 +54,11 @@ LogicalResult microsoft::importNhwcConv(NodeContext &n) {
   return n.result(channelsLast(n, convolve(n, x, filters, n.optional(2))));
 }
 
+LogicalResult microsoft::importNhwcMaxPool(NodeContext &n) {
+  ElementType type = n.type(0);
+  return n.result(channelsLast(n, maxPool(n, channelsSecond(n, n.tensor(0)), type)), type);
+}
+
 //===----------------------------------------------------------------------------===//
 // Norms
 //===----------------------------------------------------------------------------===//
@@ -71,9 +74,9 @@ static Value groupNorm(NodeContext &n, Value x) {
     return n.error() << "wants positive groups, activation 0 or 1, and rank at least 3, found " << groups << ", "
                      << activation << " and " << toString(shapeOf(x)),
            Value();
-  Value y =
-      n.graph.norm(NormKind::Group, areLast ? channelsSecond(n, x) : x, n.tensor(1), n.tensor(2), groups, epsilon);
-  y = areLast ? channelsLast(n, y) : y;
+  Value y = n.graph.norm(NormKind::Group, areLast ? microsoft::channelsSecond(n, x) : x, n.tensor(1), n.tensor(2),
+                         groups, epsilon);
+  y = areLast ? microsoft::channelsLast(n, y) : y;
   return y && activation == 1 ? n.graph.silu(y) : y;
 }
 

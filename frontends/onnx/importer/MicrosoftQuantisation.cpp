@@ -58,9 +58,9 @@ LogicalResult microsoft::importQLinearGlobalAveragePool(NodeContext &n) {
 }
 
 LogicalResult microsoft::importQLinearAveragePool(NodeContext &n) {
-  if (!wantInteger(n, "channels_last", 0))
-    return failure();
-  return unary(n, [&](Value x) { return averagePool(n, x); });
+  bool areLast = n.integer("channels_last", 0) != 0;
+  return unary(
+      n, [&](Value x) { return areLast ? channelsLast(n, averagePool(n, channelsSecond(n, x))) : averagePool(n, x); });
 }
 
 /// Of a and b, each with its scale and zero point, then those of the result.
@@ -126,9 +126,12 @@ LogicalResult microsoft::importQGemm(NodeContext &n) {
   return n.result(n.graph.scale(y, alpha), ElementType::Float32);
 }
 
-/// As ONNX's own.
+/// As ONNX's own, but for where the channels of x and of the result stand; those of the filters are second.
 LogicalResult microsoft::importQLinearConv(NodeContext &n) {
-  if (!wantInteger(n, "channels_last", 0))
-    return failure();
-  return onnx_importer::importQLinearConv(n);
+  if (n.integer("channels_last", 0) == 0)
+    return onnx_importer::importQLinearConv(n);
+  Value x = Quantised::operand(n, 0, 2).centred(n, 1);
+  Value filters = Quantised::operand(n, 3, 5).centred(n, n.has(3) ? n.shape(3).size() : 0);
+  Value sums = channelsLast(n, convolve(n, channelsSecond(n, x), filters, n.optional(8)));
+  return requantise(n, sums, 1, 4, 6, 7, sums ? int64_t(shapeOf(sums).size()) - 1 : 0);
 }

@@ -347,22 +347,31 @@ static Value largestPlaces(NodeContext &n, const Pool &pool, Value largest, bool
   return n.graph.reduce(ReduceKind::Min, places, pool.offsets, false);
 }
 
+/// The largest element of each window; integers become int64, in `pool` as well.
+static Value largest(NodeContext &n, Pool &pool, ElementType type) {
+  bool isReal = isFloat(type);
+  if (!isReal) // Signed and of room for any.
+    pool.x = n.graph.cast(pool.x, n.graph.i64(), signOf(type));
+  Value patches = pool.patches(n, [&](ScalarBuilder &s, Value element, Value inside) {
+    Value least = isReal ? s.number(element.getType(), -std::numeric_limits<double>::infinity())
+                         : s.integer(element.getType(), std::numeric_limits<int64_t>::min());
+    return inside ? s.select(inside, element, least) : element;
+  });
+  return n.graph.reduce(ReduceKind::Max, patches, pool.offsets, false);
+}
+
+Value onnx_importer::maxPool(NodeContext &n, Value x, ElementType type) {
+  std::optional<Pool> pool = poolOf(n, x);
+  return pool ? n.graph.cast(largest(n, *pool, type), typeOf(type, n.graph.getContext())) : Value();
+}
+
 LogicalResult onnx_importer::importMaxPool(NodeContext &n) {
   bool columnMajor = n.integer("storage_order", 0) != 0;
   std::optional<Pool> pool = poolOf(n, n.tensor(0));
   if (!pool)
     return failure();
   ElementType type = n.type(0);
-  bool isReal = isFloat(type);
-  if (!isReal) // Signed and of room for any.
-    pool->x = n.graph.cast(pool->x, n.graph.i64(), signOf(type));
-  Value patches = pool->patches(n, [&](ScalarBuilder &s, Value element, Value inside) {
-    Value least = isReal ? s.number(element.getType(), -std::numeric_limits<double>::infinity())
-                         : s.integer(element.getType(), std::numeric_limits<int64_t>::min());
-    return inside ? s.select(inside, element, least) : element;
-  });
-  Value result = n.graph.reduce(ReduceKind::Max, patches, pool->offsets, false);
-  Value narrow = n.graph.cast(result, typeOf(type, n.graph.getContext()));
+  Value result = largest(n, *pool, type), narrow = n.graph.cast(result, typeOf(type, n.graph.getContext()));
   if (n.node.outputs.size() < 2 || !result)
     return n.result(narrow, type);
   return n.results({narrow, largestPlaces(n, *pool, result, columnMajor)}, {type, ElementType::Int64});

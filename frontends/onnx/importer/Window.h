@@ -21,6 +21,8 @@ mlir::Value multiplyWindows(NodeContext &n, mlir::Value columns, llvm::ArrayRef<
 
 /// The mean of each window of x by the node's attributes. Null after an error.
 mlir::Value averagePool(NodeContext &n, mlir::Value x);
+/// The largest element, of this type.
+mlir::Value maxPool(NodeContext &n, mlir::Value x, ElementType type);
 
 } // namespace tenon::onnx_importer
 #endif
