@@ -95,7 +95,7 @@ case("attention_sizes", "Attention", [X, normal(12, 30), normal(30)],
      lambda x, w, b: projected(x, w, b, sizes=(9, 9, 12))[0], num_heads=3, qkv_hidden_sizes=[9, 9, 12])
 
 
-def grouped(q, k, v, last, past_k=None, past_v=None, cos=None, sin=None, window=None, cap=None, interleaved=False):
+def grouped(q, k, v, last, past_k=None, past_v=None, cos=None, sin=None, window=None, interleaved=False, sinks=None):
     """Row by row of the batch: the cache, the new rows behind it, and what is causal."""
     q, k, v = by_heads(q, 6), by_heads(k, 2), by_heads(v, 2)
     outs, keys, values = [], [], []
@@ -112,7 +112,7 @@ def grouped(q, k, v, last, past_k=None, past_v=None, cos=None, sin=None, window=
         if window:
             i, j = np.arange(q.shape[2])[:, None] + before, np.arange(new[1].shape[2])
             bias = np.where(i - j < window, bias, -np.inf)
-        outs.append(merged(attend(*new, bias)))
+        outs.append(merged(attend(*new, bias, sinks=sinks)))
         keys.append(new[1])
         values.append(new[2])
     return np.concatenate(outs), np.concatenate(keys), np.concatenate(values)
@@ -127,6 +127,14 @@ case("grouped_prompt_window", "GroupQueryAttention",
      [GQ, GK, GV, None, None, np.array([4, 4], np.int32), np.array(5, np.int32)],
      lambda q, k, v, pk, pv, last, total: grouped(q, k, v, last, window=2), num_heads=6, kv_num_heads=2,
      local_window_size=2)
+case("grouped_sinks", "GroupQueryAttention",
+     [GQ, GK, GV, None, None, np.array([4, 4], np.int32), np.array(5, np.int32), *[None] * 4, normal(6)],
+     lambda q, k, v, *rest: grouped(q, k, v, rest[2], sinks=rest[-1]), num_heads=6, kv_num_heads=2)
+case("grouped_smooth_step", "GroupQueryAttention",
+     [normal(2, 1, 48), normal(2, 1, 16), normal(2, 1, 16), normal(2, 2, 6, 8), normal(2, 2, 6, 8),
+      np.array([6, 6], np.int32), np.array(7, np.int32)],
+     lambda q, k, v, pk, pv, last, total: grouped(q, k, v, last, pk, pv, sinks=np.zeros(6, q.dtype)), num_heads=6,
+     kv_num_heads=2, smooth_softmax=1)
 case("grouped_step_rotary", "GroupQueryAttention",
      [normal(2, 1, 96), normal(2, 1, 32), normal(2, 1, 32), normal(2, 2, 6, 16), normal(2, 2, 6, 16),
       np.array([6, 6], np.int32), np.array(7, np.int32), *ANGLES],

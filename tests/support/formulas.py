@@ -40,11 +40,16 @@ def merged(x):
     return x.transpose(0, 2, 1, 3).reshape(x.shape[0], x.shape[2], -1)
 
 
-def attend(q, k, v, bias=0.0, scale=None):
-    """All [batch, heads, sequence, depth]; heads of the keys serve groups of those of the queries."""
+def attend(q, k, v, bias=0.0, scale=None, sinks=None):
+    """All [batch, heads, sequence, depth]; heads of the keys serve groups of those of the queries. `sinks` are scores of
+    no key, one for each head."""
     k, v = (np.repeat(x, q.shape[1] // x.shape[1], axis=1) for x in (k, v))
     scale = q.dtype.type(scale or 1 / np.sqrt(q.shape[-1]))
-    return softmax(q @ k.swapaxes(-1, -2) * scale + np.asarray(bias, q.dtype)) @ v
+    scores = q @ k.swapaxes(-1, -2) * scale + np.asarray(bias, q.dtype)
+    if sinks is not None:
+        column = np.broadcast_to(sinks[:, None, None], (*scores.shape[:3], 1))
+        return softmax(np.concatenate([scores, column], -1))[..., :-1] @ v
+    return softmax(scores) @ v
 
 
 def causal(queries, keys, past=0):

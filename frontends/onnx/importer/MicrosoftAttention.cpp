@@ -267,8 +267,7 @@ LogicalResult microsoft::importGroupQueryAttention(NodeContext &n) {
   AttentionRule rule{n};
   rule.softcap = n.real("softcap", 0);
   n.integer("qk_output", 0);
-  if (!wantInteger(n, "smooth_softmax", 0) || n.real("k_scale", 1) != 1)
-    return failure();
+  int64_t smooth = n.integer("smooth_softmax", 0);
   if (queryHeads < 1 || keyHeads < 1 || queryHeads % keyHeads != 0)
     return n.error() << "wants num_heads to be a multiple of kv_num_heads, found " << queryHeads << " and " << keyHeads;
   Heads heads = groupedHeads(n, queryHeads, keyHeads);
@@ -276,7 +275,9 @@ LogicalResult microsoft::importGroupQueryAttention(NodeContext &n) {
   if (!heads || !last)
     return failure();
   if (n.has(11))
-    return n.error() << "wants no sinks, found input 11";
+    rule.sinks = n.graph.reshape(n.tensor(11), Dim(queryHeads));
+  else if (smooth == 1)
+    rule.sinks = n.graph.splat(elementOf(heads.query), 0, {Dim(queryHeads)});
   Shape shape = shapeOf(heads.query);
   last = n.graph.reshape(last, shape[0]);
   bool hasPast = n.has(3) && n.has(4);
