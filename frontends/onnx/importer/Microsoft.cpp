@@ -78,6 +78,7 @@ LogicalResult microsoft::importSkipSimplifiedLayerNormalization(NodeContext &n) 
 LogicalResult microsoft::importEmbedLayerNormalization(NodeContext &n) {
   double epsilon = n.real("epsilon", 1e-12f);
   n.integer("mask_index_type", 0); // Only its dims.
+  n.ignore({4});                   // The table of segments, where there are none.
   Value ids = n.tensor(0), words = n.graph.gather(n.tensor(2), ids);
   if (!words)
     return failure();

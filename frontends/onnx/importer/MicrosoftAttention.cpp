@@ -267,6 +267,8 @@ LogicalResult microsoft::importGroupQueryAttention(NodeContext &n) {
   AttentionRule rule{n};
   rule.softcap = n.real("softcap", 0);
   n.integer("qk_output", 0);
+  if (!turns)
+    n.ignore({7, 8, 9}); // Angles and positions.
   int64_t smooth = n.integer("smooth_softmax", 0);
   if (queryHeads < 1 || keyHeads < 1 || queryHeads % keyHeads != 0)
     return n.error() << "wants num_heads to be a multiple of kv_num_heads, found " << queryHeads << " and " << keyHeads;

@@ -81,6 +81,12 @@ TEST(OnnxImportError, LayoutsOfOneMachine) {
             "  docs/onnx-support.md lists what is imported, and what is not\n");
 }
 
+TEST(OnnxImportError, OperandThatIsNotTheOperators) {
+  ::onnx::ModelProto model = unaryModel("Relu");
+  node(model).add_input("w");
+  EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Relu\")): input 1: wanted none of it, found 'w'\n");
+}
+
 TEST(OnnxImportError, OperatorNewerThanTheModel) {
   ::onnx::ModelProto model = unaryModel("Gelu");
   EXPECT_EQ(errorOf(model), "loc(unknown): m.onnx: 1 node of 1 kind cannot be imported\n"
