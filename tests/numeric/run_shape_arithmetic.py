@@ -189,6 +189,30 @@ class ShapeArithmetic(unittest.TestCase):
         x = np.arange(6, dtype=np.float32)
         np.testing.assert_array_equal(run(x), x.reshape(3, 2).T)
 
+    def test_missing_names_of_sizes(self):
+        """x is [-, -, 8] and the mask [-, -], without names; x as [rows of x, columns of the mask, -1, 4] or as
+        [-1, columns of the mask, 8] says that they have the same."""
+        for target in ("rows columns rest four", "rest columns eight"):
+            parts = target.split()
+            model = OnnxModel(
+                [("Shape", "x", "rows", {"end": 1}), ("Shape", "mask", "columns", {"start": 1}),
+                 ("Concat", target, "shape", {"axis": 0}), ("Reshape", "x shape", "split"), ("Relu", "split", "y")],
+                {"x": [None, None, 8], "mask": [None, None]},
+                weights=dict(integers(n, v) for n, v in (("rest", -1), ("four", 4), ("eight", 8)) if n in parts))
+            x = np.random.default_rng(0).standard_normal((3, 5, 8)).astype(np.float32)
+            for found in model.run({"x": x, "mask": np.zeros((3, 5), np.float32)}):
+                np.testing.assert_array_equal(found["y"], np.maximum(x, 0).reshape((3, 5, -1, 4)[:len(parts)]))
+            with self.assertRaises(Error):
+                model.run({"x": x, "mask": np.zeros((3, 15), np.float32)})
+
+    def test_scales_of_half_precision(self):
+        """Resize by scales that a file in half precision casts to float32."""
+        model = OnnxModel([("Cast", "half", "scales", {"to": TensorProto.FLOAT}), ("Resize", "x  scales", "y")],
+                          {"x": [1, 2, "H", 3]}, weights={"half": np.array([1, 1, 2, 2], np.float16)})
+        x = np.random.default_rng(0).standard_normal((1, 2, 4, 3)).astype(np.float32)
+        for found in model.run({"x": x}):
+            np.testing.assert_array_equal(found["y"], x.repeat(2, 2).repeat(2, 3))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -16,8 +16,9 @@ import native
 
 
 def _node(op, operands, results, attributes=None):
-    results = results.split()
-    return helper.make_node(op, operands.split(" "), results, name=results[0], **(attributes or {}))
+    domain, _, op = op.rpartition(".")
+    results = results.split(" ")
+    return helper.make_node(op, operands.split(" "), results, name=results[0], domain=domain, **(attributes or {}))
 
 
 def _info(name, kind):
@@ -28,8 +29,9 @@ def _info(name, kind):
 def model_of(nodes, inputs, outputs=None, weights=None, opset=18):
     """A ModelProto.
 
-    nodes     (operator, operands, results, attributes): names with a space between them, none for an operand that is left
-              out; attributes may be left out. A node has the name of its first result.
+    nodes     (operator, operands, results, attributes): names with a space between them, none for an operand or a result
+              that is left out; attributes may be left out. DOMAIN.operator, where it is not ONNX's own. A node has the
+              name of its first result.
     inputs    NAME -> dims of float32, or (element type, dims)
     outputs   alike, None where dims are not declared; y alone, of float32, where left out
     weights   NAME -> array
@@ -37,7 +39,8 @@ def model_of(nodes, inputs, outputs=None, weights=None, opset=18):
     graph = helper.make_graph([_node(*row) for row in nodes], "model", [_info(*each) for each in inputs.items()],
                               [_info(*each) for each in (outputs or {"y": None}).items()],
                               [numpy_helper.from_array(np.asarray(w), name) for name, w in (weights or {}).items()])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    sets = {"": opset} | {node.domain: 1 for node in graph.node if node.domain}
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid(*each) for each in sets.items()], ir_version=10)
 
 
 class OnnxModel:

@@ -151,11 +151,36 @@ static Value castNumber(ScalarBuilder &s, Value x, ElementType from, ElementType
   return isStorage(to) ? encode(s, number, to, rounding) : number;
 }
 
+/// A small constant of floats in another type, known as one: a `Resize` may want its scales. Null for other tensors.
+static std::shared_ptr<const onnx_reader::Tensor> castConstant(NodeContext &n, ElementType wanted) {
+  const onnx_reader::Tensor *given = n.has(0) ? n.constant(0) : nullptr;
+  if (!given || !isFloat(given->type) || !isFloat(wanted) || given->elementCount > Sizes::maxElements)
+    return nullptr;
+  Type from = typeOf(given->type, n.graph.getContext());
+  auto to = cast<FloatType>(typeOf(wanted, n.graph.getContext()));
+  size_t width = onnx_reader::bitsOf(wanted) / 8;
+  std::vector<uint8_t> bytes;
+  for (int64_t i = 0; i < given->elementCount; ++i) {
+    bool isInexact;
+    APFloat number = cast<FloatAttr>(elementAt(*given, i, from)).getValue();
+    number.convert(to.getFloatSemantics(), APFloat::rmNearestTiesToEven, &isInexact);
+    uint64_t bits = number.bitcastToAPInt().getZExtValue();
+    for (size_t b = 0; b < width; ++b)
+      bytes.push_back(bits >> 8 * b);
+  }
+  auto tensor = std::make_shared<onnx_reader::Tensor>(*given);
+  tensor->type = wanted;
+  tensor->data = Bytes::own(std::move(bytes));
+  return tensor;
+}
+
 static LogicalResult castTo(NodeContext &n, ElementType wanted, const Rounding &rounding) {
   Type element = typeOf(wanted, n.graph.getContext());
   if (!element)
     return n.error() << "wants a number or bool to cast to, found " << onnx_reader::nameOf(wanted)
                      << ", which is not supported" << insteadOfType(wanted);
+  if (auto constant = castConstant(n, wanted))
+    return n.result(std::move(constant));
   ElementType from = n.type(0);
   Value x = n.tensor(0);
   if (!x || from == wanted)

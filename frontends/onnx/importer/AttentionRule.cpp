@@ -122,6 +122,15 @@ Value onnx_importer::repeatHeads(NodeContext &n, Value x, const Dim &heads) {
 // The whole
 //===----------------------------------------------------------------------------===//
 
+/// Over the keys and one entry more, which is then dropped.
+static Value softmaxWithSinks(NodeContext &n, Value scores, Value sinks) {
+  Shape shape = shapeOf(scores), wide = shape;
+  wide[3] = Dim(1);
+  Value sink = n.graph.reshape(n.graph.cast(sinks, elementOf(scores)), {Dim(1), shape[1], Dim(1), Dim(1)});
+  Value weights = n.graph.softmax(n.graph.concat({scores, n.graph.broadcastTo(sink, wide)}, 3), 3);
+  return n.graph.slice(weights, 3, Dim(0), shape[3]);
+}
+
 Value onnx_importer::asContractions(NodeContext &n, AttentionRule rule, Value q, Value k, Value v) {
   // An added -inf needs no condition beside it, unless the mask ends before the keys.
   AttentionRule conditions = rule;
@@ -139,8 +148,8 @@ Value onnx_importer::asContractions(NodeContext &n, AttentionRule rule, Value q,
     Value none = s.number(element, -std::numeric_limits<double>::infinity());
     return conditions.hasKeep() ? s.select(conditions.keep(s, at, captured), score, none) : score;
   });
-  Value weights = n.graph.softmax(scores, 3);
-  if (weights && rule.hasKeep()) // A row without any key is zero.
+  Value weights = rule.sinks ? softmaxWithSinks(n, scores, rule.sinks) : n.graph.softmax(scores, 3);
+  if (weights && rule.hasKeep() && !rule.sinks) // A row without any key is zero.
     weights = n.graph.elementwise(element, weights, [&](ScalarBuilder &s, ArrayRef<Value> w) {
       return s.select(s.isNaN(w[0]), s.number(element, 0), w[0]);
     });

@@ -22,6 +22,7 @@ struct AttentionRule {
   int64_t left = -1, right = -1; ///< Window; -1 is open.
   Value mask;                    ///< Broadcast to [batch, heads, queries, keys]: added, or bool. May be null.
   Value lengths;                 ///< Keys of each row of the batch, the last of them the newest query's. May be null.
+  Value sinks;                   ///< [heads]: a score of no key, in each row's sum. May be null.
   bool startsAtZero = false;     ///< No query stands before the first key, though its row has fewer keys than queries.
   Dim past, queries, keys;
 

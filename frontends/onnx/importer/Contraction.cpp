@@ -1,5 +1,5 @@
 //===- Contraction.cpp - ONNX's matrix products ---------------------------------------===//
-#include "frontends/onnx/importer/NodeContext.h"
+#include "frontends/onnx/importer/Contraction.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
@@ -8,14 +8,15 @@ using namespace tenon::onnx_importer;
 
 LogicalResult onnx_importer::importMatMul(NodeContext &n) { return n.result(n.graph.matmul(n.tensor(0), n.tensor(1))); }
 
-LogicalResult onnx_importer::importGemm(NodeContext &n) {
+Value onnx_importer::generalProduct(NodeContext &n) {
   bool transposeA = n.integer("transA", 0) != 0, transposeB = n.integer("transB", 0) != 0;
   double alpha = n.real("alpha", 1), beta = n.real("beta", 1);
   Value a = n.tensor(0), b = n.tensor(1), c = n.optional(2);
   if (!a || !b)
-    return failure();
+    return {};
   if (shapeOf(a).size() != 2 || shapeOf(b).size() != 2)
-    return n.error() << "wants two matrices, found " << toString(shapeOf(a)) << " and " << toString(shapeOf(b));
+    return n.error() << "wants two matrices, found " << toString(shapeOf(a)) << " and " << toString(shapeOf(b)),
+           Value();
   // A weight is transposed once, when the artifact is written; data by naming its indices.
   if (transposeB && b.getDefiningOp<GetOp>()) {
     b = n.graph.transposedWeight(b, {1, 0});
@@ -23,8 +24,10 @@ LogicalResult onnx_importer::importGemm(NodeContext &n) {
   }
   std::string spec = std::string(transposeA ? "k m" : "m k") + ", " + (transposeB ? "n k" : "k n") + " -> m n";
   Value product = n.graph.scale(n.graph.contract(spec, a, b), alpha);
-  return n.result(c ? n.graph.add(product, n.graph.scale(c, beta)) : product);
+  return c ? n.graph.add(product, n.graph.scale(c, beta)) : product;
 }
+
+LogicalResult onnx_importer::importGemm(NodeContext &n) { return n.result(generalProduct(n)); }
 
 //===----------------------------------------------------------------------------===//
 // Einsum

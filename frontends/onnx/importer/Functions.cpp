@@ -1,5 +1,5 @@
 //===- Functions.cpp - ONNX's functions of one number ------------------------------===//
-#include "frontends/onnx/importer/NodeContext.h"
+#include "frontends/onnx/importer/Activation.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -18,17 +18,12 @@ template <typename MathOp> static LogicalResult unary(NodeContext &n) {
   return unary(n, [](ScalarBuilder &s, Value x) { return s.math<MathOp>(x); });
 }
 
-/// positive(x) where x > 0 (or is NaN), negative(x) elsewhere.
-static Value byGreaterZero(ScalarBuilder &s, Value x, Value positive, Value negative) {
-  return s.select(s.compare(Comparison::LessEqual, x, s.number(x.getType(), 0)), negative, positive);
-}
-
-/// exp(x) - 1
-static Value expm1(ScalarBuilder &s, Value x) { return s.math<math::ExpM1Op>(x); }
-
-/// log(1 + exp(x)) without overflow: max(x, 0) + log1p(exp(-|x|))
-static Value softplus(ScalarBuilder &s, Value x) {
-  return s.add(s.relu(x), s.math<math::Log1pOp>(s.exp(s.neg(s.abs(x)))));
+/// The function of that name, its parameters the node's attributes.
+static LogicalResult named(NodeContext &n, StringRef name) {
+  Activation activation = *findActivation(name);
+  for (Activation::Parameter &parameter : activation.parameters)
+    parameter.value = n.real(parameter.name, parameter.value);
+  return n.result(activation.of(n.graph, n.tensor(0)));
 }
 
 LogicalResult onnx_importer::importExp(NodeContext &n) { return unary<math::ExpOp>(n); }
@@ -59,13 +54,16 @@ LogicalResult onnx_importer::importSigmoid(NodeContext &n) {
   return n.result(n.graph.apply(&ScalarBuilder::sigmoid, n.tensor(0)));
 }
 
-LogicalResult onnx_importer::importLeakyRelu(NodeContext &n) {
-  double alpha = n.real("alpha", 0.01f);
-  return unary(n, [&](ScalarBuilder &s, Value x) {
-    Value scaled = s.mul(x, s.number(x.getType(), alpha));
-    return s.select(s.compare(Comparison::Less, x, s.number(x.getType(), 0)), scaled, x);
-  });
-}
+LogicalResult onnx_importer::importLeakyRelu(NodeContext &n) { return named(n, "LeakyRelu"); }
+LogicalResult onnx_importer::importElu(NodeContext &n) { return named(n, "Elu"); }
+LogicalResult onnx_importer::importCelu(NodeContext &n) { return named(n, "Celu"); }
+LogicalResult onnx_importer::importSelu(NodeContext &n) { return named(n, "Selu"); }
+LogicalResult onnx_importer::importHardSigmoid(NodeContext &n) { return named(n, "HardSigmoid"); }
+LogicalResult onnx_importer::importHardSwish(NodeContext &n) { return named(n, "HardSwish"); }
+LogicalResult onnx_importer::importSoftplus(NodeContext &n) { return named(n, "Softplus"); }
+LogicalResult onnx_importer::importSoftsign(NodeContext &n) { return named(n, "Softsign"); }
+LogicalResult onnx_importer::importThresholdedRelu(NodeContext &n) { return named(n, "ThresholdedRelu"); }
+LogicalResult onnx_importer::importMish(NodeContext &n) { return named(n, "Mish"); }
 
 LogicalResult onnx_importer::importPRelu(NodeContext &n) {
   Value x = n.tensor(0), slope = n.tensor(1);
@@ -76,69 +74,12 @@ LogicalResult onnx_importer::importPRelu(NodeContext &n) {
   }));
 }
 
-LogicalResult onnx_importer::importElu(NodeContext &n) {
-  double alpha = n.real("alpha", 1);
-  return unary(n, [&](ScalarBuilder &s, Value x) {
-    return byGreaterZero(s, x, x, s.mul(s.number(x.getType(), alpha), expm1(s, x)));
-  });
-}
-
-LogicalResult onnx_importer::importCelu(NodeContext &n) {
-  double alpha = n.real("alpha", 1);
-  return unary(n, [&](ScalarBuilder &s, Value x) {
-    Value factor = s.number(x.getType(), alpha);
-    return byGreaterZero(s, x, x, s.mul(factor, expm1(s, s.div(x, factor))));
-  });
-}
-
-LogicalResult onnx_importer::importSelu(NodeContext &n) {
-  double alpha = n.real("alpha", 1.67326319217681884765625), gamma = n.real("gamma", 1.05070102214813232421875);
-  return unary(n, [&](ScalarBuilder &s, Value x) {
-    Value negative = s.mul(s.number(x.getType(), alpha), expm1(s, x));
-    return s.mul(s.number(x.getType(), gamma), byGreaterZero(s, x, x, negative));
-  });
-}
-
-/// alpha x + beta, held between 0 and 1.
-static Value hardSigmoid(ScalarBuilder &s, Value x, double alpha, double beta) {
-  Type type = x.getType();
-  Value line = s.add(s.mul(x, s.number(type, alpha)), s.number(type, beta));
-  return s.max(s.min(line, s.number(type, 1)), s.number(type, 0));
-}
-
-LogicalResult onnx_importer::importHardSigmoid(NodeContext &n) {
-  double alpha = n.real("alpha", 0.2f), beta = n.real("beta", 0.5);
-  return unary(n, [&](ScalarBuilder &s, Value x) { return hardSigmoid(s, x, alpha, beta); });
-}
-
-LogicalResult onnx_importer::importHardSwish(NodeContext &n) {
-  return unary(n, [](ScalarBuilder &s, Value x) { return s.mul(x, hardSigmoid(s, x, 1.0 / 6, 0.5)); });
-}
-
-LogicalResult onnx_importer::importSoftplus(NodeContext &n) { return unary(n, softplus); }
-
-LogicalResult onnx_importer::importSoftsign(NodeContext &n) {
-  return unary(n, [](ScalarBuilder &s, Value x) { return s.div(x, s.add(s.abs(x), s.number(x.getType(), 1))); });
-}
-
-LogicalResult onnx_importer::importThresholdedRelu(NodeContext &n) {
-  double alpha = n.real("alpha", 1);
-  return unary(n, [&](ScalarBuilder &s, Value x) {
-    Value above = s.compare(Comparison::Greater, x, s.number(x.getType(), alpha));
-    return s.select(above, x, s.number(x.getType(), 0));
-  });
-}
-
 LogicalResult onnx_importer::importGelu(NodeContext &n) {
   std::string approximate = n.text("approximate", "none");
   if (approximate != "none" && approximate != "tanh")
     return n.error() << "attribute 'approximate': wanted 'none' or 'tanh', found " << quote(approximate);
   auto body = approximate == "none" ? &ScalarBuilder::gelu : &ScalarBuilder::geluTanh;
   return n.result(n.graph.apply(body, n.tensor(0)));
-}
-
-LogicalResult onnx_importer::importMish(NodeContext &n) {
-  return unary(n, [](ScalarBuilder &s, Value x) { return s.mul(x, s.tanh(softplus(s, x))); });
 }
 
 LogicalResult onnx_importer::importSwish(NodeContext &n) {

@@ -327,7 +327,11 @@ LogicalResult GraphImport::importNode(const onnx_reader::Node &node) {
   if (graph.hasFailed())
     return failure();
   std::optional<LogicalResult> done = importForEachPlace(context, *op);
-  if (failed(done ? *done : op->import(context)))
+  if (!done) {
+    context.forgetAsked();
+    done = op->import(context);
+  }
+  if (failed(*done))
     return failure();
   return context.checkAllRead();
 }

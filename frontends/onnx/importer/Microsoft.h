@@ -13,5 +13,10 @@ namespace tenon::onnx_importer::microsoft {
 /// True if an attribute has the one value that is supported; else an error.
 bool wantInteger(NodeContext &n, llvm::StringRef attribute, int64_t wanted);
 
+/// [first, extents..., channels] as [first, channels, extents...]; of rank below 3 as it is.
+mlir::Value channelsSecond(NodeContext &n, mlir::Value x);
+/// And back.
+mlir::Value channelsLast(NodeContext &n, mlir::Value x);
+
 } // namespace tenon::onnx_importer::microsoft
 #endif

@@ -1,10 +1,11 @@
 //===- MicrosoftAttention.cpp - attention operators of com.microsoft -------------------===//
 //
-// Three of them differ in how query, key and value, the cache and the masks are given; what they compute is
+// They differ in how query, key and value, the cache and the masks are given; what they compute is
 // `AttentionRule`'s.
 //
 #include "frontends/onnx/importer/AttentionRule.h"
 #include "frontends/onnx/importer/Microsoft.h"
+#include "frontends/onnx/importer/Quantisation.h"
 
 #include <cmath>
 
@@ -139,19 +140,16 @@ LogicalResult microsoft::importMultiHeadAttention(NodeContext &n) {
 // Attention
 //===----------------------------------------------------------------------------===//
 
-/// input, weights and bias of the projection, mask, cache, bias of the scores.
-LogicalResult microsoft::importAttention(NodeContext &n) {
+/// Of query, key and value projected together; `mask`, `cache` and `bias` are the operands that may be there.
+static LogicalResult attendProjected(NodeContext &n, Value projected, unsigned mask, unsigned cache, unsigned bias) {
   int64_t count = n.integer("num_heads", 0);
   double dropped = n.real("mask_filter_value", -10000), scale = n.real("scale", 0);
   auto sizes = n.integers("qkv_hidden_sizes");
   AttentionRule rule{n};
   rule.causal = n.integer("unidirectional", 0) != 0;
-  if (!wantInteger(n, "do_rotary", 0) || !wantInteger(n, "past_present_share_buffer", 0) ||
-      !wantInteger(n, "rotary_embedding_dim", 0))
+  if (!microsoft::wantInteger(n, "do_rotary", 0) || !microsoft::wantInteger(n, "past_present_share_buffer", 0) ||
+      !microsoft::wantInteger(n, "rotary_embedding_dim", 0))
     return failure();
-  Value projected = n.graph.matmul(n.tensor(0), n.tensor(1));
-  if (n.has(2))
-    projected = n.graph.add(projected, n.tensor(2));
   if (!projected)
     return failure();
   Dim width = shapeOf(projected)[2];
@@ -168,9 +166,9 @@ LogicalResult microsoft::importAttention(NodeContext &n) {
   Heads heads{all[0], all[1], all[2]};
   if (!heads)
     return failure();
-  if (n.has(4)) { // [2, batch, heads, past, depth]
-    Value past = n.tensor(4);
-    rule.past = n.shape(4)[3];
+  if (n.has(cache)) { // [2, batch, heads, past, depth]
+    Value past = n.tensor(cache);
+    rule.past = n.shape(cache)[3];
     heads.key = n.graph.concat({part(n, past, 0, 0), heads.key}, 2);
     heads.value = n.graph.concat({part(n, past, 0, 1), heads.value}, 2);
   }
@@ -178,12 +176,25 @@ LogicalResult microsoft::importAttention(NodeContext &n) {
     return failure();
   rule.queries = shapeOf(heads.query)[2];
   rule.keys = shapeOf(heads.key)[2];
-  if (!readMask(n, rule, 3, 5, elementOf(heads.query), dropped))
+  if (!readMask(n, rule, mask, bias, elementOf(heads.query), dropped))
     return failure();
   SmallVector<Value> results{attend(n, rule, heads, scale)};
   if (n.node.outputs.size() > 1)
     results.push_back(n.graph.concat({n.graph.unsqueeze(heads.key, 0), n.graph.unsqueeze(heads.value, 0)}, 0));
   return n.results(results);
+}
+
+/// input, weights and bias of the projection, mask, cache, bias of the scores.
+LogicalResult microsoft::importAttention(NodeContext &n) {
+  Value projected = n.graph.matmul(n.tensor(0), n.tensor(1));
+  return attendProjected(n, n.has(2) ? n.graph.add(projected, n.tensor(2)) : projected, 3, 4, 5);
+}
+
+/// input, weights and bias of the projection, scales of both, mask, zero points of both, cache.
+LogicalResult microsoft::importQAttention(NodeContext &n) {
+  Value projected =
+      scaledProduct(n, Quantised::operand(n, 0, 6), Quantised::operand(n, 1, 7), n.tensor(3), n.tensor(4));
+  return attendProjected(n, n.graph.add(projected, n.tensor(2)), 5, 8, 9);
 }
 
 //===----------------------------------------------------------------------------===//
@@ -256,8 +267,9 @@ LogicalResult microsoft::importGroupQueryAttention(NodeContext &n) {
   AttentionRule rule{n};
   rule.softcap = n.real("softcap", 0);
   n.integer("qk_output", 0);
-  if (!wantInteger(n, "smooth_softmax", 0) || n.real("k_scale", 1) != 1)
-    return failure();
+  if (!turns)
+    n.ignore({7, 8, 9}); // Angles and positions.
+  int64_t smooth = n.integer("smooth_softmax", 0);
   if (queryHeads < 1 || keyHeads < 1 || queryHeads % keyHeads != 0)
     return n.error() << "wants num_heads to be a multiple of kv_num_heads, found " << queryHeads << " and " << keyHeads;
   Heads heads = groupedHeads(n, queryHeads, keyHeads);
@@ -265,7 +277,9 @@ LogicalResult microsoft::importGroupQueryAttention(NodeContext &n) {
   if (!heads || !last)
     return failure();
   if (n.has(11))
-    return n.error() << "wants no sinks, found input 11";
+    rule.sinks = n.graph.reshape(n.tensor(11), Dim(queryHeads));
+  else if (smooth == 1)
+    rule.sinks = n.graph.splat(elementOf(heads.query), 0, {Dim(queryHeads)});
   Shape shape = shapeOf(heads.query);
   last = n.graph.reshape(last, shape[0]);
   bool hasPast = n.has(3) && n.has(4);

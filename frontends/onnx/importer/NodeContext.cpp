@@ -198,6 +198,9 @@ LogicalResult NodeContext::checkAllRead() {
     if (!llvm::is_contained(read, attribute.name))
       return error() << "attribute " << quote(attribute.name) << " is not one of this operator's in operator set "
                      << version;
+  for (unsigned i = 0; i < count(); ++i)
+    if (!node.inputs[i].empty() && !asked.count(i))
+      return error() << "input " << i << ": wanted none of it, found " << quote(node.inputs[i]);
   return failure(graph.hasFailed());
 }
 

@@ -4,14 +4,15 @@
 // the builder. A mistake is an error at the node; the importer may go on with the null
 // value it then gets, and reports it by returning `result` of it.
 //
-// An attribute that the importer did not ask for is an error afterwards: it may change
-// what the operator means.
+// An attribute or an operand that the importer did not ask for is an error afterwards: it may
+// change what the operator means.
 //
 #ifndef TENON_FRONTENDS_ONNX_IMPORTER_NODECONTEXT_H
 #define TENON_FRONTENDS_ONNX_IMPORTER_NODECONTEXT_H
 
 #include "frontends/builder/GraphBuilder.h"
 #include "frontends/onnx/importer/ImportedValue.h"
+#include <set>
 
 namespace tenon::onnx_importer {
 
@@ -34,7 +35,10 @@ public:
 
   unsigned count() const { return node.inputs.size(); }
   /// Present: an input may be left out at the end, or by an empty name.
-  bool has(unsigned i) const { return i < node.inputs.size() && !node.inputs[i].empty(); }
+  bool has(unsigned i) {
+    asked.insert(i);
+    return i < node.inputs.size() && !node.inputs[i].empty();
+  }
   /// The operand as a tensor of the program; an error and null if it is missing.
   Value tensor(unsigned i);
   /// The same, but null without an error if it is missing.
@@ -84,7 +88,11 @@ public:
   const onnx_reader::Attribute *find(llvm::StringRef name);
   /// Axes as operand `i` or, in older versions, as the attribute; none if neither is there.
   std::optional<llvm::SmallVector<int64_t>> axes(unsigned i);
-  /// An error if there is an attribute nobody asked for.
+  /// Operands that change nothing, here or ever.
+  void ignore(std::initializer_list<unsigned> operands) { asked.insert(operands); }
+  /// Takes no operand for asked for: whoever looked at them so far did not import the node.
+  void forgetAsked() { asked.clear(); }
+  /// An error if there is an attribute or an operand nobody asked for.
   mlir::LogicalResult checkAllRead();
 
   //===--------------------------------------------------------------------------===//
@@ -127,6 +135,7 @@ private:
 
   GraphImport &import;
   llvm::SmallVector<llvm::StringRef> read; ///< Attributes asked for.
+  std::set<unsigned> asked;                ///< Operands asked for.
   std::map<unsigned, ImportedValue> replaced;
 };
 

@@ -1,5 +1,5 @@
 //===- Normalisation.cpp - ONNX's normalisations ---------------------------------------===//
-#include "frontends/onnx/importer/NodeContext.h"
+#include "frontends/onnx/importer/Normalisation.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -37,15 +37,17 @@ static Value parameter(NodeContext &n, unsigned i, ArrayRef<Dim> dims) {
   return n.graph.broadcastTo(n.graph.reshape(value, shape), dims);
 }
 
-/// The further outputs of LayerNormalization: the mean and 1 / sqrt(variance + epsilon), in float32.
-static std::pair<Value, Value> statistics(NodeContext &n, Value x, int64_t axis, double epsilon) {
+std::pair<Value, Value> onnx_importer::statistics(NodeContext &n, NormKind kind, Value x, int64_t axis,
+                                                  double epsilon) {
+  if (!x)
+    return {};
   SmallVector<int64_t> over = llvm::to_vector(llvm::seq<int64_t>(axis, shapeOf(x).size()));
   Value wide = elementOf(x).isF64() ? x : n.graph.cast(x, n.graph.f32());
-  Value mean = n.graph.mean(wide, over, true), centred = n.graph.sub(wide, mean);
-  Value variance = n.graph.mean(n.graph.mul(centred, centred), over, true);
-  if (!variance)
+  Value mean = n.graph.mean(wide, over, true), centred = kind == NormKind::Layer ? n.graph.sub(wide, mean) : wide;
+  Value square = n.graph.mean(n.graph.mul(centred, centred), over, true);
+  if (!square)
     return {};
-  Value inverse = n.graph.elementwise(elementOf(variance), variance, [&](ScalarBuilder &s, ArrayRef<Value> v) {
+  Value inverse = n.graph.elementwise(elementOf(square), square, [&](ScalarBuilder &s, ArrayRef<Value> v) {
     return s.reciprocal(s.sqrt(s.add(v[0], s.number(v[0].getType(), epsilon))));
   });
   return {mean, inverse};
@@ -67,7 +69,7 @@ static LogicalResult normaliseLast(NodeContext &n, NormKind kind) {
   Value result = n.graph.norm(kind, x, scale, shift, last.size(), epsilon);
   if (n.node.outputs.size() < 2 || kind != NormKind::Layer)
     return n.result(result);
-  auto [mean, inverse] = statistics(n, x, *axis, epsilon);
+  auto [mean, inverse] = statistics(n, kind, x, *axis, epsilon);
   return n.results({result, mean, inverse});
 }
 

@@ -3,7 +3,7 @@
 // A quantised tensor q stands for (q - zero point) * scale; scale and zero point are one
 // number, one for each position of an axis, or one for each block of positions.
 //
-#include "frontends/onnx/importer/StorageTypes.h"
+#include "frontends/onnx/importer/Quantisation.h"
 #include "frontends/onnx/importer/Window.h"
 
 using namespace mlir;
@@ -143,10 +143,9 @@ LogicalResult onnx_importer::importDequantizeLinear(NodeContext &n) {
   return n.result(n.graph.map(element, shapeOf(x), inputs, body), to);
 }
 
-LogicalResult onnx_importer::importDynamicQuantizeLinear(NodeContext &n) {
-  Value x = n.tensor(0);
+DynamicallyQuantised DynamicallyQuantised::of(NodeContext &n, Value x) {
   if (!x)
-    return failure();
+    return {};
   SmallVector<int64_t> all = llvm::to_vector(llvm::seq<int64_t>(0, shapeOf(x).size()));
   Value least = n.graph.reduce(ReduceKind::Min, x, all, false), most = n.graph.reduce(ReduceKind::Max, x, all, false);
   // The range holds zero, so that zero is exact.
@@ -156,7 +155,7 @@ LogicalResult onnx_importer::importDynamicQuantizeLinear(NodeContext &n) {
   };
   Value scale = n.graph.elementwise(n.graph.f32(), {least, most}, spread);
   if (!scale)
-    return failure();
+    return {};
   Type i8 = n.graph.i8();
   auto zeroOf = [](ScalarBuilder &s, ArrayRef<Value> v) {
     Value zero = s.number(v[0].getType(), 0);
@@ -169,46 +168,84 @@ LogicalResult onnx_importer::importDynamicQuantizeLinear(NodeContext &n) {
     Value quotient = s.select(s.compare(Comparison::Equal, v[1], none), none, s.div(v[0], v[1]));
     return toElement(s, quotient, asNumber(s, v[2], ElementType::UInt8), ElementType::UInt8, true);
   };
-  Value y = n.graph.elementwise(i8, {x, scale, zero}, quantise);
-  return n.results({y, scale, zero}, {ElementType::UInt8, ElementType::Float32, ElementType::UInt8});
+  return {{n.graph.elementwise(i8, {x, scale, zero}, quantise), zero}, scale};
+}
+
+LogicalResult onnx_importer::importDynamicQuantizeLinear(NodeContext &n) {
+  auto [y, scale] = DynamicallyQuantised::of(n, n.tensor(0));
+  return n.results({y.integers, scale, y.zero}, {y.type, ElementType::Float32, y.zeroType});
+}
+
+Value onnx_importer::dequantised(NodeContext &n, unsigned i, unsigned scaleInput, unsigned zeroInput) {
+  Value centred = Quantised::operand(n, i, zeroInput).centred(n, 1), scale = n.tensor(scaleInput);
+  return scale ? n.graph.mul(n.graph.cast(centred, n.graph.f32()), n.graph.reshape(scale, {})) : Value();
+}
+
+LogicalResult onnx_importer::quantisedResult(NodeContext &n, Value x, unsigned scaleInput, unsigned zeroInput,
+                                             ElementType type) {
+  Value scale = n.tensor(scaleInput), zero = n.optional(zeroInput);
+  if (!x || !scale || n.graph.hasFailed())
+    return failure();
+  SmallVector<Value> inputs{x, n.graph.reshape(scale, {})};
+  if (zero)
+    inputs.push_back(n.graph.reshape(zero, {}));
+  Type element = typeOf(type, n.graph.getContext());
+  auto body = [&](ScalarBuilder &s, ArrayRef<Value> v) {
+    return toElement(s, s.div(v[0], v[1]), zero ? asNumber(s, v[2], type) : Value(), type, true);
+  };
+  return n.result(n.graph.elementwise(element, inputs, body), type);
 }
 
 //===----------------------------------------------------------------------------===//
 // Products of integers
 //===----------------------------------------------------------------------------===//
 
-/// Operand `i` less its zero point, in i32. `zeroAxis` is the dim of the operand that a list
-/// of zero points runs along, counted from the end.
-static Value centred(NodeContext &n, unsigned i, unsigned zeroInput, int64_t zeroAxis) {
-  Value x = n.tensor(i), zero = n.optional(zeroInput);
-  ElementType type = n.type(i);
+Quantised Quantised::operand(NodeContext &n, unsigned i, unsigned zeroInput) {
+  Quantised q{n.tensor(i), n.optional(zeroInput), n.type(i)};
+  q.zeroType = n.has(zeroInput) ? n.type(zeroInput) : q.type;
+  return q;
+}
+
+Value Quantised::centred(NodeContext &n, int64_t zeroAxis) const {
   Type i32 = n.graph.i32();
-  if (!x || (n.has(zeroInput) && !zero))
+  if (!integers || n.graph.hasFailed())
     return {};
   if (!zero)
-    return n.graph.cast(x, i32, signOf(type));
-  Shape own = shapeOf(zero), shape = shapeOf(x);
-  if (own.size() == 1 && own[0] != Dim(1)) {
-    Shape wide(shape.size(), Dim(1));
-    wide[shape.size() - zeroAxis] = own[0];
-    zero = n.graph.reshape(zero, wide);
-  } else if (own.size() == 1) {
-    zero = n.graph.reshape(zero, {});
+    return n.graph.cast(integers, i32, signOf(type));
+  Shape own = shapeOf(zero), shape = shapeOf(integers), wide;
+  if (countOf(own) != Dim(1)) {
+    wide.assign(shape.size(), Dim(1));
+    wide[shape.size() - zeroAxis] = own.back();
   }
-  ElementType zeroType = n.type(zeroInput);
-  return n.graph.elementwise(i32, {x, zero}, [&](ScalarBuilder &s, ArrayRef<Value> v) {
+  Value from = own.size() <= 1 || countOf(own) == Dim(1) ? n.graph.reshape(zero, wide) : zero;
+  return n.graph.elementwise(i32, {integers, from}, [&](ScalarBuilder &s, ArrayRef<Value> v) {
     return s.sub(asNumber(s, v[0], type), asNumber(s, v[1], zeroType));
   });
+}
+
+/// Operand `i` less its zero point.
+static Value centred(NodeContext &n, unsigned i, unsigned zeroInput, int64_t zeroAxis) {
+  return Quantised::operand(n, i, zeroInput).centred(n, zeroAxis);
 }
 
 LogicalResult onnx_importer::importMatMulInteger(NodeContext &n) {
   return n.result(n.graph.matmul(centred(n, 0, 2, 2), centred(n, 1, 3, 1)), ElementType::Int32);
 }
 
-/// round(sums * a's scale * b's scale / y's scale) + y's zero point. A list of b's scales runs
-/// along dim `columns` of the sums.
-static LogicalResult requantise(NodeContext &n, Value sums, unsigned aScale, unsigned bScale, unsigned yScale,
-                                unsigned yZero, int64_t columns) {
+Value onnx_importer::scaled(NodeContext &n, Value sums, Value aScale, Value bScale) {
+  if (!sums || !aScale || !bScale)
+    return {};
+  if (countOf(shapeOf(bScale)) == Dim(1))
+    bScale = n.graph.reshape(bScale, {});
+  return n.graph.mul(n.graph.cast(sums, n.graph.f32()), n.graph.mul(n.graph.reshape(aScale, {}), bScale));
+}
+
+Value onnx_importer::scaledProduct(NodeContext &n, const Quantised &a, const Quantised &b, Value aScale, Value bScale) {
+  return scaled(n, n.graph.matmul(a.centred(n, 2), b.centred(n, 1)), aScale, bScale);
+}
+
+LogicalResult onnx_importer::requantise(NodeContext &n, Value sums, unsigned aScale, unsigned bScale, unsigned yScale,
+                                        unsigned yZero, int64_t columns, double factor) {
   Value a = n.tensor(aScale), b = n.tensor(bScale), y = n.tensor(yScale), zero = n.tensor(yZero);
   if (!sums || !a || !b || !y || !zero)
     return failure();
@@ -222,9 +259,11 @@ static LogicalResult requantise(NodeContext &n, Value sums, unsigned aScale, uns
         place[0] = at[dim];
       return s.load(t[i], place);
     };
-    Value factor = s.div(s.mul(s.cast(parameter(1, a, columns), f32), s.cast(parameter(2, b, columns), f32)),
-                         s.cast(parameter(3, y, columns), f32));
-    Value scaled = s.mul(s.cast(s.load(t[0], at), f32), factor);
+    Value step = s.div(s.mul(s.cast(parameter(1, a, columns), f32), s.cast(parameter(2, b, columns), f32)),
+                       s.cast(parameter(3, y, columns), f32));
+    if (factor != 1)
+      step = s.mul(step, s.number(f32, factor));
+    Value scaled = s.mul(s.cast(s.load(t[0], at), f32), step);
     return toElement(s, scaled, asNumber(s, parameter(4, zero, columns), type), type, true);
   };
   return n.result(n.graph.map(typeOf(type, n.graph.getContext()), shapeOf(sums), {sums, a, b, y, zero}, body), type);

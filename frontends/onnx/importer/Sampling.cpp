@@ -319,6 +319,7 @@ static LogicalResult resize(NodeContext &n, unsigned regionInput, unsigned scale
   } else if (r.policy != "stretch" && n.isComputed(sizeInput)) {
     r.sizes = n.tensor(sizeInput);
   }
+  n.ignore({regionInput}); // But to crop.
   if (r.transform == "tf_crop_and_resize") {
     r.region = n.tensor(regionInput);
     if (!r.region)

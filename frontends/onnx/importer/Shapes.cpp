@@ -102,6 +102,7 @@ LogicalResult onnx_importer::importIdentity(NodeContext &n) { return n.result(n.
 LogicalResult onnx_importer::importDropout(NodeContext &n) {
   n.integer("seed", 0);
   n.real("ratio", 0.5);
+  n.ignore({1}); // The ratio again.
   if (n.has(2)) {
     std::optional<Sizes> training = n.wantSizes(2, "training_mode");
     if (!training || training->elements[0] != Dim(0))
@@ -228,6 +229,7 @@ static std::optional<Shape> shapeOfRange(NodeContext &n) {
 /// start + i * delta, both computed; sizes or the file say how many.
 static LogicalResult computedRange(NodeContext &n) {
   n.integer("stash_type", 1);
+  n.ignore({1}); // The limit, but for the shape.
   std::optional<Shape> shape = shapeOfRange(n);
   if (!shape && !n.graph.hasFailed())
     shape = n.wantDeclared(0, "start, limit or delta");

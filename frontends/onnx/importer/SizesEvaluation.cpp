@@ -292,6 +292,13 @@ std::optional<Shape> onnx_importer::reshapedTo(NodeContext &n, ArrayRef<Dim> fro
     return std::nullopt;
   }
   std::optional<Dim> left = total.exactDiv(rest);
+  // Where names of sizes are missing, a symbol as far from the nearer end as one of x is that one.
+  for (int64_t i = 0, rank = shape.size(); !left && i < rank; ++i) {
+    int64_t old = i < open ? i : i + int64_t(from.size()) - rank;
+    if (i != open && old >= 0 && old < int64_t(from.size()) && !shape[i].isConstant() && !from[old].isConstant() &&
+        !n.graph.wantEqual(from[old], shape[i], "dimension " + Twine(i) + " of the shape"))
+      return std::nullopt;
+  }
   shape[open] = left ? *left : n.graph.simplify(total.floorDiv(rest));
   return shape;
 }

@@ -300,10 +300,9 @@ struct Pool {
 };
 } // namespace
 
-static std::optional<Pool> poolOf(NodeContext &n) {
+static std::optional<Pool> poolOf(NodeContext &n, Value x) {
   bool ceilMode = n.integer("ceil_mode", 0) != 0;
   auto kernel = n.integers("kernel_shape");
-  Value x = n.tensor(0);
   if (!x)
     return std::nullopt;
   Shape shape = shapeOf(x);
@@ -348,43 +347,54 @@ static Value largestPlaces(NodeContext &n, const Pool &pool, Value largest, bool
   return n.graph.reduce(ReduceKind::Min, places, pool.offsets, false);
 }
 
-LogicalResult onnx_importer::importMaxPool(NodeContext &n) {
-  bool columnMajor = n.integer("storage_order", 0) != 0;
-  std::optional<Pool> pool = poolOf(n);
-  if (!pool)
-    return failure();
-  ElementType type = n.type(0);
+/// The largest element of each window; integers become int64, in `pool` as well.
+static Value largest(NodeContext &n, Pool &pool, ElementType type) {
   bool isReal = isFloat(type);
   if (!isReal) // Signed and of room for any.
-    pool->x = n.graph.cast(pool->x, n.graph.i64(), signOf(type));
-  Value patches = pool->patches(n, [&](ScalarBuilder &s, Value element, Value inside) {
+    pool.x = n.graph.cast(pool.x, n.graph.i64(), signOf(type));
+  Value patches = pool.patches(n, [&](ScalarBuilder &s, Value element, Value inside) {
     Value least = isReal ? s.number(element.getType(), -std::numeric_limits<double>::infinity())
                          : s.integer(element.getType(), std::numeric_limits<int64_t>::min());
     return inside ? s.select(inside, element, least) : element;
   });
-  Value result = n.graph.reduce(ReduceKind::Max, patches, pool->offsets, false);
-  Value narrow = n.graph.cast(result, typeOf(type, n.graph.getContext()));
+  return n.graph.reduce(ReduceKind::Max, patches, pool.offsets, false);
+}
+
+Value onnx_importer::maxPool(NodeContext &n, Value x, ElementType type) {
+  std::optional<Pool> pool = poolOf(n, x);
+  return pool ? n.graph.cast(largest(n, *pool, type), typeOf(type, n.graph.getContext())) : Value();
+}
+
+LogicalResult onnx_importer::importMaxPool(NodeContext &n) {
+  bool columnMajor = n.integer("storage_order", 0) != 0;
+  std::optional<Pool> pool = poolOf(n, n.tensor(0));
+  if (!pool)
+    return failure();
+  ElementType type = n.type(0);
+  Value result = largest(n, *pool, type), narrow = n.graph.cast(result, typeOf(type, n.graph.getContext()));
   if (n.node.outputs.size() < 2 || !result)
     return n.result(narrow, type);
   return n.results({narrow, largestPlaces(n, *pool, result, columnMajor)}, {type, ElementType::Int64});
 }
 
-LogicalResult onnx_importer::importAveragePool(NodeContext &n) {
+Value onnx_importer::averagePool(NodeContext &n, Value x) {
   bool countPads = n.integer("count_include_pad", 0) != 0;
-  std::optional<Pool> pool = poolOf(n);
+  std::optional<Pool> pool = poolOf(n, x);
   if (!pool)
-    return failure();
+    return {};
   Value patches = pool->patches(n, [](ScalarBuilder &s, Value element, Value inside) {
     return inside ? s.select(inside, element, s.number(element.getType(), 0)) : element;
   });
   if (!pool->window.isPadded)
-    return n.result(n.graph.mean(patches, pool->offsets, false));
+    return n.graph.mean(patches, pool->offsets, false);
   Value inside = pool->counted(n, countPads);
   SmallVector<int64_t> offsets =
       llvm::to_vector(llvm::seq<int64_t>(pool->window.kernel.size(), 2 * pool->window.kernel.size()));
-  return n.result(n.graph.div(n.graph.reduce(ReduceKind::Sum, patches, pool->offsets, false),
-                              n.graph.reduce(ReduceKind::Sum, inside, offsets, false)));
+  return n.graph.div(n.graph.reduce(ReduceKind::Sum, patches, pool->offsets, false),
+                     n.graph.reduce(ReduceKind::Sum, inside, offsets, false));
 }
+
+LogicalResult onnx_importer::importAveragePool(NodeContext &n) { return n.result(averagePool(n, n.tensor(0))); }
 
 /// (sum of |x|^p)^(1 / p) over the last dims.
 static Value lengthOver(NodeContext &n, Value x, ArrayRef<int64_t> over, bool keepDims, int64_t p) {
@@ -406,7 +416,7 @@ static Value lengthOver(NodeContext &n, Value x, ArrayRef<int64_t> over, bool ke
 
 LogicalResult onnx_importer::importLpPool(NodeContext &n) {
   int64_t p = n.integer("p", 2);
-  std::optional<Pool> pool = poolOf(n);
+  std::optional<Pool> pool = poolOf(n, n.tensor(0));
   if (!pool)
     return failure();
   Value patches = pool->patches(n, [](ScalarBuilder &s, Value element, Value inside) {

@@ -19,5 +19,10 @@ mlir::Value convolveChannels(NodeContext &n, mlir::Value x, mlir::Value filters,
 mlir::Value multiplyWindows(NodeContext &n, mlir::Value columns, llvm::ArrayRef<Dim> positions, mlir::Value matrices,
                             mlir::Value bias);
 
+/// The mean of each window of x by the node's attributes. Null after an error.
+mlir::Value averagePool(NodeContext &n, mlir::Value x);
+/// The largest element, of this type.
+mlir::Value maxPool(NodeContext &n, mlir::Value x, ElementType type);
+
 } // namespace tenon::onnx_importer
 #endif

@@ -49,6 +49,9 @@ private:
   unsigned nesting = 0;
 };
 
+/// Puts nodes behind those whose outputs they read, in them and the graphs within them.
+void orderNodes(std::vector<Node> &nodes);
+
 /// Single assignment, definition before use, named and written outputs.
 Status checkGraph(const Graph &graph, const std::string &file);
 Status checkFunction(const Function &function, const std::string &file);

@@ -165,6 +165,7 @@ Status Reading::convertModel() {
     Result<Function> function = conversion.function(functionProto);
     if (!function)
       return function.error();
+    orderNodes(function->nodes);
     model.functions.push_back(std::move(*function));
   }
   return success();
@@ -179,6 +180,7 @@ Status Reading::convertGraph() {
   if (!graph)
     return graph.error();
   model.graph = std::move(*graph);
+  orderNodes(model.graph.nodes);
   return success();
 }
 

@@ -69,6 +69,24 @@ TEST(OnnxImportError, UnsupportedOperatorsAreGroupedWithTheirNodes) {
                             "  docs/onnx-support.md lists what is imported, and what is not\n");
 }
 
+TEST(OnnxImportError, LayoutsOfOneMachine) {
+  ::onnx::ModelProto model = unaryModel("ReorderInput");
+  node(model).set_domain("com.microsoft.nchwc");
+  EXPECT_EQ(errorOf(model),
+            "loc(unknown): m.onnx: 1 node of 1 kind cannot be imported\n"
+            "  ReorderInput: not supported (layouts of one machine, which ONNX Runtime chooses while it "
+            "loads a model); 1 node: 'add'\n"
+            "  for ReorderInput: compile the file from before, or save it with graph_optimization_level "
+            "= ORT_ENABLE_EXTENDED instead of ORT_ENABLE_ALL\n"
+            "  docs/onnx-support.md lists what is imported, and what is not\n");
+}
+
+TEST(OnnxImportError, OperandThatIsNotTheOperators) {
+  ::onnx::ModelProto model = unaryModel("Relu");
+  node(model).add_input("w");
+  EXPECT_EQ(errorOf(model), "loc(\"add\"(\"Relu\")): input 1: wanted none of it, found 'w'\n");
+}
+
 TEST(OnnxImportError, OperatorNewerThanTheModel) {
   ::onnx::ModelProto model = unaryModel("Gelu");
   EXPECT_EQ(errorOf(model), "loc(unknown): m.onnx: 1 node of 1 kind cannot be imported\n"

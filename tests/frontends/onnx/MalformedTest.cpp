@@ -101,6 +101,14 @@ TEST(OnnxMalformed, GraphsThatContradictThemselves) {
   model = addModel();
   node(model).set_input(0, "y");
   EXPECT_NE(errorOf(model).find("no such value before"), std::string::npos);
+  model = addModel(); // A cycle of two.
+  node(model).set_input(0, "z");
+  ::onnx::NodeProto &second = *model.mutable_graph()->add_node();
+  second.set_op_type("Relu");
+  second.add_input("y");
+  second.add_output("z");
+  EXPECT_NE(errorOf(model).find("node 'add' (Add): wanted input 'z' to be written by an earlier node"),
+            std::string::npos);
   model = addModel();
   *model.mutable_graph()->add_node() = node(model);
   EXPECT_EQ(errorOf(model), "m.onnx: node 'add' (Add): wanted value 'y' to be written once, found it written before");

@@ -178,6 +178,56 @@ TEST(OnnxReader, FunctionsAndDomains) {
   EXPECT_EQ(model->functions.at(0).nodes.at(0).describe(), "node 'b' (Relu)");
 }
 
+/// `name` = Relu(`input`)
+::onnx::NodeProto &addRelu(::onnx::GraphProto &graph, const std::string &input, const std::string &name) {
+  ::onnx::NodeProto &node = *graph.add_node();
+  node.set_name(name);
+  node.set_op_type("Relu");
+  node.add_input(input);
+  node.add_output(name);
+  return node;
+}
+
+TEST(OnnxReader, NodesStandBehindWhatTheyRead) {
+  ::onnx::ModelProto proto = addModel(); // y = x + w
+  ::onnx::GraphProto &graph = *proto.mutable_graph();
+  graph.mutable_node(0)->set_input(0, "late");
+  addRelu(graph, "x", "free");
+  addRelu(graph, "later", "late");
+  addRelu(graph, "x", "later");
+  Result<Model> model = read(proto);
+  ASSERT_TRUE(model) << model.error().message;
+  std::vector<std::string> names;
+  for (const Node &node : model->graph.nodes)
+    names.push_back(node.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"free", "later", "late", "add"}));
+}
+
+TEST(OnnxReader, NodesStandBehindWhatTheirGraphsRead) {
+  ::onnx::ModelProto proto = addModel();
+  ::onnx::GraphProto &graph = *proto.mutable_graph();
+  ::onnx::NodeProto &node = *graph.mutable_node(0);
+  ::onnx::AttributeProto &attribute = *node.add_attribute();
+  attribute.set_name("body");
+  attribute.set_type(::onnx::AttributeProto::GRAPH);
+  // Within, `own` is the graph's; `late` is written around it, behind the node; `inner` behind what reads it.
+  ::onnx::GraphProto &body = *attribute.mutable_g();
+  body.set_name("body");
+  setValue(*body.add_output(), "outer", {"3"});
+  addRelu(body, "inner", "outer");
+  addRelu(body, "late", "inner");
+  addRelu(body, "x", "own");
+  addRelu(graph, "x", "late");
+  addRelu(graph, "y", "own");
+  Result<Model> model = read(proto);
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(model->graph.nodes.at(0).name, "late");
+  EXPECT_EQ(model->graph.nodes.at(1).name, "add");
+  const auto &inside = std::get<std::shared_ptr<Graph>>(model->graph.nodes[1].attribute("body")->value);
+  EXPECT_EQ(inside->nodes.at(0).name, "inner");
+  EXPECT_EQ(inside->nodes.at(1).name, "outer");
+}
+
 TEST(OnnxReader, ReadsExportedModels) {
   for (const char *name : {"bert", "sentence", "vit"}) {
     Result<Model> model = readModel(std::string(TENON_TEST_MODELS) + "/" + name + "/model.onnx");
