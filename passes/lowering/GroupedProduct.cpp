@@ -3,7 +3,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "passes/lowering/IndexMath.h"
 #include "passes/lowering/PanelProduct.h"
-#include "passes/simplify/View.h"
+#include "passes/simplify/IndexExpression.h"
 
 using namespace mlir;
 
@@ -47,7 +47,7 @@ std::optional<GroupedProduct> GroupedProduct::match(ContractOp op) {
       type.getDimSize(2) != pair * panelWidth)
     return std::nullopt;
 
-  IndexDomain domain = domainOf(map);
+  IndexDomain domain(boundsOf(map->getParentOfType<ModuleOp>()));
   KnownIndices known;
   SmallVector<Dim> at, read;
   for (auto [index, extent] : llvm::zip(map.getIndices(), shapeOf(map.getResult())))
