@@ -190,5 +190,46 @@ class ShapeArithmetic(unittest.TestCase):
         np.testing.assert_array_equal(run(x), x.reshape(3, 2).T)
 
 
+class OrdersOfSeveralSizes(unittest.TestCase):
+    def test_rows_written_before_the_end(self):
+        """cache[total - n : total] = x, as PyTorch writes it: n rows, where n <= total <= capacity. Then cache[:total]."""
+        model = OnnxModel(
+            [("Shape", "x", "n"), ("Shape", "mask", "total"), ("Sub", "total n", "start"), ("Shape", "cache", "capacity"),
+             ("Squeeze", "capacity", "last"), ("Range", "nothing last unit", "all"),
+             ("Slice", "all start total zero", "rows"), ("Unsqueeze", "rows behind", "places"),
+             ("ScatterND", "cache places x", "written"), ("Slice", "written zero total zero", "kept"),
+             ("Add", "kept mask", "y")],
+            {"x": ["n"], "mask": ["total"], "cache": ["capacity"]},
+            weights=dict([integers("zero", 0), integers("behind", -1), integers("nothing", 0, shape=[]),
+                          integers("unit", 1, shape=[])]))
+
+        def inputs(n, total, capacity):
+            return {name: np.arange(1, size + 1, dtype=np.float32) * factor
+                    for name, size, factor in (("x", n, 1), ("mask", total, 100), ("cache", capacity, -10))}
+
+        for sizes in ((1, 1, 1), (3, 7, 9), (4, 4, 12), (2, 12, 12), (0, 3, 5)):
+            with self.subTest(sizes=sizes):
+                given = inputs(*sizes)
+                wanted = given["cache"][:sizes[1]].copy()
+                wanted[sizes[1] - sizes[0]:] = given["x"]
+                for outputs in model.run(given):
+                    np.testing.assert_array_equal(outputs["y"], wanted + given["mask"])
+        with self.assertRaisesRegex(Error, r"\(Slice\): wanted n <= total, found 5 and 4"):
+            model.run(inputs(5, 4, 9))
+        with self.assertRaisesRegex(Error, r"wanted total <= capacity, found 10 and 9"):
+            model.run(inputs(1, 10, 9))
+
+    def test_a_list_of_sizes_with_some_replaced(self):
+        """The shape [2, S] with 3 put for the 2 by ScatterElements, as index_copy is traced; a place from the end."""
+        model = OnnxModel(
+            [("Unsqueeze", "x zero", "row"), ("Shape", "x", "size"), ("Concat", "two size", "shape", {"axis": 0}),
+             ("ScatterElements", "shape place three", "to", {"axis": 0}), ("Expand", "row to", "y")], {"x": ["S"]},
+            weights=dict([integers("zero", 0), integers("two", 2), integers("place", -2), integers("three", 3)]))
+        for size in (1, 6):
+            x = np.arange(size, dtype=np.float32)
+            for outputs in model.run({"x": x}):
+                np.testing.assert_array_equal(outputs["y"], np.broadcast_to(x, (3, size)))
+
+
 if __name__ == "__main__":
     unittest.main()
