@@ -42,7 +42,9 @@ static bool isSumOfSymbols(const Dim &dim) {
 }
 
 bool OrderedSizes::add(const Dim &difference, const Bounds &bounds, const std::string &source) {
-  if (!isSumOfSymbols(difference) || isNonNegative(difference, bounds) || isNonNegative(Dim(-1) - difference, bounds))
+  bool failsAtOneValue = difference.interval(bounds).lo == -1;
+  if (!(isSumOfSymbols(difference) || failsAtOneValue) || isNonNegative(difference, bounds) ||
+      isNonNegative(Dim(-1) - difference, bounds))
     return false;
   orders.push_back({difference, source});
   return true;

@@ -12,8 +12,8 @@
 // bounds say so, or if it is one of these sums and a dim that is. A minimum or maximum goes where that decides it. The
 // runtime checks each sum when a program runs, and names the node that needs it.
 //
-// Limits. Sums of symbols with numbers before them. Of these, each is used once for one dim, and three at most.
-//
+// Limits. Sums of symbols with numbers before them; and any dim that is at least -1, as what pads to a multiple,
+// less 1. Of these, each is used once for one dim, and three at most.
 #ifndef TENON_FRONTENDS_BUILDER_ORDEREDSIZES_H
 #define TENON_FRONTENDS_BUILDER_ORDEREDSIZES_H
 
@@ -31,8 +31,8 @@ public:
     std::pair<Dim, Dim> sides() const;
   };
 
-  /// Takes the sum to be at least 0, for the node `source` names. False where it is no sum of several symbols, never
-  /// at least 0, or known to be.
+  /// Takes the sum to be at least 0, for the node `source` names. False where it is nothing of that kind, never at
+  /// least 0, or known to be.
   bool add(const Dim &difference, const Bounds &bounds, const std::string &source);
   /// Takes what makes `a` equal `b`, as few sums as do. False where none is found.
   bool equate(const Dim &a, const Dim &b, const Bounds &bounds, const std::string &source);

@@ -41,18 +41,31 @@ class ShapeArithmetic(unittest.TestCase):
             run(np.zeros(126, np.float32))
 
     def test_bounds_that_decide(self):
-        """x[:-n] for n = -S mod 8, which means another thing where n is 0; not so between two multiples."""
-        graph = ([("Shape", "x", "s"), ("Mul", "s minus", "negative"), ("Mod", "negative eight", "n"),
-                  ("Mul", "n minus", "end"), ("Slice", "x zero end", "y")],
-                 [integers("zero", 0), integers("eight", 8), integers("minus", -1)], TensorProto.FLOAT)
-        with self.assertRaisesRegex(AssertionError, r"Slice.*found -\(\(7 \* S\) mod 8\); give --dim S=1..7, or .*=9..15"):
+        """x[:n] for n = S mod 8 - 4, which counts from either end; not so between two multiples of 4."""
+        graph = ([("Shape", "x", "s"), ("Mod", "s eight", "over"), ("Sub", "over four", "n"), ("Slice", "x zero n", "y")],
+                 [integers("zero", 0), integers("eight", 8), integers("four", 4)], TensorProto.FLOAT)
+        with self.assertRaisesRegex(AssertionError, r"Slice.*found S mod 8 - 4; give --dim S=4..7, or .*=8..11"):
             self.compile(*graph)
-        run = self.compile(*graph, "--dim", "S=9..15")
-        for size in (9, 15):
+        for given, sizes in (("9..11", (9, 11)), ("12..15", (12, 13))):
+            run = self.compile(*graph, "--dim", f"S={given}")
+            for size in sizes:
+                x = np.arange(size, dtype=np.float32)
+                np.testing.assert_array_equal(run(x), x[:size % 8 - 4])
+            with self.assertRaisesRegex(Error, f"S in {given}"):
+                run(np.zeros(16, np.float32))
+
+    def test_cut_by_what_was_padded(self):
+        """x[:-n] for n = -S mod 8, which means another thing where n is 0: no run for multiples of 8."""
+        run = self.compile(
+            [("Shape", "x", "s"), ("Mul", "s minus", "negative"), ("Mod", "negative eight", "n"),
+             ("Mul", "n minus", "end"), ("Slice", "x zero end", "y")],
+            [integers("zero", 0), integers("eight", 8), integers("minus", -1)], TensorProto.FLOAT)
+        for size in (1, 7, 9, 15, 1001):
             x = np.arange(size, dtype=np.float32)
             np.testing.assert_array_equal(run(x), x[:-(-size % 8)])
-        with self.assertRaisesRegex(Error, "S in 9..15"):
-            run(np.zeros(16, np.float32))
+        for size in (0, 8, 16):
+            with self.assertRaisesRegex(Error, r"\(Slice\): wanted 1 <= 7 \* S mod 8, found 1 and 0"):
+                run(np.zeros(size, np.float32))
 
     def test_bounds_beyond_what_the_file_takes(self):
         """--dim narrows: it does not allow what the file means nothing for."""

@@ -463,9 +463,9 @@ static std::optional<Dim> fromBegin(NodeContext &n, const Dim &at, const Dim &di
   Interval interval = at.interval(n.graph.getBounds());
   if (isNonNegative(n, at))
     return at;
-  if (interval.hi < 0)
+  if (interval.hi < 0 || isNonNegative(n, Dim(-1) - at))
     return at + dim;
-  // `-S` counts from the end, which leaves S = 0 out.
+  // `-S` counts from the end, which leaves S = 0 out, and `-(-S mod 8)` the multiples of 8.
   bool countsFromEnd = interval.hi == 0;
   if (countsFromEnd ? n.graph.assumeAtLeast(Dim(-1), at) : n.graph.assumeAtLeast(at, Dim(0)))
     return std::nullopt;

@@ -77,6 +77,15 @@ TEST_F(OrderedSizesTest, WhatIsKnownOrCannotBeIsNotTaken) {
   EXPECT_FALSE(sizes.add(n - total - Dim(1), bounds, "a")) << "the opposite";
 }
 
+TEST_F(OrderedSizesTest, WhatFailsAtOneValueIsTakenNotToBeThat) {
+  Dim padding = (-n).mod(Dim(8));
+  EXPECT_TRUE(sizes.add(padding - Dim(1), bounds, "a"));
+  EXPECT_TRUE(sizes.isNonNegative(padding - Dim(1), bounds));
+  EXPECT_EQ(sizes.simplify(Dim::max(Dim(1), padding), bounds), padding);
+  EXPECT_EQ(taken(), (Texts{"1 <= (7 * n) mod 8 for a"}));
+  EXPECT_FALSE(sizes.add(padding - Dim(2), bounds, "a")) << "fails at two";
+}
+
 TEST_F(OrderedSizesTest, SidesHaveNoMinus) {
   EXPECT_TRUE(sizes.add(Dim(2) * capacity - total - n + Dim(3), bounds, "a"));
   EXPECT_TRUE(sizes.add(total - n - Dim(5), bounds, "b"));
