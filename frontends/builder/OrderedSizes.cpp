@@ -1,9 +1,13 @@
 //===- OrderedSizes.cpp - sizes taken to be at most other sizes -------------------===//
 #include "frontends/builder/OrderedSizes.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace tenon {
+
+/// More orders than this are not taken, and no more ways to decide a dim tried: what is searched grows with their cube.
+static constexpr size_t maxOrders = 16, maxDecisions = 16;
 
 /// The atom with other operands.
 static Dim withOperands(const Dim::Atom &atom, const std::vector<Dim> &operands) {
@@ -43,8 +47,8 @@ static bool isSumOfSymbols(const Dim &dim) {
 
 bool OrderedSizes::add(const Dim &difference, const Bounds &bounds, const std::string &source) {
   bool failsAtOneValue = difference.interval(bounds).lo == -1;
-  if (!(isSumOfSymbols(difference) || failsAtOneValue) || isNonNegative(difference, bounds) ||
-      isNonNegative(Dim(-1) - difference, bounds))
+  if (orders.size() == maxOrders || !(isSumOfSymbols(difference) || failsAtOneValue) ||
+      isNonNegative(difference, bounds) || isNonNegative(Dim(-1) - difference, bounds))
     return false;
   orders.push_back({difference, source});
   return true;
@@ -121,8 +125,9 @@ static void collectDecisions(const Dim &dim, std::vector<Dim> &decisions) {
         continue;
       for (const Dim &one : operands)
         for (const Dim &other : operands)
-          if (isSumOfSymbols(one - other))
-            decisions.push_back(one - other);
+          if (Dim decision = one - other; decisions.size() < maxDecisions && isSumOfSymbols(decision) &&
+                                          std::find(decisions.begin(), decisions.end(), decision) == decisions.end())
+            decisions.push_back(decision);
     }
 }
 

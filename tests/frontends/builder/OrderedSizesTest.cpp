@@ -86,6 +86,11 @@ TEST_F(OrderedSizesTest, WhatFailsAtOneValueIsTakenNotToBeThat) {
   EXPECT_FALSE(sizes.add(padding - Dim(2), bounds, "a")) << "fails at two";
 }
 
+TEST_F(OrderedSizesTest, SixteenAtMost) {
+  for (int64_t factor = 1; factor <= 20; ++factor)
+    EXPECT_EQ(sizes.add(Dim(factor) * n - total - Dim(5 * factor * factor), bounds, "a"), factor <= 16) << factor;
+}
+
 TEST_F(OrderedSizesTest, SidesHaveNoMinus) {
   EXPECT_TRUE(sizes.add(Dim(2) * capacity - total - n + Dim(3), bounds, "a"));
   EXPECT_TRUE(sizes.add(total - n - Dim(5), bounds, "b"));
