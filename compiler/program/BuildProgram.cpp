@@ -244,6 +244,8 @@ private:
       entry.inputs.push_back(*tensor);
       places[argument] = {format::Space::input, number};
     }
+    if (failed(checkOrderedSizes(function)))
+      return failure();
     auto returned = cast<func::ReturnOp>(function.getBody().front().getTerminator());
     claimOutputs(returned);
     placeAppended(function);
@@ -330,6 +332,23 @@ private:
     Dim rows = shapeOf(value)[0], capacity = shapeOf(module.lookupSymbol<StateOp>(name).getType())[0];
     if (Dim::isKnownLessEqual(rows, capacity, boundsOf(module)) != true)
       entry.checks.push_back({dim(rows), format::Relation::lessEqual, dim(capacity), ("rows of state " + name).str()});
+  }
+
+  /// What the importer took for granted of several symbols at once: each pair of sizes is in this order.
+  LogicalResult checkOrderedSizes(func::FuncOp function) {
+    auto orders = function->getAttrOfType<ArrayAttr>("tenon.ordered");
+    for (Attribute each : orders ? orders.getValue() : ArrayRef<Attribute>()) {
+      auto order = dyn_cast<DictionaryAttr>(each);
+      auto sizes = order ? order.getAs<DimsAttr>("sizes") : DimsAttr();
+      auto source = order ? order.getAs<StringAttr>("source") : StringAttr();
+      if (!sizes || sizes.getDims().size() != 2 || !source)
+        return function.emitError(
+                   "attribute 'tenon.ordered': wanted {sizes = #tenon.dims<[a, b]>, source = \"node\"}, found ")
+               << each;
+      entry.checks.push_back(
+          {dim(sizes.getDims()[0]), format::Relation::lessEqual, dim(sizes.getDims()[1]), source.str()});
+    }
+    return success();
   }
 
   LogicalResult addStateRows(StateGetOp get) {

@@ -122,6 +122,7 @@ bool Assumptions::substitute(const Dim &a, const Dim &b) {
       continue;
     for (auto &[other, expression] : values)
       expression = expression.substitute({{symbol, *value}});
+    orderedSizes.substitute(symbol, *value);
     return values.emplace(symbol, *value).second;
   }
   return false;

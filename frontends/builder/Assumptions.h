@@ -18,13 +18,14 @@
 // together again, `8 * (S floordiv 8)`, is S where 8 divides S.
 //
 // Limits. Equations: linear in one symbol with coefficient 1 or -1, or one min against one of its operands (and the
-// same beside both). Bounds: one symbol and numbers, perhaps within divisions by constants. Two dims of which one might
-// be 1 at run time are taken to be equal, not broadcast.
+// same beside both). Bounds: one symbol and numbers, perhaps within divisions by constants; of several symbols, see
+// OrderedSizes.h. Two dims of which one might be 1 at run time are taken to be equal, not broadcast.
 //
 #ifndef TENON_FRONTENDS_BUILDER_ASSUMPTIONS_H
 #define TENON_FRONTENDS_BUILDER_ASSUMPTIONS_H
 
 #include "dialects/tenon/Dim.h"
+#include "frontends/builder/OrderedSizes.h"
 #include <map>
 #include <string>
 
@@ -46,6 +47,10 @@ public:
   /// The values of a symbol for which the dim is at least 0, if it depends on one symbol and rises or falls with it.
   static std::optional<std::pair<std::string, Interval>> solveNonNegative(const Dim &dim);
 
+  /// What is taken for granted of several symbols at once.
+  OrderedSizes &ordered() { return orderedSizes; }
+  const OrderedSizes &ordered() const { return orderedSizes; }
+
   /// What stands for the symbol: itself, or the expression it must equal.
   Dim resolve(const std::string &symbol) const;
   /// The interval, intersected with what was learned.
@@ -63,6 +68,7 @@ private:
   std::map<std::string, Dim, std::less<>> values;
   SymbolIntervals intervals;
   std::map<std::string, int64_t, std::less<>> divisors;
+  OrderedSizes orderedSizes;
 };
 
 } // namespace tenon

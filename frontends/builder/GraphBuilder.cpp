@@ -79,7 +79,7 @@ static DictionaryAttr entryAttrs(OpBuilder &builder, StringRef name, Type elemen
 }
 
 std::optional<RankedTensorType> GraphBuilder::typeOf(Type element, Dims shape) {
-  Shape simple = llvm::map_to_vector<4>(shape, [&](const Dim &dim) { return dim.simplify(bounds); });
+  Shape simple = llvm::map_to_vector<4>(shape, [&](const Dim &dim) { return simplify(dim); });
   for (const Dim &dim : simple) {
     if (!dim.isValid()) {
       error() << "a dimension of " << toString(shape) << " leaves what can be computed";
@@ -395,6 +395,23 @@ bool GraphBuilder::isOfData(const Dim &dim) const {
          llvm::any_of(dim.symbols(), [&](auto &symbol) { return sizesOfData.contains(symbol); });
 }
 
+Dim GraphBuilder::simplify(const Dim &dim) const {
+  return assumptions ? assumptions->ordered().simplify(dim, bounds) : dim.simplify(bounds);
+}
+
+bool GraphBuilder::isAtLeastZero(const Dim &dim) const {
+  return assumptions ? assumptions->ordered().isNonNegative(dim, bounds) : dim.interval(bounds).lo >= 0;
+}
+
+/// "node (Operator)", for messages when a program runs.
+static std::string textOf(Location loc) {
+  auto name = dyn_cast<NameLoc>(loc);
+  if (!name)
+    return "the model";
+  auto kind = dyn_cast<NameLoc>(name.getChildLoc());
+  return name.getName().str() + (kind ? " (" + kind.getName().str() + ")" : "");
+}
+
 bool GraphBuilder::wantEqual(const Dim &a, const Dim &b, const Twine &what) {
   if (a == b)
     return true;
@@ -402,10 +419,11 @@ bool GraphBuilder::wantEqual(const Dim &a, const Dim &b, const Twine &what) {
     error() << what << ": wanted sizes known from the shapes of the inputs, found " << a.str() << " and " << b.str();
     return false;
   }
-  std::optional<bool> equal = Dim::isKnownEqual(a, b, bounds);
+  std::optional<bool> equal = Dim::isKnownEqual(simplify(a), simplify(b), bounds);
   if (equal && *equal)
     return true;
-  if (!equal && assumptions && (assumeUncut(a, b) || assumptions->equate(a, b))) {
+  if (!equal && assumptions &&
+      (assumeUncut(a, b) || assumptions->equate(a, b) || assumptions->ordered().equate(a, b, bounds, textOf(loc)))) {
     rebuild = true;
     return false;
   }
@@ -421,7 +439,8 @@ bool GraphBuilder::wantEqual(const Dim &a, const Dim &b, const Twine &what) {
 }
 
 bool GraphBuilder::assumeAtLeast(const Dim &a, const Dim &b) {
-  return rebuild = assumptions && !isOfData(a - b) && assumptions->bound(b, a);
+  return rebuild = assumptions && !isOfData(a - b) &&
+                   (assumptions->bound(b, a) || assumptions->ordered().add(a - b, bounds, textOf(loc)));
 }
 
 std::optional<Shape> GraphBuilder::broadcast(Dims a, Dims b) {
@@ -494,12 +513,29 @@ void GraphBuilder::eraseDeadOps() {
   }
 }
 
+/// For the table of commands: `sizes` in this order, or the run is an error of `source`.
+void GraphBuilder::noteOrders() {
+  SmallVector<Attribute> orders;
+  for (const OrderedSizes::Order &order : assumptions->ordered().all()) {
+    auto [smaller, larger] = order.sides();
+    if (Dim::isKnownLessEqual(smaller, larger, bounds) == true)
+      continue;
+    Attribute sizes = DimsAttr::get(builder.getContext(), {smaller, larger});
+    orders.push_back(builder.getDictionaryAttr(
+        {builder.getNamedAttr("sizes", sizes), builder.getNamedAttr("source", builder.getStringAttr(order.source))}));
+  }
+  if (!orders.empty())
+    function->setAttr("tenon.ordered", builder.getArrayAttr(orders));
+}
+
 FailureOr<OwningOpRef<ModuleOp>> GraphBuilder::finish() {
   if (hasFailed())
     return failure();
   Block &body = function.getBody().front();
   auto result = func::ReturnOp::create(builder, loc, outputs);
   function.setType(builder.getFunctionType(body.getArgumentTypes(), result.getOperandTypes()));
+  if (assumptions)
+    noteOrders();
   SmallVector<Attribute> arguments(inputNames.begin(), inputNames.end());
   SmallVector<Attribute> results(outputNames.begin(), outputNames.end());
   if (!arguments.empty())

@@ -205,11 +205,13 @@ public:
   /// A size that data decides, at least 0: sizes may be computed with it, no tensor may have it as a dim.
   Dim sizeOfData(llvm::StringRef name);
   bool isOfData(const Dim &dim) const;
-  /// The dim in the form the declared bounds allow.
-  Dim simplify(const Dim &dim) const { return dim.simplify(bounds); }
+  /// The dim in the form that the declared bounds, and what is taken for granted, allow.
+  Dim simplify(const Dim &dim) const;
   const Bounds &getBounds() const { return bounds; }
   /// True if the dims are equal; else learned or reported, naming `what`.
   bool wantEqual(const Dim &a, const Dim &b, const llvm::Twine &what);
+  /// By the bounds, or with what is taken for granted.
+  bool isAtLeastZero(const Dim &dim) const;
   /// Learns that a >= b; true if so, and the graph is to be built again.
   bool assumeAtLeast(const Dim &a, const Dim &b);
   /// NumPy's broadcast of two shapes; none after an error.
@@ -229,6 +231,7 @@ private:
   bool sameElements(Value a, Value b);
   bool assumeUncut(const Dim &a, const Dim &b);
   void eraseDeadOps();
+  void noteOrders();
 
   mlir::OpBuilder builder;
   WeightStore &weights;

@@ -34,6 +34,7 @@ class MaskedPlaces(unittest.TestCase):
     def compile(self, nodes, inputs):
         """A model of these inputs and the output y; `inputs` maps a name to type and dims."""
         constants = {"zero": 0, "zeros": [0], "all": [-1], "last": [2], "one": [1], "unit": 1, "two": [2], "three": [3],
+                     "two_ones": [1, 1], "three_as_one_and_two": [1, 2],
                      "last1": [-1], "rows_of_4": [-1, 4], "rows_of_2": [-1, 2]}
         model = OnnxModel(nodes, inputs, weights={n: np.array(value, np.int64) for n, value in constants.items()})
         return lambda x: model.run(x)[-1]["y"]
@@ -219,6 +220,54 @@ class MaskedPlaces(unittest.TestCase):
             joined = ("Concat", order, "y", {"axis": int(order == "a b")})
             with self.assertRaisesRegex(AssertionError, "known from the shapes of the inputs, .*size of part"):
                 self.compile([("Split", "x sizes", "a b"), joined], parts)
+
+    def test_as_many_places_as_a_split_says(self):
+        """Indices and rows of three places, taken apart and put together in another order; no other number will do."""
+        rows = [*PLACES, ("GatherND", "x places", "rows")]
+        mask, x = np.zeros((4, 5), bool), normal(4, 5, 2)
+        mask[0, 3] = mask[2, 0] = mask[2, 4] = True
+        for cut, want in (("places", np.argwhere(mask)), ("rows", x[mask])):
+            run = self.compile(
+                [*rows, ("Split", f"{cut} three_as_one_and_two", "first others"),
+                 ("Concat", "others first", "turned", {"axis": 0}), ("Cast", "turned", "y", {"to": FLOAT})],
+                {"mask": (BOOL, ["A", "B"]), "x": (FLOAT, ["A", "B", 2])})
+            np.testing.assert_array_equal(run({"mask": mask, "x": x}), want[[1, 2, 0]].astype(np.float32))
+            for changed in (mask & (np.arange(5) < 4), mask | (np.arange(4) == 3)[:, None]):
+                with self.assertRaisesRegex(Error, "an index in its input is out of range"):
+                    run({"mask": changed, "x": x})
+        with self.assertRaisesRegex(AssertionError, "known from the shapes of the inputs, .*count of node 'found'"):
+            self.compile([*rows, ("Split", "rows", "a b", {"num_outputs": 2}), ("Add", "a b", "y")],
+                         {"mask": (BOOL, ["A", "B"]), "x": (FLOAT, ["A", "B", 2])})
+
+    def test_a_loop_over_chosen_experts(self):
+        """As transformers' loop over the experts that have tokens is traced: which experts, and how many in the file."""
+        loop = [("NonZero", "any", "hit"), ("Transpose", "hit", "hits", {"perm": [1, 0]}),
+                ("Split", "hits two_ones", "e0 e1"), ("Squeeze", "e0 zeros", "n0"), ("Squeeze", "e1 zeros", "n1")]
+        y = "kept"
+        for k in "01":
+            loop += [("Gather", f"n{k} zero", f"i{k}"), ("Gather", f"mask i{k}", f"m{k}"),
+                     ("NonZero", f"m{k}", f"t{k}"), ("Squeeze", f"t{k} zeros", f"s{k}"),
+                     ("Gather", f"x s{k}", f"r{k}"), ("Gather", f"w i{k}", f"w{k}"),
+                     ("MatMul", f"r{k} w{k}", f"p{k}"), ("Unsqueeze", f"s{k} one", f"u{k}"),
+                     ("ScatterND", f"{y} u{k} p{k}", "y" if k == "1" else "half", {"reduction": "add"})]
+            y = "half"
+        run = self.compile([("Cast", "mask", "numbers", {"to": TensorProto.INT64}),
+                            ("ReduceMax", "numbers one", "some", {"keepdims": 0}),
+                            ("Cast", "some", "any", {"to": BOOL}), *loop],
+                           {"mask": (BOOL, [5, "T"]), "x": (FLOAT, ["T", 4]), "w": (FLOAT, [5, 4, 6]),
+                            "kept": (FLOAT, ["T", 6])})
+        for t, experts in ((1, (0, 4)), (7, (1, 2)), (9, (3, 4))):
+            x = {"mask": np.zeros((5, t), bool), "x": normal(t, 4), "w": normal(5, 4, 6), "kept": normal(t, 6)}
+            for expert in experts:
+                x["mask"][expert] = random.random(t) < 0.5
+                x["mask"][expert, random.integers(t)] = True
+            want = x["kept"].copy()
+            for expert, token in np.argwhere(x["mask"]):
+                want[token] += x["x"][token] @ x["w"][expert]
+            np.testing.assert_allclose(run(x), want, rtol=1e-5, atol=1e-5)
+        x["mask"][experts[0]] = False
+        with self.assertRaisesRegex(Error, "an index in its input is out of range"):
+            run(x)
 
     def test_one_number_for_all_places(self):
         """As PyTorch's newer exporter writes x[mask] = number: the number, expanded to a list as long as the mask's sum."""

@@ -41,18 +41,31 @@ class ShapeArithmetic(unittest.TestCase):
             run(np.zeros(126, np.float32))
 
     def test_bounds_that_decide(self):
-        """x[:-n] for n = -S mod 8, which means another thing where n is 0; not so between two multiples."""
-        graph = ([("Shape", "x", "s"), ("Mul", "s minus", "negative"), ("Mod", "negative eight", "n"),
-                  ("Mul", "n minus", "end"), ("Slice", "x zero end", "y")],
-                 [integers("zero", 0), integers("eight", 8), integers("minus", -1)], TensorProto.FLOAT)
-        with self.assertRaisesRegex(AssertionError, r"Slice.*found -\(\(7 \* S\) mod 8\); give --dim S=1..7, or .*=9..15"):
+        """x[:n] for n = S mod 8 - 4, which counts from either end; not so between two multiples of 4."""
+        graph = ([("Shape", "x", "s"), ("Mod", "s eight", "over"), ("Sub", "over four", "n"), ("Slice", "x zero n", "y")],
+                 [integers("zero", 0), integers("eight", 8), integers("four", 4)], TensorProto.FLOAT)
+        with self.assertRaisesRegex(AssertionError, r"Slice.*found S mod 8 - 4; give --dim S=4..7, or .*=8..11"):
             self.compile(*graph)
-        run = self.compile(*graph, "--dim", "S=9..15")
-        for size in (9, 15):
+        for given, sizes in (("9..11", (9, 11)), ("12..15", (12, 13))):
+            run = self.compile(*graph, "--dim", f"S={given}")
+            for size in sizes:
+                x = np.arange(size, dtype=np.float32)
+                np.testing.assert_array_equal(run(x), x[:size % 8 - 4])
+            with self.assertRaisesRegex(Error, f"S in {given}"):
+                run(np.zeros(16, np.float32))
+
+    def test_cut_by_what_was_padded(self):
+        """x[:-n] for n = -S mod 8, which means another thing where n is 0: no run for multiples of 8."""
+        run = self.compile(
+            [("Shape", "x", "s"), ("Mul", "s minus", "negative"), ("Mod", "negative eight", "n"),
+             ("Mul", "n minus", "end"), ("Slice", "x zero end", "y")],
+            [integers("zero", 0), integers("eight", 8), integers("minus", -1)], TensorProto.FLOAT)
+        for size in (1, 7, 9, 15, 1001):
             x = np.arange(size, dtype=np.float32)
             np.testing.assert_array_equal(run(x), x[:-(-size % 8)])
-        with self.assertRaisesRegex(Error, "S in 9..15"):
-            run(np.zeros(16, np.float32))
+        for size in (0, 8, 16):
+            with self.assertRaisesRegex(Error, r"\(Slice\): wanted 1 <= 7 \* S mod 8, found 1 and 0"):
+                run(np.zeros(size, np.float32))
 
     def test_bounds_beyond_what_the_file_takes(self):
         """--dim narrows: it does not allow what the file means nothing for."""
@@ -212,6 +225,47 @@ class ShapeArithmetic(unittest.TestCase):
         x = np.random.default_rng(0).standard_normal((1, 2, 4, 3)).astype(np.float32)
         for found in model.run({"x": x}):
             np.testing.assert_array_equal(found["y"], x.repeat(2, 2).repeat(2, 3))
+
+
+class OrdersOfSeveralSizes(unittest.TestCase):
+    def test_rows_written_before_the_end(self):
+        """cache[total - n : total] = x, as PyTorch writes it: n rows, where n <= total <= capacity. Then cache[:total]."""
+        model = OnnxModel(
+            [("Shape", "x", "n"), ("Shape", "mask", "total"), ("Sub", "total n", "start"), ("Shape", "cache", "capacity"),
+             ("Squeeze", "capacity", "last"), ("Range", "nothing last unit", "all"),
+             ("Slice", "all start total zero", "rows"), ("Unsqueeze", "rows behind", "places"),
+             ("ScatterND", "cache places x", "written"), ("Slice", "written zero total zero", "kept"),
+             ("Add", "kept mask", "y")],
+            {"x": ["n"], "mask": ["total"], "cache": ["capacity"]},
+            weights=dict([integers("zero", 0), integers("behind", -1), integers("nothing", 0, shape=[]),
+                          integers("unit", 1, shape=[])]))
+
+        def inputs(n, total, capacity):
+            return {name: np.arange(1, size + 1, dtype=np.float32) * factor
+                    for name, size, factor in (("x", n, 1), ("mask", total, 100), ("cache", capacity, -10))}
+
+        for sizes in ((1, 1, 1), (3, 7, 9), (4, 4, 12), (2, 12, 12), (0, 3, 5)):
+            with self.subTest(sizes=sizes):
+                given = inputs(*sizes)
+                wanted = given["cache"][:sizes[1]].copy()
+                wanted[sizes[1] - sizes[0]:] = given["x"]
+                for outputs in model.run(given):
+                    np.testing.assert_array_equal(outputs["y"], wanted + given["mask"])
+        with self.assertRaisesRegex(Error, r"\(Slice\): wanted n <= total, found 5 and 4"):
+            model.run(inputs(5, 4, 9))
+        with self.assertRaisesRegex(Error, r"wanted total <= capacity, found 10 and 9"):
+            model.run(inputs(1, 10, 9))
+
+    def test_a_list_of_sizes_with_some_replaced(self):
+        """The shape [2, S] with 3 put for the 2 by ScatterElements, as index_copy is traced; a place from the end."""
+        model = OnnxModel(
+            [("Unsqueeze", "x zero", "row"), ("Shape", "x", "size"), ("Concat", "two size", "shape", {"axis": 0}),
+             ("ScatterElements", "shape place three", "to", {"axis": 0}), ("Expand", "row to", "y")], {"x": ["S"]},
+            weights=dict([integers("zero", 0), integers("two", 2), integers("place", -2), integers("three", 3)]))
+        for size in (1, 6):
+            x = np.arange(size, dtype=np.float32)
+            for outputs in model.run({"x": x}):
+                np.testing.assert_array_equal(outputs["y"], np.broadcast_to(x, (3, size)))
 
 
 if __name__ == "__main__":

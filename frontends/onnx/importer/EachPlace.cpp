@@ -3,6 +3,7 @@
 #include "frontends/onnx/importer/MaskedPlaces.h"
 #include "frontends/onnx/importer/SizesEvaluation.h"
 #include "llvm/ADT/StringSwitch.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace tenon;
@@ -318,10 +319,26 @@ static bool picks(NodeContext &n, int64_t axis) {
   return places.along == axis && places.along >= 0 && rankOf(n, 0) == 2 && n.type(0) == ElementType::Int64;
 }
 
+/// Along the count, into parts of given sizes: these say how many places there are.
+static Done splitPlaces(NodeContext &n, const Operator &op) {
+  std::optional<SmallVector<int64_t>> sizes = n.integers("split");
+  if (!sizes && n.has(1) && n.sizes(1))
+    sizes = n.sizes(1)->constants();
+  if (!sizes)
+    return std::nullopt;
+  Value all = atExactly(n, *n.places(0), std::accumulate(sizes->begin(), sizes->end(), int64_t(0)));
+  if (!all)
+    return failure();
+  n.replace(0, {n.type(0), all, std::nullopt, nullptr});
+  return op.import(n);
+}
+
 static Done split(NodeContext &n, const Operator &op) {
   int64_t axis = wrapped(n.integer("axis", 0), rankOf(n, 0));
   if (!isOnly(n, 0))
     return std::nullopt;
+  if (axis == n.places(0)->at)
+    return splitPlaces(n, op);
   size_t parts = n.node.outputs.size();
   if (!picks(n, axis) || parts != n.places(0)->coordinates.size())
     return besides(n, op, axis);

@@ -129,6 +129,49 @@ LogicalResult onnx_importer::defineMaskedPlaces(NodeContext &n, Value x) {
 }
 
 //===----------------------------------------------------------------------------===//
+// Places whose number the file says
+//===----------------------------------------------------------------------------===//
+
+Value onnx_importer::positionsOf(NodeContext &n, Value flags, const Dim &wanted) {
+  if (!flags)
+    return {};
+  Type i64 = n.graph.i64();
+  Value found = n.graph.order(flags, 0, wanted, /*descending=*/true);
+  Value total = n.graph.reduce(ReduceKind::Sum, n.graph.cast(flags, i64), 0, false);
+  return n.graph.map(i64, wanted, {found, total}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+    Value number = s.cast(s.load(t[1], {}), s.builder.getIndexType());
+    Value isRight = s.compare(Comparison::Equal, number, s.size(wanted));
+    return s.select(isRight, s.load(t[0], at), s.integer(i64, -1));
+  });
+}
+
+Value onnx_importer::atExactly(NodeContext &n, const MaskedPlaces &places, int64_t wanted) {
+  Shape masked = places.masked(), given = places.given(), shape = places.shape();
+  Value flags = n.graph.reshape(places.flags, countOf(masked));
+  Value positions = positionsOf(n, flags, Dim(wanted));
+  if (!positions)
+    return {};
+  shape[places.at] = Dim(wanted);
+  return n.graph.map(elementOf(places.values), shape, {places.values, positions, flags},
+                     [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
+                       Value position = s.cast(s.load(t[1], at[places.at]), s.builder.getIndexType());
+                       // A position of -1 must fail, also where the values are known without a look: it is looked up in
+                       // the mask.
+                       position = s.select(s.load(t[2], position), position, s.index(-1));
+                       SmallVector<Value> source(at.take_front(places.at)), index(masked.size());
+                       Dim step(1);
+                       for (size_t d = masked.size(); d-- > 0; step *= masked[d]) {
+                         Value own =
+                             s.rem(s.div(position, s.size(step), Sign::Unsigned), s.size(masked[d]), Sign::Unsigned);
+                         index[d] = given[d] == Dim(1) ? s.index(0) : own;
+                       }
+                       llvm::append_range(source, index);
+                       llvm::append_range(source, at.drop_front(places.at + 1));
+                       return s.load(t[0], source);
+                     });
+}
+
+//===----------------------------------------------------------------------------===//
 // Parts
 //===----------------------------------------------------------------------===//
 

@@ -26,6 +26,10 @@
 // The parts of a Split by numbers that are data, tokens sorted by expert, are given in the same way, at places that are
 // a range. A Concat of all parts picks each row from what was computed with its own.
 //
+// A loop over the experts that are chosen at all is traced as a Split of their numbers into as many as the example had.
+// Where a file splits what there is at the places into parts whose sizes it gives, these sizes add up to the number of
+// places: data that gives another is an error when the program runs, and there is a tensor after all.
+//
 // Rule. The number is a symbol that sizes may hold (GraphBuilder::sizeOfData). Places, and what there is one of for
 // each place, are remembered in place of tensors; the operators below take them. ONNX gives a meaning where there are
 // as many slices as places: fewer are an error when the program runs, more are left out. Every other operator reports
@@ -76,6 +80,13 @@ MaskedPlaces coordinatesOf(NodeContext &n, const MaskedPlaces &places, llvm::Arr
 ImportedValue valueOf(ElementType type, MaskedPlaces places);
 /// Whether two tensors repeat or move the elements of a third in the same way, as far as maps and reshapes show it.
 bool areSameElements(mlir::Value a, mlir::Value b);
+
+/// Of a list of booleans: the positions of the first `wanted` that are true. -1, which no tensor has, unless exactly so
+/// many are.
+mlir::Value positionsOf(NodeContext &n, mlir::Value flags, const Dim &wanted);
+/// What is given at all elements of a mask, as the tensor of what there is at its places, if these are exactly
+/// `wanted`: else reading it is an error when the program runs.
+mlir::Value atExactly(NodeContext &n, const MaskedPlaces &places, int64_t wanted);
 
 /// Split into parts whose sizes are data: each is given at the places between where it begins and ends.
 mlir::LogicalResult defineParts(NodeContext &n, mlir::Value x, int64_t axis);

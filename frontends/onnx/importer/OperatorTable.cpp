@@ -262,6 +262,8 @@ to the largest length, `Reshape` or `Expand` to an input's values), `tenon compi
   put back by `ScatterND` or `ScatterElements` at their indices: `y[mask] = f(x[mask])`, `y[token] += f(x[token])`, a
   mixture of experts that loops over the tokens of each. `Split` into parts whose sizes are data, computed with and
   joined by `Concat` in their order, is another. It is computed at all elements of the mask: each expert for each token;
+* `Split` of places into parts of given sizes, as a loop over the experts that are chosen at all is traced: the sizes say
+  how many places there are. A run in which the data has another number of them ends with an error that names the node;
 * what the file says of the result's dims (`value_info`), if these are numbers or names of the inputs' dims. A run in
   which the data has another number of elements ends with an error that names the node;
 * else nothing: it says which operand is data. Give such a number as a constant when exporting (`torch.onnx.export`

@@ -79,20 +79,6 @@ LogicalResult onnx_importer::importHardmax(NodeContext &n) {
 // What holds a condition
 //===----------------------------------------------------------------------------===//
 
-/// Of a list of booleans: the positions of the first `wanted` that are true. -1, which no tensor
-/// has, unless exactly so many are.
-static Value positionsOf(NodeContext &n, Value flags, const Dim &wanted) {
-  if (!flags)
-    return {};
-  Type i64 = n.graph.i64();
-  Value found = n.graph.order(flags, 0, wanted, /*descending=*/true);
-  Value total = n.graph.reduce(ReduceKind::Sum, n.graph.cast(flags, i64), 0, false);
-  return n.graph.map(i64, wanted, {found, total}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
-    Value isRight = s.compare(Comparison::Equal, loadIndex(s, t[1], {}), s.size(wanted));
-    return s.select(isRight, s.load(t[0], at), s.integer(i64, -1));
-  });
-}
-
 LogicalResult onnx_importer::importCompress(NodeContext &n) {
   Value x = n.tensor(0), flags = n.tensor(1);
   std::optional<Shape> shape = n.wantDeclared(1, "condition");

@@ -81,7 +81,7 @@ static std::optional<Sizes> foldSizes(NodeContext &n, DimFunction function) {
   return result;
 }
 
-static bool isNonNegative(NodeContext &n, const Dim &dim) { return dim.interval(n.graph.getBounds()).lo >= 0; }
+static bool isNonNegative(NodeContext &n, const Dim &dim) { return n.graph.isAtLeastZero(dim); }
 
 /// True where the dim grows with the sizes of the inputs and is below zero for the least alone: those are left out.
 static bool assumeNonNegative(NodeContext &n, const Dim &dim) {
@@ -426,6 +426,22 @@ std::optional<Sizes> onnx_importer::sizesGather(NodeContext &n) {
   return result;
 }
 
+/// As PyTorch's tracing exporter makes the shape that `index_copy` expands its places to.
+std::optional<Sizes> onnx_importer::sizesScatterElements(NodeContext &n) {
+  std::optional<Sizes> x = n.sizes(0), indices = n.sizes(1), updates = n.sizes(2);
+  auto places = indices ? indices->constants() : std::nullopt;
+  if (!x || !places || !updates || x->dims.size() != 1 || updates->dims != indices->dims ||
+      n.text("reduction", "none") != "none")
+    return std::nullopt;
+  for (auto [place, update] : llvm::zip(*places, updates->elements)) {
+    int64_t at = place < 0 ? place + x->dims[0] : place;
+    if (at < 0 || at >= x->dims[0])
+      return std::nullopt;
+    x->elements[at] = update;
+  }
+  return x;
+}
+
 std::optional<Sizes> onnx_importer::sizesConcat(NodeContext &n) {
   int64_t axis = n.integer("axis", 0);
   std::optional<Sizes> first = n.sizes(0);
@@ -452,11 +468,11 @@ static std::optional<Dim> fromBegin(NodeContext &n, const Dim &at, const Dim &di
   if (at.isConstant() && *at.constant() >= farAway)
     return Dim(farAway);
   Interval interval = at.interval(n.graph.getBounds());
-  if (interval.lo >= 0)
+  if (isNonNegative(n, at))
     return at;
-  if (interval.hi < 0)
+  if (interval.hi < 0 || isNonNegative(n, Dim(-1) - at))
     return at + dim;
-  // `-S` counts from the end, which leaves S = 0 out.
+  // `-S` counts from the end, which leaves S = 0 out, and `-(-S mod 8)` the multiples of 8.
   bool countsFromEnd = interval.hi == 0;
   if (countsFromEnd ? n.graph.assumeAtLeast(Dim(-1), at) : n.graph.assumeAtLeast(at, Dim(0)))
     return std::nullopt;

@@ -95,12 +95,12 @@ MODELS = {
     "counted-by-size": lambda: model(
         [node("Shape", ["x"], "s", "shape"), node("Gather", ["s", "zero"], "n", "rows"),
          node("Loop", ["n", "", "x"], "y", "steps", body=COUNTED)], [X], [Y], [integers("zero", 0)]),
-    # Cuts off what x was padded by to a multiple of 8, which leaves nothing where that is nothing.
-    "padded": lambda: model(
-        [node("Shape", ["x"], "s", "shape"), node("Neg", ["s"], "minus", "minus"),
-         node("Mod", ["minus", "eight"], "pad", "pad"), node("Neg", ["pad"], "end", "end"),
-         node("Slice", ["x", "begin", "end"], "y", "cut")],
-        [tensor("x", ["sequence"])], [unknown("y")], [integers("begin", [0]), integers("eight", [8])]),
+    # Up to what is more than 4 beyond a multiple of 8, or before the end where it is less.
+    "either-end": lambda: model(
+        [node("Shape", ["x"], "s", "shape"), node("Mod", ["s", "eight"], "over", "over"),
+         node("Sub", ["over", "four"], "end", "end"), node("Slice", ["x", "begin", "end"], "y", "cut")],
+        [tensor("x", ["sequence"])], [unknown("y")],
+        [integers("begin", [0]), integers("four", [4]), integers("eight", [8])]),
     "one-size": lambda: model(
         [node("Reshape", ["x", "shape"], "r", "view"), node("Add", ["r", "w"], "y", "add")],
         [tensor("x", ["batch", "sequence"])], [unknown("y")], [integers("shape", [-1]), weight("w", 6)]),
