@@ -1,7 +1,8 @@
 //===- RaiseUnnormalisedAttention.cpp - a function between two contractions is attention ---------===//
 //
 // Sigmoid, ReLU and squared ReLU attention have no softmax by which RaiseAttention would find them: σ(Q Kᵀ) V. What
-// tells them from a layer of weights, φ(X W) U, is that keys and values are data.
+// tells them from a layer of weights, φ(X W) U, is that keys and values are data, and not weights that data picks: those
+// are a layer of experts (GroupProducts).
 //
 #include "dialects/tenon/ContractSpec.h"
 #include "mlir/IR/Remarks.h"
@@ -18,20 +19,37 @@ namespace tenon {
 
 namespace {
 
+/// Elements of a weight, wherever data says that they are.
+bool holdsWeights(Value tensor) {
+  while (Operation *op = tensor.getDefiningOp()) {
+    auto map = dyn_cast<MapOp>(op);
+    auto load = map ? map.getYielded().getDefiningOp<LoadOp>() : LoadOp();
+    if (load)
+      tensor = map.getInputs()[cast<BlockArgument>(load.getTensor()).getArgNumber()];
+    else if (auto reshape = dyn_cast<ReshapeOp>(op))
+      tensor = reshape.getInput();
+    else
+      return isa<GetOp>(op);
+  }
+  return false;
+}
+
+bool isComputed(Value tensor) { return isData(tensor) && !holdsWeights(tensor); }
+
 /// The contraction of data by data that a tensor is made of by maps and reshapes; null where there are several, or
 /// none.
 ContractOp scoresBehind(Value weights) {
   llvm::SetVector<ContractOp> found;
   collectContractions(weights, found);
   ContractOp scores = found.size() == 1 ? found.front() : ContractOp();
-  return scores && isData(scores.getLhs()) && isData(scores.getRhs()) ? scores : ContractOp();
+  return scores && isComputed(scores.getLhs()) && isComputed(scores.getRhs()) ? scores : ContractOp();
 }
 
 /// The two contractions with the `left` or right operand of the second one as the weights.
 std::optional<AttentionGraph> graphAround(ContractOp product, bool left) {
   Value weights = left ? product.getLhs() : product.getRhs(), values = left ? product.getRhs() : product.getLhs();
   bool isMade = isa_and_present<MapOp, ReshapeOp, ContractOp>(weights.getDefiningOp());
-  if (!isMade || product.use_empty() || product.getPanels() || !isData(values))
+  if (!isMade || product.use_empty() || product.getPanels() || !isComputed(values))
     return std::nullopt;
   std::string error;
   ContractSpec spec = *ContractSpec::parse(product.getSpec(), error);

@@ -56,7 +56,7 @@ func.func @three(%q: !q, %k: !q, %v: !v) -> !v {
   return %o : !v
 }
 
-// Near misses: a layer of weights; one whose weights are computed; sizes that are known, or few keys; scores that are wanted; a
+// Near misses: a layer of weights; one whose weights are computed; one whose weights data picks (experts); sizes that are known, or few keys; scores that are wanted; a
 // softmax between them; a result that is not (RaiseLinearAttention leaves it).
 // CHECK-LABEL: func.func @layer(
 // CHECK-NOT: tenon.attention
@@ -80,6 +80,31 @@ func.func @layer_of_scaled_weights(%x: tensor<7x4xf32>) -> tensor<7x5xf32> {
   %o = tenon.contract "m k, k n -> m n" %p, %t : (tensor<7x9xf32>, tensor<9x5xf32>) -> tensor<7x5xf32>
   return %o : tensor<7x5xf32>
 }
+
+// CHECK-LABEL: func.func @experts(
+// CHECK-NOT: tenon.attention
+func.func @experts(%x: tensor<2x1x4xf32>, %e: tensor<2xi1>) -> tensor<2x1x5xf32> {
+  %u = tenon.get @ups : tensor<2x4x24xf32>
+  %d = tenon.get @downs : tensor<2x24x5xf32>
+  %p = tenon.map %t = %u, %g = %e at %b, %k, %n : (tensor<2x4x24xf32>, tensor<2xi1>) -> tensor<2x4x24xf32> {
+    %0 = tenon.load %g[%b] : tensor<2xi1>
+    %1 = arith.index_castui %0 : i1 to index
+    %2 = tenon.load %t[%1, %k, %n] : tensor<2x4x24xf32>
+    tenon.yield %2 : f32
+  }
+  %q = tenon.map %t = %d, %g = %e at %b, %k, %n : (tensor<2x24x5xf32>, tensor<2xi1>) -> tensor<2x24x5xf32> {
+    %0 = tenon.load %g[%b] : tensor<2xi1>
+    %1 = arith.index_castui %0 : i1 to index
+    %2 = tenon.load %t[%1, %k, %n] : tensor<2x24x5xf32>
+    tenon.yield %2 : f32
+  }
+  %s = tenon.contract "b m k, b k n -> b m n" %x, %p : (tensor<2x1x4xf32>, tensor<2x4x24xf32>) -> tensor<2x1x24xf32>
+  %r = tenon.map %a = %s at %b, %i, %j : (tensor<2x1x24xf32>) -> tensor<2x1x24xf32> = max(%a[%b, %i, %j], 0.0)
+  %o = tenon.contract "b m k, b k n -> b m n" %r, %q : (tensor<2x1x24xf32>, tensor<2x24x5xf32>) -> tensor<2x1x5xf32>
+  return %o : tensor<2x1x5xf32>
+}
+tenon.weight @ups : tensor<2x4x24xf32> = #tenon.random<5, 0.5>
+tenon.weight @downs : tensor<2x24x5xf32> = #tenon.random<6, 0.5>
 
 // CHECK-LABEL: func.func @three_of_known_sizes(
 // CHECK-NOT: tenon.attention
