@@ -1,5 +1,6 @@
 //===- ChooseAttentionAlgorithm.cpp - how each attention is computed, and why ----------===//
 #include "dialects/tenon/AttentionLayout.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Remarks.h"
 #include "passes/Passes.h"
 #include "passes/attention/FlashAttention.h"
@@ -53,12 +54,61 @@ std::string describeFlash(AttentionOp op) {
   return text + describeKeep(op, "tile");
 }
 
+/// Whether positions alone leave keys out, as a window over a cache does: pieces of them are skipped.
+bool hasWindow(AttentionOp op) {
+  KeepAnalysis keep(op.getKeep());
+  SmallVector<Value> conditions{op.getKeep().front().getTerminator()->getOperand(0)};
+  while (!conditions.empty()) {
+    Value condition = conditions.pop_back_val();
+    if (auto both = condition.getDefiningOp<arith::AndIOp>())
+      conditions.append({both.getLhs(), both.getRhs()});
+    else if (!keep.dependsOnData(condition))
+      return true;
+  }
+  return false;
+}
+
+/// Where a row without live keys weighs the dead ones alike, they do so with the least score as well: exp(s - s) is 1 for
+/// all of them, and beside a live key exp(s - m) is 0.
+bool mayScoreDeadKeys(AttentionOp op) {
+  return op.hasKeep() && op.getEmpty() == EmptyRow::Uniform && op.getNormaliser() == Normaliser::Softmax &&
+         op.getMore().empty() && op.getScoreType().isF32() && !hasWindow(op);
+}
+
+/// The keep region becomes part of the score region.
+void scoreDeadKeys(AttentionOp op) {
+  Block &keep = op.getKeep().front();
+  Location loc = op.getLoc();
+  OpBuilder builder(op);
+  if (!op.hasScore()) {
+    Block *block = builder.createBlock(&op.getScore());
+    Value score = block->addArgument(op.getScoreType(), loc);
+    for (BlockArgument argument : keep.getArguments())
+      block->addArgument(argument.getType(), loc);
+    YieldOp::create(builder, loc, score);
+  }
+  Block &score = op.getScore().front();
+  Operation *end = score.getTerminator();
+  builder.setInsertionPoint(end);
+  IRMapping mapping;
+  mapping.map(keep.getArguments(), score.getArguments().drop_front());
+  for (Operation &operation : keep.without_terminator())
+    builder.clone(operation, mapping);
+  Value isLive = mapping.lookupOrDefault(keep.getTerminator()->getOperand(0));
+  Value least = arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(std::numeric_limits<float>::lowest()));
+  end->setOperand(0, arith::SelectOp::create(builder, loc, isLive, end->getOperand(0), least));
+  op.getKeep().getBlocks().clear();
+  op.setEmpty(EmptyRow::Zero);
+}
+
 std::string describeSplit(AttentionOp op) {
   StringRef why = op.getKeys().size() > 1       ? "several sources of keys"
                   : !op.getMore().empty()       ? "the logarithm of the sum is asked for"
                   : KeyParts::hasFewQueries(op) ? "few queries"
                                                 : "few blocks of queries for a GPU";
-  return "split: " + why.str() + ", so states of parts of the keys are merged" + describeKeep(op, "piece");
+  std::string keep = mayScoreDeadKeys(op) ? "; dead keys get the least score, so that rows of them weigh all alike"
+                                          : describeKeep(op, "piece");
+  return "split: " + why.str() + ", so states of parts of the keys are merged" + keep;
 }
 
 /// Why no tile of keys can be taken in before the others are known, or empty.
@@ -85,9 +135,9 @@ StringRef whyNotSplit(AttentionOp op) {
     return "keys are chosen among those of all parts";
   if (isWiderThanF32(op))
     return "elements are f64";
-  if (op.hasWeight())
+  if (op.hasWeight() && !(isNaNGuard(op.getWeight()) && op.getNormaliser() == Normaliser::Softmax))
     return "a weight region needs normalised weights";
-  if (op.hasKeep() && op.getEmpty() != EmptyRow::Zero && op.getEmpty() != EmptyRow::NaN)
+  if (op.hasKeep() && op.getEmpty() != EmptyRow::Zero && op.getEmpty() != EmptyRow::NaN && !mayScoreDeadKeys(op))
     return "rows without live keys need the dead ones";
   for (unsigned operand = 0; operand < 1 + 2 * op.getKeys().size(); ++operand)
     if (!hasConstantRows(op, operand, op->getOperand(operand)))
@@ -161,13 +211,16 @@ private:
       chosen = AttentionAlgorithm::Flash;
     op.setAlgorithm(chosen);
     auto options = remark::RemarkOpts::name("algorithm").category("tenon-choose-attention-algorithm");
-    if (chosen == AttentionAlgorithm::Flash)
+    if (chosen == AttentionAlgorithm::Flash) {
       remark::passed(op.getLoc(), options) << remark::add("{0}", describeFlash(op));
-    else if (chosen == AttentionAlgorithm::Split)
+    } else if (chosen == AttentionAlgorithm::Split) {
       remark::passed(op.getLoc(), options) << remark::add("{0}", describeSplit(op));
-    else
+      if (mayScoreDeadKeys(op))
+        scoreDeadKeys(op);
+    } else {
       remark::missed(op.getLoc(), options)
           << remark::reason("materialised: {0}", wanted ? std::string("asked for") : notFlash.str());
+    }
     return success();
   }
 };

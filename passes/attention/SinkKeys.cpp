@@ -48,9 +48,12 @@ private:
     View view = viewOf(weights, at, domain, Through::Movement);
     auto summed = spec.summed();
     if (view.base != softmax.getResult() || view.indices.size() != at.size() || lastOf(weights) != keys ||
-        summed.size() != 1 || summed[0] != (left ? spec.lhs : spec.rhs).back() ||
-        !llvm::equal(ArrayRef(view.indices).drop_back(), ArrayRef(at).drop_back()))
+        summed.size() != 1 || summed[0] != (left ? spec.lhs : spec.rhs).back())
       return false;
+    // The only place of a dim of one element is read as 0.
+    for (auto [read, own, size] : llvm::drop_end(llvm::zip(view.indices, at, shapeOf(weights))))
+      if (read != own && size != Dim(1))
+        return false;
     std::optional<int64_t> before = (view.indices.back() - at.back()).constant();
     if (!before || *before < 0)
       return false;

@@ -68,6 +68,29 @@ Value zeroWithoutKeys(OpBuilder &builder, AttentionOp op, Value result) {
                        });
 }
 
+/// A guard turns weights that are no numbers into zeros: those of a row all are, where their sum is none.
+Value guarded(OpBuilder &builder, AttentionOp op, Value state, Value result) {
+  std::string error;
+  AttentionLayout layout = *AttentionLayout::parse(op.getLayout(1 + 2 * op.getKeys().size()), error);
+  Dim depth = op.getSizes().valueDepth;
+  return MapOp::create(
+      builder, op.getLoc(), cast<RankedTensorType>(result.getType()), ValueRange{result, state},
+      [&](OpBuilder &b, Location loc, ValueRange tensors, ValueRange at) -> Value {
+        Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+        SmallVector<Value> place{zero};
+        for (char role : StringRef("bhn")) {
+          size_t found = StringRef(layout.roles.data(), layout.roles.size()).find(role);
+          place.push_back(found == StringRef::npos ? zero : at[found]);
+        }
+        DimAttr sum = DimAttr::get(b.getContext(), depth + Dim(1));
+        place.push_back(SizeOp::create(b, loc, b.getIndexType(), sum));
+        Value l = LoadOp::create(b, loc, tensors[1], place), element = LoadOp::create(b, loc, tensors[0], at);
+        Value isNone = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, l, l);
+        Value nothing = arith::ConstantOp::create(b, loc, b.getZeroAttr(element.getType()));
+        return arith::SelectOp::create(b, loc, isNone, nothing, element);
+      });
+}
+
 /// m + log l of the one part of a state, as `also log_sum_exp` has it.
 Value logSumExp(OpBuilder &builder, AttentionOp op, Value state) {
   auto type = cast<RankedTensorType>(op.getAlso("log_sum_exp").getType());
@@ -106,6 +129,8 @@ void split(AttentionOp op, const KeyParts &keyParts) {
     asked.replaceAllUsesWith(logSumExp(builder, op, state));
   Value result = AttentionFinishOp::create(builder, op.getLoc(), op.getResult().getType(), state, op.getNormaliser(),
                                            empty, op.getLayout(1 + 2 * sources));
+  if (op.hasWeight())
+    result = guarded(builder, op, state, result);
   op.getResult().replaceAllUsesWith(empty == EmptyRow::NaN ? zeroWithoutKeys(builder, op, result) : result);
 }
 

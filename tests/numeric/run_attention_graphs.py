@@ -66,6 +66,29 @@ class AttentionGraphs(unittest.TestCase):
                     np.testing.assert_allclose(found[name], array, rtol=0, atol=tolerance * scale, err_msg=f"{name} {b, n, m}")
         return program
 
+    def test_a_step_with_a_finite_mask_and_a_guard(self):
+        """One query over a cache, as it is exported: rows of dead keys weigh all alike, rows of no numbers are zero."""
+        nodes = [("Cast", "keep", "live", {"to": TensorProto.BOOL}), ("Where", "live zero least", "mask"),
+                 ("Unsqueeze", "mask middle", "masks"), *SCORES, ("Add", "s masks", "masked"),
+                 ("Softmax", "masked", "weights", {"axis": -1}), ("IsNaN", "weights", "none"), ("Where", "none zero weights", "p"), *OUT]
+        model = OnnxModel(nodes, {"q": ["B", HEADS, 1, DEPTH], "k": ["B", HEADS, "M", DEPTH], "v": ["B", HEADS, "M", DEPTH],
+                                  "keep": (TensorProto.INT64, ["B", "M"])},
+                          weights={"scale": WEIGHTS["scale"], "zero": WEIGHTS["zero"], "middle": WEIGHTS["middle"],
+                                   "least": np.finfo(np.float32).min})
+        self.assertIn("tenon.attention_update", model.program("choose"))
+        for keys in (1, 5, 64, 700):
+            x = {name: random.standard_normal((4, HEADS, n, DEPTH)).astype(np.float32)
+                 for name, n in (("q", 1), ("k", keys), ("v", keys))}
+            x["keep"] = (random.random((4, keys)) < 0.7).astype(np.int64)
+            x["keep"][1] = 0
+            x["q"][3, 1] = np.nan
+            s = scores(*(x[name].astype(np.float64) for name in "qk"))
+            live = x["keep"][:, None, None, :] != 0
+            p = softmax(np.where(live | ~live.any(-1, keepdims=True), s * live.any(-1, keepdims=True), -np.inf))
+            wanted = np.where(np.isnan(p), 0, p) @ x["v"].astype(np.float64)
+            for found in model.run(x, threads=(1, 2)):
+                np.testing.assert_allclose(found["y"], wanted, rtol=0, atol=2e-5, err_msg=f"{keys} keys")
+
     # Weights and scores that are results.
 
     def test_weights_returned(self):

@@ -115,3 +115,62 @@ func.func @scores(%q: tensor<2x1x16xf32>, %k: tensor<2x50x16xf32>) -> tensor<2x1
      : (tensor<2x1x16xf32>, tensor<2x50x16xf32>, tensor<2x50x16xf32>) -> (tensor<2x1x16xf32>, tensor<2x1x1x50xf32>)
   return %s : tensor<2x1x1x50xf32>
 }
+
+// A step of decoding as it is exported: a finite mask of keys, so that rows of dead keys weigh all alike, and a guard. Dead keys get the
+// least score, and rows whose weights are no numbers are zero.
+// CHECK-LABEL: func.func @exported
+// CHECK: %[[S:.*]] = tenon.attention_update
+// CHECK: score (%[[X:.*]], %[[B:.*]], %{{.*}}, %{{.*}}, %[[J:.*]], %[[M:.*]]) {
+// CHECK-DAG: %[[LEAST:.*]] = arith.constant -3.40282347E+38 : f32
+// CHECK-DAG: %[[SCALED:.*]] = arith.mulf %[[X]]
+// CHECK-DAG: %[[LIVE:.*]] = tenon.load %[[M]][%[[B]], %[[J]]]
+// CHECK: arith.select %[[LIVE]], %[[SCALED]], %[[LEAST]]
+// CHECK-NOT: keep
+// CHECK: %[[F:.*]] = tenon.attention_finish
+// CHECK: tenon.map %{{.*}} = %[[F]], %{{.*}} = %{{.*}} at
+// CHECK: arith.cmpf uno
+func.func @exported(%q: tensor<3x8x1x16xf32>, %k: tensor<3x2x5x16xf32>, %v: tensor<3x2x5x16xf32>, %m: tensor<3x5xi1>) -> tensor<3x1x8x16xf32> {
+  %o = tenon.attention %q, (%k), (%v) captures (%m) normalise softmax empty uniform layout ["b h n d", "b h n d", "b h n d", "b n h d"]
+     : (tensor<3x8x1x16xf32>, tensor<3x2x5x16xf32>, tensor<3x2x5x16xf32>, tensor<3x5xi1>) -> tensor<3x1x8x16xf32>
+     score (%x, %b, %h, %i, %j, %c) = %x * 0.25
+     keep (%b, %h, %i, %j, %c) { %0 = tenon.load %c[%b, %j] : tensor<3x5xi1> tenon.yield %0 : i1 }
+     weight (%p, %b, %h, %i, %j, %c) {
+       %zero = arith.constant 0.0 : f32
+       %0 = arith.cmpf uno, %p, %p : f32
+       %1 = arith.select %0, %zero, %p : f32
+       tenon.yield %1 : f32
+     }
+  return %o : tensor<3x1x8x16xf32>
+}
+
+// No key is live in any row.
+// CHECK-LABEL: func.func @all_dead
+// CHECK: tenon.attention_update
+func.func @all_dead(%q: tensor<2x8x1x16xf32>, %k: tensor<2x2x5x16xf32>, %v: tensor<2x2x5x16xf32>, %m: tensor<2x5xi1>) -> tensor<2x1x8x16xf32> {
+  %o = tenon.attention %q, (%k), (%v) captures (%m) normalise softmax empty uniform layout ["b h n d", "b h n d", "b h n d", "b n h d"]
+     : (tensor<2x8x1x16xf32>, tensor<2x2x5x16xf32>, tensor<2x2x5x16xf32>, tensor<2x5xi1>) -> tensor<2x1x8x16xf32>
+     keep (%b, %h, %i, %j, %c) {
+       %true = arith.constant true
+       %0 = tenon.load %c[%b, %j] : tensor<2x5xi1>
+       %1 = arith.xori %0, %true : i1
+       %2 = arith.andi %0, %1 : i1
+       tenon.yield %2 : i1
+     }
+  return %o : tensor<2x1x8x16xf32>
+}
+
+// Near miss: a window over the cache, whose dead pieces are skipped.
+// CHECK-LABEL: func.func @exported_window
+// CHECK: tenon.attention {{.*}} algorithm flash
+func.func @exported_window(%q: tensor<3x8x1x16xf32>, %k: tensor<3x2x5x16xf32>, %v: tensor<3x2x5x16xf32>, %m: tensor<3x5xi1>) -> tensor<3x1x8x16xf32> {
+  %o = tenon.attention %q, (%k), (%v) captures (%m) normalise softmax empty uniform layout ["b h n d", "b h n d", "b h n d", "b n h d"]
+     : (tensor<3x8x1x16xf32>, tensor<3x2x5x16xf32>, tensor<3x2x5x16xf32>, tensor<3x5xi1>) -> tensor<3x1x8x16xf32>
+     keep (%b, %h, %i, %j, %c) {
+       %two = arith.constant 2 : index
+       %0 = tenon.load %c[%b, %j] : tensor<3x5xi1>
+       %1 = arith.cmpi sgt, %j, %two : index
+       %2 = arith.andi %0, %1 : i1
+       tenon.yield %2 : i1
+     }
+  return %o : tensor<3x1x8x16xf32>
+}
