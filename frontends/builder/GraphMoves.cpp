@@ -3,7 +3,7 @@
 // All are maps, so that what a chain of them does to an index composes into one
 // expression; only a change of the row-major grouping is a reshape.
 //
-#include "frontends/builder/GraphBuilder.h"
+#include "frontends/builder/CountedPositions.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -289,6 +289,8 @@ Value GraphBuilder::gather(Value table, Value indices, int64_t along) {
     error() << "wants integer indices, found " << elementOf(indices);
     return {};
   }
+  if (!wantPositionsWithin(*this, indices, from[*position]))
+    return {};
   Shape shape(ArrayRef<Dim>(from).take_front(*position));
   llvm::append_range(shape, picked);
   llvm::append_range(shape, ArrayRef<Dim>(from).drop_front(*position + 1));

@@ -232,6 +232,60 @@ class OrdersOfSeveralSizes(unittest.TestCase):
         with self.assertRaisesRegex(Error, r"wanted total <= capacity, found 10 and 9"):
             model.run(inputs(1, 10, 9))
 
+    def test_positions_within_their_table(self):
+        """table[past : past + S] read row by row, by positions that are counted: no run for more than it has rows."""
+        table = np.arange(16, dtype=np.float32).reshape(8, 2) + 1
+        weights = dict([integers("zero", 0), integers("behind", -1), integers("nothing", 0, shape=[]),
+                        integers("unit", 1, shape=[])], table=table)
+        positions = [("Shape", "x", "dims"), ("Shape", "x", "size", {"start": 1}), ("Squeeze", "size", "n"),
+                     ("Range", "nothing n unit", "r"), ("Unsqueeze", "r zero", "row")]
+        rows = [("Gather", "table at", "rows"), ("Unsqueeze", "x behind", "column"), ("Add", "rows column", "y")]
+        for name, nodes in (("expanded", [("Expand", "row dims", "at")]), ("of one row", [("Identity", "row", "at")])):
+            model = OnnxModel([*positions, *nodes, *rows], {"x": ["B", "S"]}, weights=weights)
+            for batch, size in ((1, 8), (3, 5)):
+                x = np.arange(batch * size, dtype=np.float32).reshape(batch, size)
+                for outputs in model.run({"x": x}):
+                    np.testing.assert_array_equal(outputs["y"], table[None, :size] + x[..., None], name)
+            with self.assertRaisesRegex(Error, "wanted S in 0..8, found 9"):
+                model.run({"x": np.zeros((2, 9), np.float32)})
+        # The other two that read at indices.
+        tuples = [("Unsqueeze", "row behind", "at"), ("GatherND", "table at", "rows")]
+        elements = [("Unsqueeze", "row behind", "thin"), ("Concat", "dims two", "wide", {"axis": 0}),
+                    ("Expand", "thin wide", "at"), ("Unsqueeze", "table zero", "tables"),
+                    ("Shape", "x", "batches", {"end": 1}), ("Concat", "batches eight_two", "full", {"axis": 0}),
+                    ("Expand", "tables full", "each"), ("GatherElements", "each at", "rows", {"axis": 1})]
+        for nodes in (tuples, elements):
+            model = OnnxModel([*positions, *nodes, *rows[1:]], {"x": ["B", "S"]},
+                              weights=weights | dict([integers("two", 2), integers("eight_two", 8, 2)]))
+            x = np.arange(16, dtype=np.float32).reshape(2, 8)
+            for outputs in model.run({"x": x}):
+                np.testing.assert_array_equal(outputs["y"], table[None] + x[..., None])
+            with self.assertRaisesRegex(Error, "wanted S in 0..8, found 9"):
+                model.run({"x": np.zeros((2, 9), np.float32)})
+        step = OnnxModel(
+            [*positions, ("Shape", "cache", "past"), ("Add", "row past", "at"), *rows],
+            {"x": ["B", "S"], "cache": ["P"]}, weights=weights)
+        x = np.arange(4, dtype=np.float32).reshape(2, 2)
+        for outputs in step.run({"x": x, "cache": np.zeros(6, np.float32)}):
+            np.testing.assert_array_equal(outputs["y"], table[None, 6:] + x[..., None])
+        with self.assertRaisesRegex(Error, r"rows \(Gather\): wanted P \+ S <= 8, found 9 and 8"):
+            step.run({"x": x, "cache": np.zeros(7, np.float32)})
+
+    def test_positions_that_are_chosen_are_not_taken_to_be_all(self):
+        """min(i, 7) of S rows, and the first 4 of 12 positions: S may be more than the table has."""
+        table = np.arange(8, dtype=np.float32)
+        weights = dict([integers("zero", 0), integers("four", 4), integers("seven", 7, shape=[]),
+                        integers("nothing", 0, shape=[]), integers("unit", 1, shape=[])], table=table)
+        model = OnnxModel(
+            [("Shape", "x", "size"), ("Squeeze", "size", "n"), ("Range", "nothing n unit", "r"),
+             ("Min", "r seven", "at"), ("Gather", "table at", "rows"), ("Add", "rows x", "near"),
+             ("Slice", "r zero four", "first"), ("Gather", "table first", "some"), ("ReduceSum", "some", "sum"),
+             ("Add", "near sum", "y")], {"x": ["S"]}, weights=weights)
+        for size in (4, 8, 12):
+            x = np.arange(size, dtype=np.float32)
+            for outputs in model.run({"x": x}):
+                np.testing.assert_array_equal(outputs["y"], x + table[np.minimum(np.arange(size), 7)] + 6)
+
     def test_a_list_of_sizes_with_some_replaced(self):
         """The shape [2, S] with 3 put for the 2 by ScatterElements, as index_copy is traced; a place from the end."""
         model = OnnxModel(

@@ -1,4 +1,5 @@
 //===- Indexing.cpp - ONNX operators that read at indices which are data --------------===//
+#include "frontends/builder/CountedPositions.h"
 #include "frontends/onnx/importer/MaskedPlaces.h"
 #include "frontends/onnx/importer/NodeContext.h"
 
@@ -24,6 +25,8 @@ LogicalResult onnx_importer::importGatherND(NodeContext &n) {
   Shape shape(ArrayRef<Dim>(picks).drop_back());
   llvm::append_range(shape, ArrayRef<Dim>(from).drop_front(batch + tuple));
   size_t outer = picks.size() - 1;
+  if (tuple == 1 && !wantPositionsWithin(n.graph, indices, from[batch]))
+    return failure();
   return n.result(n.graph.map(elementOf(x), shape, {x, indices}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
     SmallVector<Value> source(at.take_front(batch)), place(at.take_front(outer));
     place.push_back({});
@@ -45,6 +48,8 @@ LogicalResult onnx_importer::importGatherElements(NodeContext &n) {
   Shape from = shapeOf(x), shape = shapeOf(indices);
   if (from.size() != shape.size())
     return n.error() << "wants indices of the operand's rank, found " << toString(shape) << " for " << toString(from);
+  if (!wantPositionsWithin(n.graph, indices, from[*axis]))
+    return failure();
   return n.result(n.graph.map(elementOf(x), shape, {x, indices}, [&](ScalarBuilder &s, ValueRange t, ValueRange at) {
     SmallVector<Value> source(at);
     source[*axis] = n.graph.wrappedIndex(s, s.load(t[1], at), from[*axis]);
