@@ -13,7 +13,8 @@
 
 namespace tenon {
 
-/// Takes all of these indices, if they are counted, to be below `rows`. False after an error, or where that was learned.
+/// Takes all of these indices, if they are counted, to be below `rows`. False after an error, or where that was
+/// learned.
 bool wantPositionsWithin(GraphBuilder &graph, mlir::Value indices, const Dim &rows);
 
 } // namespace tenon
