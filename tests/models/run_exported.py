@@ -119,7 +119,8 @@ class Exported(unittest.TestCase):
             most = 25 if name_of_model in WRITES_STATES else 15
             self.assertLess(len(re.findall(r"tenon\.dispatch", kernels)), 10 + most * scans)
         else:
-            self.assertIn("algorithm flash", kernels)
+            # One query over a cache: states of parts of the keys.
+            self.assertIn("tenon.attention_update" if name_of_model.endswith("_step") else "algorithm flash", kernels)
             if name_of_model not in ROUTERS:
                 self.assertNotIn("tenon.softmax", kernels)
             self.assertIsNone(re.search(r"tenon\.dispatch @\w+\(\) : \(\) -> tensor<(\d+x)?(i64|i32|i1)[>,]", kernels))

@@ -274,8 +274,8 @@ to the largest length, `Reshape` or `Expand` to an input's values), `tenon compi
   model.graph.value_info.append(info)
   ```
 
-A mixture of experts reads the weights of the chosen experts alone where these are gathered for each token (in
-transformers `experts_implementation="batched_mm"`): quicker for few tokens than a loop over all experts.
+A mixture of experts whose matrices are gathered for each token (in transformers `experts_implementation="batched_mm"`) is
+multiplied matrix by matrix, without the gather: each expert that a token chose is read once, and computes those tokens alone.
 
 `If` on data computes both branches and selects, so both give the same dims. `Loop` and `Scan` are unrolled: up to 256
 iterations, a number that the file shows.
